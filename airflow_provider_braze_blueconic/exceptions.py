@@ -1,0 +1,95 @@
+"""Errors, cut by who has to act.
+
+::
+
+    SyncError
+    ├── GoalError        the goal's author: a name, a type or an option in the goal file
+    ├── AccessError      the owner of a key, a right or a bucket
+    ├── TransientError   nobody: the same call may work later
+    ├── LimitExceeded    whoever holds the limit that the goal sets
+    ├── WriterConflict   another run writes the same goal
+    └── UnexpectedAnswer a maintainer: a server answered in a form that no rule covers
+
+Operators turn them into Airflow's exceptions in one place: only :class:`TransientError` and
+:class:`WriterConflict` are worth a retry.
+Failures of single records are receipts, never exceptions.
+
+Standard library only: see the package's ``__init__``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "AccessError",
+    "GoalError",
+    "LimitExceeded",
+    "Problem",
+    "SyncError",
+    "TransientError",
+    "UnexpectedAnswer",
+    "WriterConflict",
+]
+
+
+class SyncError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake in a goal.
+
+    :param where: the field's path in the goal, such as ``fields[1].from``; empty for the whole file.
+    :param message: what is wrong and what was expected, as one or two sentences.
+    :param file: the goal file's name, if the goal came from one.
+    :param line: 1-based line in that file, if known.
+    """
+
+    where: str
+    message: str
+    file: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        place = self.file or ""
+        if self.line is not None:
+            place = f"{place}:{self.line}"
+        head = " ".join(part for part in (place, self.where) if part)
+        return f"{head}: {self.message}" if head else self.message
+
+
+class GoalError(SyncError):
+    """The goal asks for something that can't be: its author has to change it.
+
+    :param problems: every mistake that could be found at once, in file order.
+    """
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[GoalError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+class AccessError(SyncError):
+    """A key, secret, right, host or bucket is wrong or missing; its owner has to act."""
+
+
+class TransientError(SyncError):
+    """The other side was busy or unreachable for as long as we were willing to wait."""
+
+
+class LimitExceeded(SyncError):
+    """A limit that the goal sets would be broken by going on."""
+
+
+class WriterConflict(SyncError):
+    """Another run wrote the same table at the same time; this one changed nothing."""
+
+
+class UnexpectedAnswer(SyncError):
+    """A server answered in a form that no rule of ours covers, so it was not taken for success."""
