@@ -1,0 +1,339 @@
+"""Checks of a goal that look at more than one value: rows against each other, types against attributes.
+
+They read plain mappings as written, half-broken ones included, so that a goal file with one bad value still gets
+all its other mistakes reported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, get_args
+
+from airflow_provider_braze_blueconic.goals.findings import Finding, quoted, short, shown
+from airflow_provider_braze_blueconic.goals.targets import (
+    BRAZE_EXPORT_FIELDS,
+    FieldType,
+    Scalar,
+    braze_attribute,
+    braze_name_problem,
+    braze_value_problem,
+)
+from airflow_provider_braze_blueconic.sync.near_names import nearest
+
+__all__ = [
+    "check_export",
+    "check_export_field",
+    "check_export_identifier",
+    "check_import",
+    "check_import_field",
+    "check_import_identifier",
+    "check_rows",
+    "export_source_problem",
+    "import_identifier_problem",
+    "import_source_problem",
+]
+
+_Raw = Mapping[str, Any]
+
+_PROPERTY = "property."
+_CUSTOM = "custom_attributes."
+
+_EXPORT_KINDS: Mapping[str, FieldType] = {
+    "profile_id": "string",
+    "segments": "array",
+    "interactions": "array",
+    "permission_level": "string",
+}
+_IMPORT_IDENTIFIERS = ("external_id", "braze_id", "email", "phone", "user_alias")
+_BLUECONIC_ID = re.compile(r"[A-Za-z0-9_-]+")  # docs "Profile properties": letters, digits, "-" and "_"
+
+
+def export_source_problem(text: str) -> str | None:
+    """Say why this is not something that an export can read; ``None`` if it is."""
+    if text in _EXPORT_KINDS:
+        return None
+    property_id = text.removeprefix(_PROPERTY)
+    if text.startswith(_PROPERTY) and property_id.strip() == property_id != "" and property_id.isprintable():
+        return None
+    kinds = ", ".join(_EXPORT_KINDS)
+    near = nearest(text, _EXPORT_KINDS)
+    head, dot, rest = text.partition(".")
+    if dot and rest and nearest(head, [_PROPERTY.rstrip(".")]):
+        near = f' Nearest: "{_PROPERTY}{short(rest)}".'
+    if not near and _BLUECONIC_ID.fullmatch(text):
+        near = f' For a profile property write "{_PROPERTY}{short(text)}".'
+    return f"expected property.<id>, {kinds}; found {quoted(text)}.{near}"
+
+
+def import_source_problem(text: str) -> str | None:
+    """Say why this is not a field of an exported Braze user; ``None`` if it is."""
+    if text in BRAZE_EXPORT_FIELDS or _custom_attribute(text):
+        return None
+    if text.startswith("subscription_groups"):
+        return "Braze doesn't export subscription groups. Import one segment for each group instead."
+    if text == "user_alias" or text.startswith(("user_alias.", "user_aliases.")):
+        return 'one alias can\'t be read as a field. Expected "user_aliases", or an identifier with an alias_label.'
+    near = nearest(text, BRAZE_EXPORT_FIELDS)
+    near = near or f' For a custom attribute write "{_CUSTOM}{short(text)}".'
+    return f"Braze exports no field {quoted(text)}.{near}"
+
+
+def import_identifier_problem(text: str) -> str | None:
+    """Say why an exported Braze user can't be recognised by this; ``None`` if it can."""
+    if text in _IMPORT_IDENTIFIERS or _custom_attribute(text):
+        return None
+    expected = ", ".join(_IMPORT_IDENTIFIERS)
+    return f"expected {expected} or {_CUSTOM}<name>; found {quoted(text)}.{nearest(text, _IMPORT_IDENTIFIERS)}"
+
+
+def check_export_field(row: _Raw) -> Iterator[Finding]:
+    """Check one row of an export's ``fields``."""
+    if ("from" in row) == ("value" in row):
+        both = "both are there" if "from" in row else "neither is there"
+        yield Finding("", f'expected either "from" or "value"; {both}.')
+        return
+    source, target, kind = row.get("from"), row.get("to"), row.get("type")
+    if "from" in row and source is None:
+        yield Finding("from", "expected text, found nothing.")
+    if "value" in row and row["value"] is None:
+        yield Finding("value", "a fixed value can't be empty: it would clear the attribute of everybody.")
+    if row.get("as") in ("ids", "names") and source not in ("segments", "interactions"):
+        yield Finding("as", 'is possible only for "segments" and "interactions".')
+    if isinstance(source, str):
+        yield from _check_kind(source, target, kind)
+    if isinstance(row.get("value"), str | int | float):
+        yield from _check_fixed_value(row["value"], target, kind)
+    attribute = braze_attribute(target) if isinstance(target, str) else None
+    if attribute is not None and attribute.writable and kind in get_args(FieldType):
+        accepted = attribute.accepted_types
+        if kind not in accepted:
+            wanted = " or ".join(f'"{word}"' for word in accepted)
+            yield Finding("type", f'"{target}" is {wanted} in Braze; found "{kind}". Leave "type" out or correct it.')
+
+
+def _check_kind(source: str, target: object, kind: object) -> Iterator[Finding]:
+    produced = _EXPORT_KINDS.get(source)
+    if produced is None:
+        return
+    possible = ("array", "string") if produced == "array" else (produced,)
+    if kind in get_args(FieldType) and kind not in possible:
+        wanted = '"array", or "string" for one text with commas' if produced == "array" else f'"{produced}"'
+        yield Finding("type", f'"{source}" can be {wanted}. Leave "type" out or correct it.')
+        return
+    attribute = braze_attribute(target) if isinstance(target, str) else None
+    if attribute is not None and attribute.writable and kind is None and produced not in attribute.accepted_types:
+        yield Finding("to", f'"{source}" gives {_A[produced]}; "{target}" holds {_A[attribute.kind]} in Braze.')
+
+
+_A: Mapping[str, str] = {
+    "string": "a text",
+    "date": "a date",
+    "time": "a time",
+    "boolean": "true or false",
+    "array": "an array",
+    "object": "an object",
+}
+
+
+def _check_fixed_value(value: Scalar, target: object, kind: object) -> Iterator[Finding]:
+    if isinstance(kind, str) and kind in get_args(FieldType) and not _fits(value, kind):
+        yield Finding("value", f'{shown(value)} can\'t be of type "{kind}".')
+        return
+    sent = str(value) if kind == "string" else value
+    problem = braze_value_problem(target, sent) if isinstance(target, str) else None
+    if problem:
+        yield Finding("value", problem)
+
+
+def _fits(value: Scalar, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    if isinstance(value, int):
+        return kind in ("integer", "float", "string")
+    if isinstance(value, float):
+        return kind in ("float", "string")
+    return kind in ("string", "array") or (kind == "time" and _is_time(str(value)))
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def check_export_identifier(link: _Raw) -> Iterator[Finding]:
+    """Check one row of an export's ``identifiers``."""
+    yield from _check_alias_label(link)
+
+
+def check_import_identifier(link: _Raw) -> Iterator[Finding]:
+    """Check one row of an import's ``identifiers``."""
+    yield from _check_alias_label(link)
+
+
+def _check_alias_label(link: _Raw) -> Iterator[Finding]:
+    if link.get("braze") == "user_alias":
+        if link.get("alias_label") is None:
+            yield Finding("alias_label", "is missing: an alias is found by its name and its label.")
+    elif link.get("alias_label") is not None:
+        yield Finding("alias_label", 'is possible only with "braze: user_alias".')
+
+
+def check_import_field(row: _Raw) -> Iterator[Finding]:
+    """Check one row of an import's ``fields``."""
+    if row.get("merge") == "sum":
+        if row.get("of") is None:
+            yield Finding("of", 'is missing: "sum" needs "of: increase" or "of: value".')
+        kind = BRAZE_EXPORT_FIELDS.get(str(row.get("from")))
+        if kind is not None and kind not in ("integer", "float"):
+            yield Finding("merge", f'"sum" needs a number; "{row["from"]}" is a {kind} in Braze.')
+    elif row.get("of") is not None:
+        yield Finding("of", 'is possible only with "merge: sum".')
+
+
+def check_rows(goal: _Raw) -> Iterator[Finding]:
+    """Check each row of a goal by itself, as far as it can be read."""
+    exports = goal.get("goal") == "export"
+    sections: Mapping[str, Callable[[_Raw], Iterator[Finding]]] = {
+        "identifiers": check_export_identifier if exports else check_import_identifier,
+        "fields": check_export_field if exports else check_import_field,
+    }
+    for section, check in sections.items():
+        for index, row in _rows(goal, section):
+            yield from (finding.below(f"{section}[{index}]") for finding in check(row))
+
+
+def check_export(goal: _Raw) -> Iterator[Finding]:
+    """Check the parts of an export goal against each other."""
+    identifiers = dict(_rows(goal, "identifiers"))
+    fields = dict(_rows(goal, "fields"))
+    yield from _check_twice("identifiers", "braze", identifiers, _export_link, _LINK_TWICE)
+    yield from _check_twice("fields", "to", fields, lambda row: _text(row, "to"), _TARGET_TWICE)
+    linked = {_text(link, "braze"): index for index, link in reversed(identifiers.items())}
+    for index, row in fields.items():
+        target = _text(row, "to")
+        if target in ("email", "phone") and target in linked:
+            message = f'"{target}" is already written by an identifier link.'
+            yield Finding(f"fields[{index}].to", message, f"identifiers[{linked[target]}]")
+    if goal.get("allow_creation") is True and "braze_id" in linked:
+        message = "nobody can be created by braze_id, because Braze assigns it. Use false, or another identifier."
+        yield Finding("allow_creation", message, f"identifiers[{linked['braze_id']}]")
+    yield from _check_leavers(goal)
+    yield from _check_export_source(goal, fields, identifiers)
+
+
+def _check_leavers(goal: _Raw) -> Iterator[Finding]:
+    leavers = goal.get("leavers")
+    values = leavers.get("set") if isinstance(leavers, Mapping) else None
+    for target, value in values.items() if isinstance(values, Mapping) else ():
+        name = braze_name_problem(target)
+        if name:
+            yield Finding(f"leavers.set.{short(target)}", f"{quoted(target)} {name}")
+        elif isinstance(value, str | int | float) and (problem := braze_value_problem(target, value)):
+            yield Finding(f"leavers.set.{short(target)}", problem)
+
+
+def _check_export_source(goal: _Raw, fields: Mapping[int, _Raw], identifiers: Mapping[int, _Raw]) -> Iterator[Finding]:
+    source = goal.get("source")
+    if not isinstance(source, Mapping):
+        return
+    if "s3_csv" in source:
+        yield from _check_csv_source(goal, fields)
+        return
+    if goal.get("leavers", "keep") != "keep" and source.get("read", "full") == "modified":
+        message = 'who left is known only after reading the whole segment. Use "keep", or "read: full".'
+        yield Finding("leavers", message, "source.read")
+    for index, row in fields.items():
+        text = _text(row, "from")
+        if text and text.startswith(_PROPERTY) and not export_source_problem(text):
+            yield from _check_property_id(f"fields[{index}].from", text.removeprefix(_PROPERTY))
+    for index, link in identifiers.items():
+        text = _text(link, "blueconic")
+        if text:
+            yield from _check_property_id(f"identifiers[{index}].blueconic", text)
+
+
+def _check_property_id(where: str, text: str) -> Iterator[Finding]:
+    if not _BLUECONIC_ID.fullmatch(text):
+        hint = f' Write "{short(text.removeprefix(_PROPERTY))}".' if text.startswith(_PROPERTY) else ""
+        message = f'a BlueConic property id has only letters, digits, "_" and "-"; found {quoted(text)}.{hint}'
+        yield Finding(where, message)
+
+
+def _check_csv_source(goal: _Raw, fields: Mapping[int, _Raw]) -> Iterator[Finding]:
+    for index, row in fields.items():
+        if _text(row, "from") in _EXPORT_KINDS:
+            message = f'a CSV file has columns only: write "{_PROPERTY}<column>" instead of "{row["from"]}".'
+            yield Finding(f"fields[{index}].from", message, "source.s3_csv")
+    if goal.get("objectives"):
+        message = "a CSV file doesn't tell consent. Set the objectives on the BlueConic connection that writes it."
+        yield Finding("objectives", message, "source.s3_csv")
+
+
+def check_import(goal: _Raw) -> Iterator[Finding]:
+    """Check the parts of an import goal against each other."""
+    identifiers = dict(_rows(goal, "identifiers"))
+    fields = dict(_rows(goal, "fields"))
+    yield from _check_twice("identifiers", "blueconic", identifiers, _import_link, _LINK_TWICE)
+    yield from _check_twice("fields", "to", fields, lambda row: _text(row, "to"), _TARGET_TWICE)
+    linked = {_text(link, "blueconic"): index for index, link in reversed(identifiers.items())}
+    for index, row in fields.items():
+        target = _text(row, "to")
+        if row.get("merge") == "sum" and target in linked:
+            message = f'"{target}" identifies people, so nothing can be added to it.'
+            yield Finding(f"fields[{index}].merge", message, f"identifiers[{linked[target]}]")
+    if not goal.get("fields") and goal.get("remaining_fields") is None:
+        yield Finding("fields", 'needs at least one row, unless there is "remaining_fields".')
+    limits = goal.get("limits")
+    for name in ("data_points", "leavers_percent"):
+        if isinstance(limits, Mapping) and limits.get(name) is not None:
+            yield Finding(f"limits.{name}", "is possible only in an export goal.")
+
+
+_LINK_TWICE = "is already linked by another row."
+_TARGET_TWICE = "is already written by another row."
+
+
+def _export_link(link: _Raw) -> str | None:
+    kind = _text(link, "braze")
+    return f"{kind} {link.get('alias_label')}" if kind == "user_alias" else kind
+
+
+def _import_link(link: _Raw) -> str | None:
+    target = _text(link, "blueconic")
+    return None if target is None else f"{link.get('braze')} {link.get('alias_label')} {target}"
+
+
+def _check_twice(
+    section: str, key: str, rows: Mapping[int, _Raw], identity: Callable[[_Raw], str | None], message: str
+) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for index, row in rows.items():
+        name = identity(row)
+        if name is None:
+            continue
+        if name in first:
+            where = f"{section}[{index}].{key}"
+            yield Finding(where, f"{quoted(str(row[key]))} {message}", f"{section}[{first[name]}]")
+        else:
+            first[name] = index
+
+
+def _rows(goal: _Raw, section: str) -> Iterator[tuple[int, _Raw]]:
+    rows = goal.get(section)
+    if isinstance(rows, list | tuple):
+        yield from ((index, row) for index, row in enumerate(rows) if isinstance(row, Mapping))
+
+
+def _text(row: _Raw, key: str) -> str | None:
+    value = row.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _custom_attribute(text: str) -> bool:
+    name = text.removeprefix(_CUSTOM)
+    return text.startswith(_CUSTOM) and name.strip() == name != "" and name.isprintable()

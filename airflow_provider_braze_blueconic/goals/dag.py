@@ -1,0 +1,324 @@
+"""From goals to DAGs: one DAG a goal, and a placeholder that carries the message of a broken one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator, Context, Param
+
+from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
+from airflow_provider_braze_blueconic.goals.loading import BrokenGoal, LoadedGoal, Origin, load_folder
+from airflow_provider_braze_blueconic.goals.models import CsvSource, ExportGoal, ImportGoal, LeaversSet
+from airflow_provider_braze_blueconic.operators.blueconic import BlueConicSegmentToS3Operator
+from airflow_provider_braze_blueconic.operators.braze import S3ToBrazeUsersOperator
+from airflow_provider_braze_blueconic.operators.sync import (
+    CommitLedgerOperator,
+    ComputeDeltaOperator,
+    GuardOperator,
+    MapFieldsOperator,
+    SyncReportOperator,
+)
+from airflow_provider_braze_blueconic.sync.export_plan import expansions, mapping_hash, properties_to_read
+
+__all__ = ["BrokenGoalOperator", "build_dag", "dag_id", "load_goals"]
+
+log = logging.getLogger(__name__)
+
+_TAG = "braze-blueconic"
+_BROKEN_TAG = "broken goal"
+_RETRIES = 2
+_RETRY_DELAY = dt.timedelta(minutes=5)
+
+
+def dag_id(goal_id: str) -> str:
+    """Name the DAG of a goal."""
+    return f"braze_blueconic__{goal_id}"
+
+
+def load_goals(folder: str | Path) -> dict[str, DAG]:
+    """Make a DAG of each goal file in a folder.
+
+    A goal file with mistakes becomes a placeholder DAG that shows them in the Airflow UI and fails when it is
+    run, on the schedule that the file gives if that could be read. The other goals are not touched by it::
+
+        globals().update(load_goals(Path(__file__).parent / "goals"))  # in a dag file
+
+    :param folder: folder with ``*.yaml`` files.
+    :return: DAG id → DAG. Put it into the DAG file's globals, where Airflow looks.
+    :raises GoalError: if the folder can't be listed.
+    """
+    dags: dict[str, DAG] = {}
+    for entry in load_folder(Path(folder)):
+        dag = _dag_of(entry)
+        if dag is not None:
+            dags[dag.dag_id] = dag
+    return dags
+
+
+def _dag_of(entry: LoadedGoal | BrokenGoal) -> DAG | None:
+    if isinstance(entry, BrokenGoal):
+        return _placeholder(entry)
+    try:
+        return build_dag(entry.goal, origin=entry.origin)
+    except GoalError as error:
+        goal = entry.goal
+        return _placeholder(
+            BrokenGoal(entry.origin.file, goal.id, error.problems, goal.name, goal.schedule, goal.labels)
+        )
+
+
+def build_dag(goal: ExportGoal | ImportGoal, *, origin: Origin | None = None) -> DAG:
+    """Make the DAG of a goal.
+
+    :param origin: where the goal was written, for error messages.
+    :raises GoalError: if the goal asks for something that this version does not do.
+    """
+    origin = origin or Origin("", {})
+    if isinstance(goal, ImportGoal):
+        raise GoalError([origin.problem("goal", "import goals are not built yet; this version does export goals.")])
+    if isinstance(goal.source, CsvSource):
+        raise GoalError([origin.problem("source.s3_csv", "reading CSV files is not built yet; use a segment.")])
+    dag = DAG(
+        dag_id=dag_id(goal.id),
+        dag_display_name=goal.name or goal.id,
+        description=goal.description.splitlines()[0] if goal.description else None,
+        doc_md=_documentation(goal, origin),
+        schedule=_schedule(goal),
+        start_date=_start(goal),
+        catchup=False,
+        # Two deltas of one goal at once would each miss what the other sends.
+        max_active_runs=1,
+        tags=sorted({_TAG, goal.goal, *goal.labels}),
+        params=_params(),
+        default_args={"retries": _RETRIES, "retry_delay": _RETRY_DELAY},
+        **_callbacks(goal),
+    )
+    with dag:
+        _export_tasks(goal, origin)
+    return dag
+
+
+def _export_tasks(goal: ExportGoal, origin: Origin) -> None:
+    identifiers = [link.model_dump(mode="json", by_alias=True, exclude_none=True) for link in goal.identifiers]
+    fields = [field.model_dump(mode="json", by_alias=True, exclude_unset=True) for field in goal.fields]
+    leavers = dict(goal.leavers.set) if isinstance(goal.leavers, LeaversSet) else goal.leavers
+    limits = goal.limits.model_dump(exclude_none=True)
+    needed = properties_to_read(goal.identifiers, goal.fields)
+    fingerprint = mapping_hash(goal.identifiers, goal.fields)
+    places = [
+        "source.segment",
+        "source.read",
+        *needed.values(),
+        *(f"objectives[{n}]" for n in range(len(goal.objectives))),
+    ]
+    common: dict[str, Any] = {
+        "goal_id": goal.id,
+        "staging": goal.staging,
+        "aws_conn_id": goal.connections.aws,
+        "origin": {"file": origin.file, "lines": {place: origin.line(place) for place in places if place}},
+    }
+    source = goal.source
+    if isinstance(source, CsvSource):
+        raise TypeError("a goal that reads CSV files has no DAG yet")
+    extract = BlueConicSegmentToS3Operator(
+        task_id="extract",
+        segment=source.segment,
+        properties=needed,
+        expand=expansions(goal.fields),
+        interaction_names=any(field.kind == "interactions" and field.written_as == "names" for field in goal.fields),
+        objectives=goal.objectives,
+        read=source.read,
+        full="{{ params.full }}",
+        mapping_hash=fingerprint,
+        blueconic_conn_id=goal.connections.blueconic,
+        **common,
+    )
+    map_fields = MapFieldsOperator(
+        task_id="map_fields",
+        snapshot=extract.output,
+        identifiers=identifiers,
+        fields=fields,
+        when_missing=goal.when_missing,
+        objectives=goal.objectives,
+        partitions=goal.partitions,
+        **common,
+    )
+    compute_delta = ComputeDeltaOperator(
+        task_id="compute_delta",
+        mapped=map_fields.output,
+        fields=fields,
+        send=goal.send,
+        leavers=leavers,
+        allow_stale="{{ params.allow_stale }}",
+        **common,
+    )
+    guard = GuardOperator(
+        task_id="guard",
+        delta=compute_delta.output,
+        limits=limits,
+        leavers=leavers,
+        bulk=goal.upload.bulk,
+        plan_only="{{ params.dry_run }}",
+        **common,
+    )
+    upload = S3ToBrazeUsersOperator.partial(
+        task_id="upload",
+        map_index_template="partition {{ task.partition }}",
+        max_active_tis_per_dagrun=goal.upload.workers,
+        delta=compute_delta.output,
+        allow_creation=goal.allow_creation,
+        workers=goal.upload.workers,
+        limits=limits,
+        bulk=goal.upload.bulk,
+        braze_conn_id=goal.connections.braze,
+        **common,
+    ).expand(partition=guard.output)
+    commit = CommitLedgerOperator(
+        task_id="commit",
+        delta=compute_delta.output,
+        partitions=guard.output,
+        plan_only="{{ params.dry_run }}",
+        # What was acknowledged is kept whatever became of the rest.
+        trigger_rule="all_done",
+        **common,
+    )
+    report = SyncReportOperator(
+        task_id="report",
+        snapshot=extract.output,
+        mapped=map_fields.output,
+        delta=compute_delta.output,
+        partitions=guard.output,
+        plan_only="{{ params.dry_run }}",
+        uploads=upload.output,
+        commit=commit.output,
+        limits=limits,
+        mapping_hash=fingerprint,
+        trigger_rule="all_done",
+        **{**common, "retries": 0},
+    )
+    upload >> commit >> report
+
+
+def _params() -> dict[str, Param]:
+    return {
+        "full": Param(
+            False,
+            type="boolean",
+            title="Full read",
+            description="Read the whole segment, also if the goal reads changes.",
+        ),
+        "dry_run": Param(
+            False, type="boolean", title="Dry run", description="Plan and check the limits; send nothing."
+        ),
+        "allow_stale": Param(
+            False,
+            type="boolean",
+            title="Allow stale",
+            description="Send rows that are older than what the ledger knows. Overwrites newer values with older ones.",
+        ),
+    }
+
+
+def _schedule(goal: ExportGoal | ImportGoal) -> Any:
+    if not goal.enabled or goal.schedule is None:
+        return None
+    from airflow.timetables.trigger import CronTriggerTimetable
+
+    return CronTriggerTimetable(goal.schedule, timezone=goal.timezone)
+
+
+def _start(goal: ExportGoal | ImportGoal) -> dt.datetime | None:
+    if goal.start_date is None:
+        return None
+    import pendulum
+
+    start = goal.start_date
+    return pendulum.datetime(start.year, start.month, start.day, tz=goal.timezone)
+
+
+def _callbacks(goal: ExportGoal | ImportGoal) -> Mapping[str, Any]:
+    if not goal.notify.email:
+        return {}
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+    def notifier(outcome: str) -> SmtpNotifier:
+        return SmtpNotifier(
+            to=list(goal.notify.email),
+            subject=f"{goal.name or goal.id}: {outcome}",
+            html_content=f"{dag_id(goal.id)}, run {{{{ run_id }}}}: {outcome}. Its task report has the numbers.",
+        )
+
+    callbacks: dict[str, Any] = {"on_failure_callback": notifier("failed")}
+    if goal.notify.when == "every_run":
+        callbacks["on_success_callback"] = notifier("finished")
+    return callbacks
+
+
+def _documentation(goal: ExportGoal | ImportGoal, origin: Origin) -> str:
+    lines = [goal.description or "", ""]
+    if isinstance(goal, ExportGoal) and not isinstance(goal.source, CsvSource):
+        lines += [
+            f"Sends the BlueConic segment **{goal.source.segment}** to Braze.",
+            "",
+            "| from | to | type |",
+            "|---|---|---|",
+        ]
+        for field in goal.fields:
+            origin_of = field.from_ if field.from_ is not None else f"`{field.value}`"
+            lines.append(f"| {origin_of} | {field.to} | {field.type or ''} |")
+    if origin.file:
+        lines += ["", f"Goal file: `{origin.file}`"]
+    return "\n".join(lines).strip()
+
+
+class BrokenGoalOperator(BaseOperator):
+    """Fails with the mistakes of a goal file.
+
+    :param message: all mistakes, one a line.
+    """
+
+    ui_color = "#fecaca"
+
+    def __init__(self, *, message: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.message = message
+
+    def execute(self, context: Context) -> None:  # noqa: ARG002
+        """Fail, without a retry."""
+        raise AirflowFailException(self.message)
+
+
+def _placeholder(broken: BrokenGoal) -> DAG:
+    """Make the DAG that stands for a goal that can't be run.
+
+    A module that raises would lose all its DAGs. A schedule that can be read is kept, so that a nightly sync which
+    stopped being one fails every night instead of falling silent.
+    """
+    mistakes = "1 mistake" if len(broken.problems) == 1 else f"{len(broken.problems)} mistakes"
+    message = "\n".join(str(problem) for problem in broken.problems)
+    log.error("%s has %s:\n%s", broken.file, mistakes, message)
+    stem = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in Path(broken.file).stem)
+    dag = DAG(
+        # Without an id of its own, the file's name must not take the DAG of a goal that has that id.
+        dag_id=dag_id(broken.id) if broken.id else f"{dag_id(stem)}__broken",
+        dag_display_name=f"⚠ {broken.file}: {mistakes}",
+        description=_short(broken.problems),
+        doc_md=f"**{broken.file} has {mistakes} and can't be run.**\n\n```\n{message}\n```",
+        schedule=broken.schedule,
+        catchup=False,
+        max_active_runs=1,
+        tags=sorted({_TAG, _BROKEN_TAG, *broken.labels}),
+        default_args={"retries": 0},
+    )
+    with dag:
+        BrokenGoalOperator(task_id="goal_file", message=f"{broken.file} has {mistakes}:\n{message}")
+    return dag
+
+
+def _short(problems: tuple[Problem, ...]) -> str:
+    text = str(problems[0]) if problems else "unknown mistake"
+    return text if len(text) <= 200 else text[:199] + "…"

@@ -1,0 +1,187 @@
+"""YAML 1.2 text as plain values, with the line of each.
+
+Built in one pass from the parser's nodes: the library's own round-trip objects take longer, and its
+constructors would turn ``007`` into 7.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_braze_blueconic.exceptions import Problem
+from airflow_provider_braze_blueconic.goals.findings import join_path, quoted, short
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ruamel.yaml.nodes import Node
+
+__all__ = ["Document", "read_document"]
+
+_MOST_VALUES = 20_000
+"""Values in one file, aliases expanded; a goal has some hundred. It keeps nested aliases from filling the memory."""
+
+_TAG = "tag:yaml.org,2002:"
+# The parser gives the last three to texts such as a date, "=" and "<<".
+_PLAIN_TAGS = frozenset(
+    _TAG + name for name in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp", "value", "merge")
+)
+
+# The core schema of YAML 1.2.2, section 10.3.2, except that a number with leading zeros stays text: who writes 007
+# means those three characters.
+_CORE_SCHEMA: tuple[tuple[re.Pattern[str], Callable[[str], int | float | bool | None]], ...] = (
+    (re.compile(r"~|null|Null|NULL|"), lambda _: None),
+    (re.compile(r"true|True|TRUE|false|False|FALSE"), lambda text: text.casefold() == "true"),
+    (re.compile(r"[-+]?(0|[1-9][0-9]{0,999})"), int),  # Python refuses to convert thousands of digits
+    (re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+"), lambda text: int(text, 0)),
+    (re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
+    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), lambda text: float(text.replace(".", ""))),
+)
+
+
+@dataclass
+class Document:
+    """What a file holds.
+
+    :param value: mappings, lists, texts, numbers, booleans and ``None``; ``None`` if the text can't be read as YAML.
+    :param lines: path → 1-based line, for each key and list item; ``""`` is the whole.
+    :param problems: mistakes of the writing: syntax, a key twice, a tag.
+    """
+
+    value: Any = None
+    lines: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def read_document(text: str, *, file: str) -> Document:
+    """Read one YAML document; mistakes of the writing are listed, not raised.
+
+    :param file: the name that problems carry.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.reader import ReaderError
+
+    document = Document()
+    try:
+        node = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        document.problems.append(_syntax_problem(error, file))
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else None
+        document.problems.append(Problem("", "holds a control character that YAML doesn't allow.", file, line))
+    except (YAMLError, RecursionError) as error:
+        document.problems.append(Problem("", f"can't be read as YAML ({type(error).__name__}).", file))
+    else:
+        if node is not None:
+            _Builder(document, file).build_root(node)
+    return document
+
+
+class _TooManyValuesError(Exception):
+    pass
+
+
+class _Builder:
+    def __init__(self, document: Document, file: str) -> None:
+        from ruamel.yaml.nodes import SequenceNode
+
+        self._list = SequenceNode
+        self._document = document
+        self._file = file
+        self._values = 0
+        self._open: set[int] = set()
+
+    def build_root(self, node: Node) -> None:
+        self._document.lines[""] = _line(node)
+        try:
+            self._document.value = self._build(node, "")
+        except (_TooManyValuesError, RecursionError):
+            self._document.value = None
+            self._document.problems = [
+                Problem("", f"holds more than {_MOST_VALUES:,} values, or too deep ones.", self._file)
+            ]
+
+    def _build(self, node: Node, path: str) -> Any:
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise _TooManyValuesError
+        if id(node) in self._open:
+            self._report(path, node, "is an alias of something that it is part of.")
+            return None
+        tag = str(node.tag)
+        if tag not in _PLAIN_TAGS:
+            self._report(path, node, f"has the tag {quoted(tag.removeprefix(_TAG))}; tags are not used in goal files.")
+        if isinstance(node.value, str):
+            return node.value if tag == f"{_TAG}str" else _plain_value(node.value)
+        self._open.add(id(node))
+        value = self._sequence(node, path) if isinstance(node, self._list) else self._mapping(node, path)
+        self._open.discard(id(node))
+        return value
+
+    def _mapping(self, node: Node, path: str) -> dict[str, Any]:
+        built: dict[str, Any] = {}
+        first: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node.value, str):
+                self._report(path, key_node, "has a list or a mapping as a key; expected text.")
+                continue
+            key = key_node.value
+            below = join_path([path, short(key)])
+            if key in first:
+                self._report(below, key_node, f"is there twice; the first time in line {first[key]}.")
+                continue
+            first[key] = _line(key_node)
+            self._document.lines[below] = first[key]
+            built[key] = self._build(value_node, below)
+        return built
+
+    def _sequence(self, node: Node, path: str) -> list[Any]:
+        built = []
+        for index, item in enumerate(node.value):
+            below = join_path([path, index])
+            self._document.lines[below] = _line(item)
+            built.append(self._build(item, below))
+        return built
+
+    def _report(self, path: str, node: Node, message: str) -> None:
+        self._document.problems.append(Problem(path, message, self._file, _line(node)))
+
+
+def _line(node: Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _plain_value(text: str) -> str | int | float | bool | None:
+    return next((read(text) for form, read in _CORE_SCHEMA if form.fullmatch(text)), text)
+
+
+# The parser's words, and ours for the mistakes that authors make.
+_SYNTAX: Mapping[str, str] = {
+    r"found character '\\t' that cannot start any token": "found a tab; expected spaces for the indentation.",
+    r"found character '(.)' that cannot start any token": r'found text that begins with "\1"; put it in quotes.',
+    r"mapping values are not allowed here": (
+        'found a colon where none can be; expected another indentation, or quotes around text that holds ": ".'
+    ),
+    r"could not find expected ':'": 'found a line without a colon; expected "key: value".',
+    r"found unexpected end of stream": "found the end of the file; expected a closing quote.",
+    r"expected a single document|but found another document": "found a second document; expected one goal in a file.",
+    r"expected <block end>, but found": "found an entry that is indented otherwise than the lines above it.",
+    r"expected ',' or '(.)', but got": r'expected "," or "\1" before this.',
+    r"found undefined alias '(.{1,60}?)'": r'found "*\1" without an anchor "&\1"; put text with "*" in quotes.',
+}
+
+
+def _syntax_problem(error: Any, file: str) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    line = None if mark is None else int(mark.line) + 1
+    problem = " ".join(str(error.problem or error.context or "").split())
+    matches = ((re.search(theirs, problem), ours) for theirs, ours in _SYNTAX.items())
+    known = next((match.expand(ours) for match, ours in matches if match), None)
+    message = known or f"can't be read as YAML: {problem[:120]}."
+    opened = error.context_mark
+    if opened is not None and line is not None and int(opened.line) + 1 != line:
+        message = f"{message[:-1]} (in what begins in line {int(opened.line) + 1})."
+    return Problem("", message, file, line)

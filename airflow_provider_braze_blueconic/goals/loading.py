@@ -1,0 +1,210 @@
+"""Goal files: read, checked, and remembered by line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
+from airflow_provider_braze_blueconic.goals.document import Document, read_document
+from airflow_provider_braze_blueconic.goals.validation import validate_goal, validate_part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from airflow_provider_braze_blueconic.goals.findings import Finding
+    from airflow_provider_braze_blueconic.goals.models import ExportGoal, ImportGoal
+
+__all__ = ["BrokenGoal", "LoadedGoal", "Origin", "load_folder", "load_goal", "validate_paths"]
+
+_ENDINGS = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a goal was written.
+
+    :param file: the file's name, without folders.
+    :param lines: path → 1-based line, for each key and list item, such as ``"fields[1].from"`` → 14.
+    """
+
+    file: str
+    lines: Mapping[str, int]
+
+    def line(self, path: str) -> int | None:
+        """Find the line of a path, or of the nearest thing around it that is written down."""
+        return _line_of(path, self.lines)
+
+    def problem(self, where: str, message: str) -> Problem:
+        """Make a problem that names this file and the line."""
+        return Problem(where, message, self.file, self.line(where))
+
+
+@dataclass(frozen=True)
+class LoadedGoal:
+    """A goal that can be run, and where it was written."""
+
+    goal: ExportGoal | ImportGoal
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class BrokenGoal:
+    """A goal file with mistakes, and what could be read of it all the same.
+
+    :param id: ``None`` if there is none, if it is no valid id, or if another file has it already.
+    :param problems: all mistakes, by line.
+    """
+
+    file: str
+    id: str | None
+    problems: tuple[Problem, ...]
+    name: str | None = None
+    schedule: str | None = None
+    labels: tuple[str, ...] = field(default=())
+
+
+def load_goal(path: Path) -> LoadedGoal:
+    """Read one goal file.
+
+    :raises GoalError: with all mistakes at once, by line.
+    """
+    outcome = _read(path)
+    if isinstance(outcome, BrokenGoal):
+        raise GoalError(outcome.problems)
+    return outcome
+
+
+def load_folder(folder: Path) -> list[LoadedGoal | BrokenGoal]:
+    """Read all goal files (``*.yaml``, ``*.yml``) of a folder, without the folders in it.
+
+    :return: by file name; a goal whose id an earlier file has is a :class:`BrokenGoal` without id.
+    :raises GoalError: if the folder can't be listed.
+    """
+    return _refuse_second_ids(_read(path) for path in _goal_files(folder))
+
+
+def validate_paths(paths: Sequence[Path]) -> list[Problem]:
+    """Check goal files, and the goal files of folders, as one set.
+
+    :return: all mistakes, file by file; empty if all is well. An id that two files have is one, and so is
+        a path that isn't there, or a folder without a goal file.
+    """
+    problems: list[Problem] = []
+    files: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            files.append(path)
+            continue
+        try:
+            inside = _goal_files(path)
+        except GoalError as error:
+            problems += error.problems
+            continue
+        if not inside:
+            problems.append(Problem("", f"holds no goal file ({', '.join(_ENDINGS)}).", str(path)))
+        files += inside
+    outcomes = _refuse_second_ids(_read(path) for path in dict.fromkeys(files))
+    problems += [problem for outcome in outcomes if isinstance(outcome, BrokenGoal) for problem in outcome.problems]
+    return problems
+
+
+def _goal_files(folder: Path) -> list[Path]:
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        raise GoalError([Problem("", f"can't be listed: {_reason(error)}.", str(folder))]) from error
+    files = (path for path in entries if path.suffix.lower() in _ENDINGS and not path.name.startswith("."))
+    return sorted((path for path in files if path.is_file()), key=lambda path: path.name)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _read(path: Path) -> LoadedGoal | BrokenGoal:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        return BrokenGoal(path.name, None, (Problem("", f"can't be read: {_reason(error)}.", path.name),))
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        return BrokenGoal(path.name, None, (Problem("", "is not UTF-8 text.", path.name, line),))
+    return _goal_from(text, path.name)
+
+
+def _goal_from(text: str, file: str) -> LoadedGoal | BrokenGoal:
+    document = read_document(text, file=file)
+    problems = list(document.problems)
+    if document.value is None and not problems:
+        problems.append(Problem("", "is empty; expected a goal.", file))
+    if document.value is not None:
+        outcome = validate_goal(document.value)
+        if not isinstance(outcome, list) and not problems:
+            return LoadedGoal(outcome, Origin(file, document.lines))
+        if isinstance(outcome, list):
+            problems += [_problem(finding, file, document.lines) for finding in outcome]
+    problems.sort(key=lambda problem: (problem.line or 0, _sort_key(problem.where), problem.message))
+    return _broken(file, document, problems)
+
+
+def _problem(finding: Finding, file: str, lines: Mapping[str, int]) -> Problem:
+    message = finding.text(_line_of(finding.see, lines) if finding.see else None)
+    return Problem(finding.where, message, file, _line_of(finding.where, lines))
+
+
+def _broken(file: str, document: Document, problems: Sequence[Problem]) -> BrokenGoal:
+    value: Mapping[str, Any] = document.value if isinstance(document.value, dict) else {}
+    identifier = value.get("id")
+    return BrokenGoal(
+        file=file,
+        id=validate_part("id", identifier) if identifier is not None else None,
+        problems=tuple(problems),
+        name=validate_part("name", value.get("name")),
+        schedule=validate_part("schedule", value.get("schedule")),
+        labels=tuple(validate_part("labels", value.get("labels", [])) or ()),
+    )
+
+
+def _refuse_second_ids(outcomes: Iterable[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
+    owners: dict[str, str] = {}
+    checked: list[LoadedGoal | BrokenGoal] = []
+    for outcome in outcomes:
+        goal_id, file = _claim(outcome)
+        if goal_id is not None and goal_id in owners:
+            outcome = _second(outcome, goal_id, owners[goal_id])  # noqa: PLW2901 - the same file, now known as broken
+        elif goal_id is not None:
+            owners[goal_id] = file
+        checked.append(outcome)
+    return checked
+
+
+def _claim(outcome: LoadedGoal | BrokenGoal) -> tuple[str | None, str]:
+    if isinstance(outcome, LoadedGoal):
+        return outcome.goal.id, outcome.origin.file
+    return outcome.id, outcome.file
+
+
+def _second(outcome: LoadedGoal | BrokenGoal, goal_id: str, owner: str) -> BrokenGoal:
+    message = f'"{goal_id}" is already the id of {owner}; each goal needs its own.'
+    if isinstance(outcome, LoadedGoal):
+        goal = outcome.goal
+        problem = outcome.origin.problem("id", message)
+        return BrokenGoal(outcome.origin.file, None, (problem,), goal.name, goal.schedule, goal.labels)
+    problems = (Problem("id", message, outcome.file), *outcome.problems)
+    return BrokenGoal(outcome.file, None, problems, outcome.name, outcome.schedule, outcome.labels)
+
+
+def _line_of(path: str, lines: Mapping[str, int]) -> int | None:
+    while path not in lines and path:
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    return lines.get(path)
+
+
+def _sort_key(path: str) -> list[tuple[int, str]]:
+    """Put ``fields[10]`` after ``fields[9]``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.\[\]]+", path)]

@@ -1,0 +1,436 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from pydantic import ValidationError
+
+from airflow_provider_braze_blueconic.goals.models import (
+    CsvSource,
+    ExportField,
+    ExportGoal,
+    ExportIdentifier,
+    ImportField,
+    SegmentSource,
+)
+
+from .conftest import EXPORT, IMPORT
+
+Problems = Callable[[str], list[str]]
+
+ROW = "10 fields[2]"
+STALE = "Any other spelling becomes a new custom attribute, which is billed, and the real field stays stale."
+FROM = "expected property.<id>, profile_id, segments, interactions, permission_level; found"
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("{from: property.x, to: First_Name}", f'{ROW}.to: "First_Name" is spelt "first_name" in Braze. {STALE}'),
+        ("{from: property.x, to: firstname}", f'{ROW}.to: "firstname" is spelt "first_name" in Braze. {STALE}'),
+        ("{from: property.x, to: e-mail}", f'{ROW}.to: "e-mail" is spelt "email" in Braze. {STALE}'),
+        ("{from: property.x, to: Time_Zone}", f'{ROW}.to: "Time_Zone" is spelt "time_zone" in Braze. {STALE}'),
+        ("{from: property.x, to: timezone}", f'{ROW}.to: "timezone" is spelt "time_zone" in Braze. {STALE}'),
+        ("{from: property.x, to: homeCity}", f'{ROW}.to: "homeCity" is spelt "home_city" in Braze. {STALE}'),
+        (
+            "{from: property.x, to: external_id}",
+            f'{ROW}.to: "external_id" is an identifier of Braze. It is set by "identifiers", not by a field.',
+        ),
+        (
+            "{from: property.x, to: brazeId}",
+            f'{ROW}.to: "brazeId" looks like "braze_id", which is an identifier of Braze. '
+            'It is set by "identifiers", not by a field.',
+        ),
+        (
+            "{from: property.x, to: _update_existing_only}",
+            f'{ROW}.to: "_update_existing_only" is a control flag of Braze, not an attribute. '
+            "The sync sets it where it is needed.",
+        ),
+        (
+            "{from: property.x, to: email_subscription_info}",
+            f'{ROW}.to: "email_subscription_info" is refused by Braze. '
+            'Use "email_subscribe", or one subscription group.',
+        ),
+        (
+            "{from: property.x, to: push_tokens}",
+            f'{ROW}.to: "push_tokens" is not supported: push tokens belong to the app\'s SDK.',
+        ),
+        ("{from: property.x, to: $add}", f'{ROW}.to: "$add" starts with "$", which Braze keeps for its own operators.'),
+        (
+            "{from: property.x, to: subscription_groups.abc}",
+            f'{ROW}.to: "subscription_groups.abc" needs the id of one group, a UUID, after "subscription_groups.".',
+        ),
+        (
+            "{from: property.x, to: custom_attributes.tier}",
+            f'{ROW}.to: "custom_attributes.tier" writes a custom attribute by its bare name: "tier".',
+        ),
+        (
+            "{from: property.x, to: first_name}",
+            f'{ROW}.to: "first_name" is already written by another row. See fields[0], line 8.',
+        ),
+        (
+            "{from: property.x, to: email, type: integer}",
+            f'{ROW}.type: "email" is "string" in Braze; found "integer". Leave "type" out or correct it.',
+        ),
+        (
+            "{from: segments, to: country}",
+            f'{ROW}.to: "segments" gives an array; "country" holds a text in Braze.',
+        ),
+        (
+            "{from: segments, to: seen, type: boolean}",
+            f'{ROW}.type: "segments" can be "array", or "string" for one text with commas. '
+            'Leave "type" out or correct it.',
+        ),
+        ("{from: property.x, to: y, as: ids}", f'{ROW}.as: is possible only for "segments" and "interactions".'),
+        ("{from: segments, to: y, as: nmes}", f'{ROW}.as: expected "ids" or "names"; found "nmes". Nearest: "names".'),
+        ("{to: y}", f'{ROW}: expected either "from" or "value"; neither is there.'),
+        ("{from: property.x, value: 1, to: y}", f'{ROW}: expected either "from" or "value"; both are there.'),
+        (
+            "{value: null, to: y}",
+            f"{ROW}.value: a fixed value can't be empty: it would clear the attribute of everybody.",
+        ),
+        ("{value: abc, to: y, type: integer}", f'{ROW}.value: "abc" can\'t be of type "integer".'),
+        ("{value: tomorrow, to: y, type: time}", f'{ROW}.value: "tomorrow" can\'t be of type "time".'),
+        ("{value: 5, to: home_city}", f'{ROW}.value: "home_city" holds text in Braze.'),
+        (
+            "{value: maybe, to: email_subscribe}",
+            f'{ROW}.value: "email_subscribe" takes only opted_in, subscribed, unsubscribed.',
+        ),
+        ("{value: .nan, to: y}", f"{ROW}.value: expected a number that JSON can hold; found nan."),
+        (
+            "{value: [a], to: y}",
+            f"{ROW}.value: expected a single value: text, a number, true or false.",
+        ),
+        ("{from: propertey.points, to: y}", f'{ROW}.from: {FROM} "propertey.points". Nearest: "property.points".'),
+        ("{from: segmnts, to: y}", f'{ROW}.from: {FROM} "segmnts". Nearest: "segments".'),
+        ("{from: points, to: y}", f'{ROW}.from: {FROM} "points". For a profile property write "property.points".'),
+        ("{from: property., to: y}", f'{ROW}.from: {FROM} "property.".'),
+        (
+            "{from: property.first name, to: y}",
+            f'{ROW}.from: a BlueConic property id has only letters, digits, "_" and "-"; found "first name".',
+        ),
+        (
+            "{from: property.x, to: y, type: interger}",
+            f"{ROW}.type: expected one of string, integer, float, boolean, time, array, object; "
+            'found "interger". Nearest: "integer".',
+        ),
+        ("just text", f'{ROW}: expected keys with values; found "just text".'),
+    ],
+)
+def test_row_of_an_export_that_can_not_work_says_why(problems: Problems, row: str, problem: str) -> None:
+    assert problems(f"{EXPORT}  - {row}\n") == [problem]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "{from: property.birthdate, to: dob, type: time}",
+        "{from: property.x, to: subscription_groups.11111111-2222-3333-4444-555555555555, type: boolean}",
+        "{value: subscribed, to: subscription_groups.11111111-2222-3333-4444-555555555555}",
+        "{value: true, to: email_open_tracking_disabled}",
+        "{value: 7, to: agent, type: string}",
+        "{value: 2026-11-30, to: since, type: time}",
+        "{from: segments, to: seen, type: string, as: ids}",
+        "{from: property.x, to: Favourite Store}",
+        "{from: property.address, to: current_location, type: object}",
+    ],
+)
+def test_row_of_an_export_that_can_work_is_taken(problems: Problems, row: str) -> None:
+    assert problems(f"{EXPORT}  - {row}\n") == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("vip_to_braze", "1234", ["2 id: expected text; found 1234. Put it in quotes."]),
+        (
+            "vip_to_braze",
+            "vip/braze",
+            [
+                '2 id: expected letters, digits, "_" and "-", at most 100 of them, beginning with a letter, '
+                'a digit or "_"; found "vip/braze".'
+            ],
+        ),
+        (
+            "s3://acme-sync/braze-blueconic",
+            "acme-sync",
+            ['3 staging: expected a bucket or a folder in one, such as "s3://bucket/folder"; found "acme-sync".'],
+        ),
+        (
+            "staging: s3://acme-sync/braze-blueconic\n",
+            "",
+            [
+                "1 staging: is missing. S3 bucket, or folder in it, that holds the goal's ledger, receipts and "
+                "working files."
+            ],
+        ),
+        (
+            "goal: export",
+            "goal: exports",
+            [
+                '1 goal: expected "export" (BlueConic to Braze) or "import" (Braze to BlueConic); '
+                'found "exports". Nearest: "export", "import".'
+            ],
+        ),
+        (
+            "  - {blueconic: crm_id, braze: external_id}\n",
+            "  - {blueconic: crm_id, braze: external_id}\n  - {blueconic: other, braze: external_id}\n",
+            ['7 identifiers[1].braze: "external_id" is already linked by another row. See identifiers[0], line 6.'],
+        ),
+        (
+            "braze: external_id",
+            "braze: user_alias",
+            ["6 identifiers[0].alias_label: is missing: an alias is found by its name and its label."],
+        ),
+        (
+            "braze: external_id",
+            "braze: external_id, alias_label: crm",
+            ['6 identifiers[0].alias_label: is possible only with "braze: user_alias".'],
+        ),
+        ("to: first_name", "to: email", []),
+        (
+            "braze: external_id}\n",
+            "braze: email}\n",
+            [],
+        ),
+        (
+            "VIP customers}",
+            "VIP customers, read: modified}\nleavers: clear_fields",
+            [
+                '5 leavers: who left is known only after reading the whole segment. Use "keep", or "read: full". '
+                "See source.read, line 4."
+            ],
+        ),
+        (
+            "source: {segment: VIP customers}",
+            "source: {s3_csv: s3://bucket/path/*.csv}\nobjectives: [newsletter]",
+            [
+                "5 objectives: a CSV file doesn't tell consent. Set the objectives on the BlueConic connection "
+                "that writes it. See source.s3_csv, line 4."
+            ],
+        ),
+        ("source: {segment: VIP customers}", 'source: {s3_csv: "s3://bucket/path/*.csv"}', []),
+        ("source: {segment: VIP customers}", "source: VIP", ['4 source: expected keys with values; found "VIP".']),
+    ],
+)
+def test_parts_of_an_export_that_contradict_each_other(
+    problems: Problems, old: str, new: str, expected: list[str]
+) -> None:
+    assert problems(EXPORT.replace(old, new, 1)) == expected
+
+
+def test_email_can_not_be_identifier_and_field(problems: Problems) -> None:
+    text = EXPORT.replace("braze: external_id", "braze: email").replace("to: first_name", "to: email")
+
+    assert problems(text) == [
+        '8 fields[0].to: "email" is already written by an identifier link. See identifiers[0], line 6.'
+    ]
+
+
+def test_nobody_can_be_created_by_braze_id(problems: Problems) -> None:
+    text = EXPORT.replace("braze: external_id", "braze: braze_id") + "allow_creation: true\n"
+
+    assert problems(text) == [
+        "10 allow_creation: nobody can be created by braze_id, because Braze assigns it. "
+        "Use false, or another identifier. See identifiers[0], line 6."
+    ]
+
+
+def test_values_for_leavers_are_checked_like_fields(problems: Problems) -> None:
+    found = problems(EXPORT + "leavers:\n  set:\n    vip: false\n    Email: x\n    dob: 4\n    deep: {a: 1}\n")
+
+    assert found == [
+        f'13 leavers.set.Email: "Email" is spelt "email" in Braze. {STALE}',
+        '14 leavers.set.dob: "dob" holds text in Braze.',
+        "15 leavers.set.deep: expected a single value: text, a number, true or false.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("partitions: 0", "partitions: expected at least 1; found 0."),
+        ("partitions: 257", "partitions: expected at most 256; found 257."),
+        ("partitions: 1.5", "partitions: expected a whole number; found 1.5."),
+        ("enabled: yes", 'enabled: expected true or false; found "yes".'),
+        ("limits: {rejected_percent: 101}", "limits.rejected_percent: expected at most 100; found 101."),
+        ("limits: {data_points: 0}", "limits.data_points: expected at least 1; found 0."),
+        (
+            "limits: {data_points: 1_000}",
+            'limits.data_points: expected a whole number; found "1_000". Write it as plain digits, without quotes.',
+        ),
+        ("limits: {requests_per_second: 0}", "limits.requests_per_second: expected more than 0; found 0."),
+        ("upload: {workers: 33}", "upload.workers: expected at most 32; found 33."),
+        ("notify: {when: allways}", 'notify.when: expected "failure" or "every_run"; found "allways".'),
+        ("notify: {email: [nobody]}", 'notify.email[0]: expected one e-mail address; found "nobody".'),
+        ("notify: {email: a@b.example}", 'notify.email: expected a list; found "a@b.example".'),
+        ("labels: [crm, crm]", 'labels: has "crm" more than once.'),
+        ("start_date: 2026-02-30", "start_date: there is no such day in the calendar."),
+        ("start_date: 30-11-2026", 'start_date: expected a date, such as 2026-11-30; found "30-11-2026".'),
+        (
+            "timezone: Europe/Amsterdm",
+            "timezone: there is no time zone of that name; expected one such as "
+            '"Europe/Amsterdam". Nearest: "Europe/Amsterdam"',
+        ),
+        ("connections: {aws: ''}", 'connections.aws: expected an Airflow connection id; found "".'),
+        ("legislation: GDPR", "legislation: is possible only in an import goal."),
+        ("conections: {}", 'conections: there is no such key here. Nearest: "connections"'),
+    ],
+)
+def test_setting_out_of_its_range_says_what_is_possible(problems: Problems, setting: str, problem: str) -> None:
+    (found,) = problems(f"{EXPORT}{setting}\n")
+
+    assert found.startswith(f"10 {problem}")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "kept"),
+    [
+        ("0 2 * * *", "0 2 * * *"),
+        ("@daily", "@daily"),
+        ("0 2 * * 1#1", "0 2 * * 1#1"),
+        ("0 2 * * MON#1", "0 2 * * MON#1"),
+        ("0 2 * * 5L", "0 2 * * L5"),
+        ("0  2 1 */3 MON-FRI", "0 2 1 */3 MON-FRI"),
+        ("0 2 L * *", "0 2 L * *"),
+    ],
+)
+def test_schedule_is_kept_as_airflow_understands_it(schedule: str, kept: str) -> None:
+    assert _goal(schedule=schedule).schedule == kept
+
+
+@pytest.mark.parametrize(
+    ("schedule", "problem"),
+    [
+        ("0 25 * * *", '"25" can\'t be read as the hour.'),
+        ("0 2 * * 1#6", '"1#6" can\'t be read as the weekday.'),
+        ("0 2 * *", "expected five cron fields (minute hour day month weekday)"),
+        ("0 0 2 * * *", "expected five cron fields (minute hour day month weekday)"),
+        ("@dayly", 'Nearest: "@daily"'),
+        ("@once", "expected one of @hourly"),
+        ("0 2 31 2 *", "it would never run"),
+        ("R 2 * * *", "write a fixed time"),
+        ("nightly", "expected five cron fields"),
+    ],
+)
+def test_schedule_that_airflow_would_not_take_is_refused(schedule: str, problem: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        _goal(schedule=schedule)
+
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        (
+            "{from: total_revenue, to: revenue, merge: sum}",
+            '9 fields[1].of: is missing: "sum" needs "of: increase" or "of: value".',
+        ),
+        (
+            "{from: email, to: revenue, merge: sum, of: value}",
+            '9 fields[1].merge: "sum" needs a number; "email" is a string in Braze.',
+        ),
+        ("{from: email, to: mail, of: value}", '9 fields[1].of: is possible only with "merge: sum".'),
+        (
+            "{from: custom_attributes.n, to: braze_external_id, merge: sum, of: value}",
+            '9 fields[1].merge: "braze_external_id" identifies people, so nothing can be added to it. '
+            "See identifiers[0], line 6.",
+        ),
+        ("{from: e_mail, to: mail}", '9 fields[1].from: Braze exports no field "e_mail". Nearest: "email".'),
+        (
+            "{from: tier, to: tier}",
+            '9 fields[1].from: Braze exports no field "tier". For a custom attribute write "custom_attributes.tier".',
+        ),
+        (
+            "{from: email, to: firstname}",
+            '9 fields[1].to: "firstname" is already written by another row. See fields[0], line 8.',
+        ),
+        (
+            "{from: email, to: first name}",
+            '9 fields[1].to: expected a property id of letters, digits, "_" and "-"; found "first name".',
+        ),
+    ],
+)
+def test_row_of_an_import_that_can_not_work_says_why(problems: Problems, row: str, problem: str) -> None:
+    assert problems(f"{IMPORT}  - {row}\n") == [problem]
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("limits: {data_points: 5}", "9 limits.data_points: is possible only in an export goal."),
+        ("legislation: gdpr", '9 legislation: expected a zone in upper case, such as "GDPR"; found "gdpr".'),
+        ("when_missing: clear", "9 when_missing: is possible only in an export goal."),
+        (
+            "remaining_fields: {merge: sum}",
+            '9 remaining_fields.merge: expected one of set, add, set_if_empty, set_or_clear; found "sum".',
+        ),
+        ("upload: {bulk: true}", "9 upload.bulk: there is no such key here. Possible: workers."),
+        (
+            "deliver: {s3_csv: bucket}",
+            '9 deliver.s3_csv: expected a bucket or a folder in one, such as "s3://bucket/folder"; found "bucket".',
+        ),
+    ],
+)
+def test_setting_that_an_import_can_not_have_says_why(problems: Problems, setting: str, problem: str) -> None:
+    assert problems(f"{IMPORT}{setting}\n") == [problem]
+
+
+def test_import_needs_fields_or_remaining_fields(problems: Problems) -> None:
+    head = IMPORT.partition("fields:\n")[0]
+
+    assert problems(head) == ['1 fields: needs at least one row, unless there is "remaining_fields".']
+    assert problems(head + "remaining_fields: {prefix: braze_}\n") == []
+
+
+def test_goal_can_be_made_in_python() -> None:
+    goal = _goal(staging="s3://bucket/folder/")
+
+    assert goal.staging == "s3://bucket/folder"
+    assert goal.source == SegmentSource(segment="VIPs")
+    assert (goal.fields[0].kind, goal.fields[0].property_id) == ("property", "firstname")
+    assert (goal.fields[1].kind, goal.fields[1].written_as) == ("segments", "names")
+    assert (goal.fields[2].kind, goal.fields[2].written_as) == ("interactions", "ids")
+    assert (goal.fields[3].kind, goal.fields[3].value) == ("value", "blueconic")
+
+
+def test_goal_made_in_python_is_checked_as_a_whole() -> None:
+    with pytest.raises(ValidationError, match='"tier" is already written by another row'):
+        _goal(fields=[ExportField(from_="property.a", to="tier"), ExportField(from_="property.b", to="tier")])
+
+
+def test_goal_can_not_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        _goal().id = "other"  # type: ignore[misc]  # the point of the test
+
+
+def test_python_names_of_keys_are_not_keys_of_the_file(problems: Problems) -> None:
+    found = problems(EXPORT + "  - {from_: property.x, to: y}\n")
+
+    assert '10 fields[2].from_: there is no such key here. Nearest: "from".' in found
+
+
+def test_csv_source_has_columns_only() -> None:
+    with pytest.raises(ValidationError, match="a CSV file has columns only"):
+        _goal(source=CsvSource(s3_csv="s3://bucket/*.csv"))
+
+
+def test_import_field_defaults_to_set() -> None:
+    assert ImportField(from_="email", to="email").merge == "set"
+
+
+def _goal(**changes: object) -> ExportGoal:
+    values: dict[str, object] = {
+        "id": "vips",
+        "staging": "s3://bucket/folder",
+        "source": SegmentSource(segment="VIPs"),
+        "identifiers": [ExportIdentifier(blueconic="crm_id", braze="external_id")],
+        "fields": [
+            ExportField(from_="property.firstname", to="first_name"),
+            ExportField(from_="segments", to="segments"),
+            ExportField(from_="interactions", to="seen"),
+            ExportField(value="blueconic", to="source"),
+        ],
+    }
+    return ExportGoal(**{**values, **changes})  # type: ignore[arg-type]  # checked when the goal is made
