@@ -1,0 +1,293 @@
+"""What Braze stores of a value: normal forms, limits and why a value would be refused or silently dropped.
+
+A value that Braze stores otherwise than sent is a difference every night, and each costs a data point;
+so values are brought into Braze's own form before they are compared.
+All pages read 2026-11.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+
+from airflow_provider_braze_blueconic.sync.values import (
+    FieldType,
+    Lookup,
+    ValueRule,
+    array_rule,
+    boolean_rule,
+    date_rule,
+    float_rule,
+    integer_rule,
+    lookup_rule,
+    object_rule,
+    string_rule,
+    time_rule,
+)
+
+__all__ = [
+    "EMAIL_PATTERN",
+    "FREE_TARGETS",
+    "PHONE_PATTERN",
+    "SUBSCRIPTION_GROUP_PREFIX",
+    "braze_rule",
+    "check_document",
+    "is_billable",
+]
+
+SUBSCRIPTION_GROUP_PREFIX = "subscription_groups."
+"""``subscription_groups.<group id>`` is one field here; the request joins them into Braze's one array."""
+
+_STRING_CHARACTERS = 255  # docs "Custom attribute data types"; a longer one is accepted and not applied
+_IMAGE_URL_CHARACTERS = 1024  # docs "Standard user attributes"
+_ARRAY_ELEMENTS = 500  # docs "User attributes object": default and maximum; the 501st drops the first
+_DOCUMENT_BYTES = 100_000  # docs "Nested custom attributes" say 100 KB; KB or KiB is UNVERIFIED, so the smaller
+
+EMAIL_PATTERN = r"[^@\s\"<>(),;:\\\[\]]{1,64}@[^@\s\"<>(),;:\\\[\]]+\.[^@\s\"<>(),;:\\\[\]\.]{2,}"
+PHONE_PATTERN = r"\+[1-9][0-9]{6,14}"
+_PHONE_SEPARATORS = r"[\s().\-/]"
+
+FREE_TARGETS = frozenset({"email_subscribe", "push_subscribe"})
+"""Subscription states cost no data points: docs "Data points"."""
+
+_TYPES = "Braze docs, Custom attribute data types"
+_STANDARD = "Braze docs, Standard user attributes"
+_NESTED = "Braze docs, Nested custom attributes"
+_TRACK = "Braze docs, POST /users/track"
+
+_LANGUAGES = (
+    "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en "
+    "eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv "
+    "ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne "
+    "ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st "
+    "su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"
+).split()
+"""ISO 639-1."""
+
+_NAMED_ZONES = (
+    "Hawaii",
+    "Alaska",
+    "Pacific Time (US & Canada)",
+    "Arizona",
+    "Mountain Time (US & Canada)",
+    "Central Time (US & Canada)",
+    "Eastern Time (US & Canada)",
+    "Indiana (East)",
+)
+"""Names that Braze takes beside IANA's; its page gives ``Eastern Time (US & Canada)`` as the example of the family."""
+
+
+def braze_rule(target: str, type_: FieldType) -> ValueRule:
+    """Return how values of a Braze attribute are written.
+
+    :param target: attribute name, or ``subscription_groups.<id>``.
+    :param type_: the type that the goal or the source property gives; a standard attribute's own form comes first.
+    """
+    if target.startswith(SUBSCRIPTION_GROUP_PREFIX):
+        return _subscription_group()
+    standard = _STANDARD_RULES.get(target)
+    if standard is not None:
+        return standard()
+    return _TYPE_RULES[type_]()
+
+
+def is_billable(target: str) -> bool:
+    """Tell whether writing this attribute costs a data point: docs "Data points"."""
+    return target not in FREE_TARGETS and not target.startswith(SUBSCRIPTION_GROUP_PREFIX)
+
+
+def check_document(text: str) -> tuple[str | None, str | None]:
+    """Bring a nested value into canonical form.
+
+    :param text: source text.
+    :return: (canonical JSON text, None), or (None, reason).
+    """
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None, "not_json"
+    if isinstance(value, dict):
+        objects = [value]
+    elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        objects = value
+    else:
+        return None, "not_an_object"
+    for item in objects:
+        reason = _document_fault(item)
+        if reason:
+            return None, reason
+    canonical = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    if len(canonical.encode()) > _DOCUMENT_BYTES:
+        return None, "too_large"
+    return canonical, None
+
+
+def _document_fault(value: object) -> str | None:
+    """Find the first reason why Braze would drop a nested value; one drops every nested update of the attribute."""
+    match value:
+        case None:
+            return "null_inside_object"
+        case str():
+            return "too_long" if len(value) > _STRING_CHARACTERS else None
+        case float():
+            return None if math.isfinite(value) else "not_a_number"
+        case dict():
+            bad_key = any(map(_is_bad_key, value, value.values()))
+            return "bad_key_in_object" if bad_key else _first_fault(value.values())
+        case list():
+            return _first_fault(value)
+        case _:
+            return None
+
+
+def _first_fault(values: Iterable[object]) -> str | None:
+    return next((fault for fault in map(_document_fault, values) if fault), None)
+
+
+def _is_bad_key(key: str, value: object) -> bool:
+    if key == "$time" and isinstance(value, str):
+        return False
+    return not key or len(key) > _STRING_CHARACTERS or any(character in " .$" for character in key)
+
+
+@cache
+def _email() -> ValueRule:
+    return ValueRule(
+        text=f"CASE WHEN regexp_full_match({{v}}, '{EMAIL_PATTERN}') THEN to_json(lower({{v}}))::VARCHAR END",
+        reasons=(("bad_email", "TRUE"),),
+        source=f"{_TRACK}: EMAIL_BAD_FORMAT",
+    )
+
+
+@cache
+def _phone() -> ValueRule:
+    # E.164 is recommended, not demanded, and what Braze does with other forms is UNVERIFIED: so separators are
+    # only dropped where the rest is E.164, and anything else goes as it is.
+    bare = f"regexp_replace({{v}}, '{_PHONE_SEPARATORS}', '', 'g')"
+    return ValueRule(
+        text=(
+            f"CASE WHEN regexp_full_match({bare}, '{PHONE_PATTERN}') THEN to_json({bare})::VARCHAR "
+            f"WHEN length({{v}}) <= {_STRING_CHARACTERS} THEN to_json({{v}})::VARCHAR END"
+        ),
+        reasons=(("too_long", "TRUE"),),
+        source=_STANDARD,
+    )
+
+
+@cache
+def _country() -> ValueRule:
+    return lookup_rule(Lookup("country", _countries()), reason="unknown_country", source=f"{_STANDARD}: stored as NULL")
+
+
+def _countries() -> Mapping[str, str]:
+    from importlib.resources import files
+
+    listed: dict[str, str] = {"uk": '"GB"', "great britain": '"GB"', "united kingdom": '"GB"', "england": '"GB"'}
+    listed |= {"usa": '"US"', "united states of america": '"US"', "the netherlands": '"NL"', "holland": '"NL"'}
+    table = files("tzdata").joinpath("zoneinfo", "iso3166.tab").read_text(encoding="utf-8")
+    for line in table.splitlines():
+        if line and not line.startswith("#"):
+            code, name = line.split("\t", 1)
+            listed[code.lower()] = f'"{code}"'
+            listed.setdefault(name.lower(), f'"{code}"')
+    return listed
+
+
+@cache
+def _language() -> ValueRule:
+    # A locale such as nl-NL names its language first; Braze takes the language alone.
+    return ValueRule(
+        text="{lookup}",
+        reasons=(("unknown_language", "TRUE"),),
+        source=f"{_STANDARD}: ISO 639-1",
+        lookup=Lookup("language", {code: f'"{code}"' for code in _LANGUAGES}),
+        lookup_key="split_part(replace(lower({v}), '_', '-'), '-', 1)",
+    )
+
+
+@cache
+def _time_zone() -> ValueRule:
+    import zoneinfo
+
+    names = [*zoneinfo.available_timezones(), *_NAMED_ZONES]
+    return lookup_rule(
+        Lookup("time_zone", {name.lower(): json.dumps(name) for name in names}),
+        reason="unknown_time_zone",
+        source=f"{_STANDARD}: invalid values are not set",
+    )
+
+
+@cache
+def _gender() -> ValueRule:
+    words = {"m": "M", "male": "M", "man": "M", "f": "F", "female": "F", "woman": "F", "o": "O", "other": "O"}
+    words |= {"n": "N", "not applicable": "N", "p": "P", "prefer not to say": "P"}
+    lookup = Lookup("gender", {word: f'"{letter}"' for word, letter in words.items()})
+    return lookup_rule(lookup, reason="unknown_gender", source=_STANDARD)
+
+
+@cache
+def _subscription_state() -> ValueRule:
+    states = ("opted_in", "subscribed", "unsubscribed")
+    lookup = Lookup("subscription_state", {state: f'"{state}"' for state in states})
+    return lookup_rule(lookup, reason="bad_subscription_state", source=f"{_TRACK}: BAD_EMAIL_SUBSCRIPTION_STATE")
+
+
+@cache
+def _subscription_group() -> ValueRule:
+    words = dict.fromkeys(("subscribed", "true", "1", "yes"), '"subscribed"')
+    words |= dict.fromkeys(("unsubscribed", "false", "0", "no"), '"unsubscribed"')
+    lookup = Lookup("subscription_group", words)
+    return lookup_rule(lookup, reason="bad_subscription_state", source=f"{_TRACK}: BAD_SUBSCRIPTION_GROUP_STATE")
+
+
+@cache
+def _location() -> ValueRule:
+    longitude = "TRY_CAST(json_extract_string(TRY_CAST({v} AS JSON), '$.longitude') AS DOUBLE)"
+    latitude = "TRY_CAST(json_extract_string(TRY_CAST({v} AS JSON), '$.latitude') AS DOUBLE)"
+    return ValueRule(
+        text=(
+            f"CASE WHEN {longitude} BETWEEN -180 AND 180 AND {latitude} BETWEEN -90 AND 90 "
+            f"THEN concat('{{\"latitude\":', {latitude}::VARCHAR, ',\"longitude\":', {longitude}::VARCHAR, '}}') END"
+        ),
+        reasons=(("bad_location", "TRUE"),),
+        source=f"{_TRACK}: BAD_LOCATION_UPDATE",
+    )
+
+
+_TYPE_RULES: Mapping[FieldType, Callable[[], ValueRule]] = {
+    "string": lambda: string_rule(longest=_STRING_CHARACTERS, source=f"{_TYPES}: 255 characters"),
+    "integer": lambda: integer_rule(source=_TYPES),
+    "float": lambda: float_rule(source=_TYPES),
+    "boolean": lambda: boolean_rule(source=_TYPES),
+    "time": lambda: time_rule(source=f"{_TYPES}: years 0 to 3000"),
+    "array": lambda: array_rule(
+        most=_ARRAY_ELEMENTS, longest_bytes=_DOCUMENT_BYTES, source=f"{_TYPES}: 500 elements, 100 KB"
+    ),
+    "object": lambda: object_rule(check_document, source=f"{_NESTED}: 100 KB, names without space, dot and dollar"),
+}
+
+_STANDARD_RULES: Mapping[str, Callable[[], ValueRule]] = {
+    "country": _country,
+    "current_location": _location,
+    "date_of_first_session": lambda: time_rule(source=_STANDARD),
+    "date_of_last_session": lambda: time_rule(source=_STANDARD),
+    "dob": lambda: date_rule(source=f"{_STANDARD}: YYYY-MM-DD"),
+    "email": _email,
+    "email_click_tracking_disabled": lambda: boolean_rule(source=_STANDARD),
+    "email_open_tracking_disabled": lambda: boolean_rule(source=_STANDARD),
+    "email_subscribe": _subscription_state,
+    "facebook": lambda: object_rule(check_document, source=_STANDARD),
+    "first_name": lambda: string_rule(longest=_STRING_CHARACTERS, source=f"{_STANDARD}: 255 characters"),
+    "gender": _gender,
+    "home_city": lambda: string_rule(longest=_STRING_CHARACTERS, source=f"{_STANDARD}: 255 characters"),
+    "image_url": lambda: string_rule(longest=_IMAGE_URL_CHARACTERS, source=f"{_STANDARD}: 1,024 characters"),
+    "language": _language,
+    "last_name": lambda: string_rule(longest=_STRING_CHARACTERS, source=f"{_STANDARD}: 255 characters"),
+    "marked_email_as_spam_at": lambda: time_rule(source=_STANDARD),
+    "phone": _phone,
+    "push_subscribe": _subscription_state,
+    "time_zone": _time_zone,
+    "twitter": lambda: object_rule(check_document, source=_STANDARD),
+}

@@ -1,0 +1,77 @@
+"""DuckDB as the set engine inside one task: one connection, local files, a memory limit, spill to disk.
+
+Two habits of DuckDB 2 matter here: a relation object runs again on each call and keeps no result, so only
+``Connection.execute`` is used; and casting text with an offset to ``TIMESTAMP`` drops the offset silently,
+so times are cast to ``TIMESTAMPTZ`` first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["Engine", "connect", "literal", "parquet_source", "quote"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What one task may use of its machine.
+
+    :param folder: local folder for working files and for what does not fit in memory.
+    :param memory_limit: DuckDB's own, such as ``"1GB"``; ``None`` is DuckDB's default of 80 % of the memory.
+    :param threads: ``None`` takes every core.
+    """
+
+    folder: Path
+    memory_limit: str | None = None
+    threads: int | None = None
+
+
+@contextmanager
+def connect(engine: Engine) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open an in-memory database that spills into the engine's folder and never reaches for the network."""
+    import duckdb
+
+    spill = engine.folder / "spill"
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "temp_directory": os.fspath(spill),
+        # Order is only asked for where it matters (ORDER BY); keeping it elsewhere holds whole files in memory.
+        "preserve_insertion_order": False,
+    }
+    if engine.memory_limit:
+        config["memory_limit"] = engine.memory_limit
+    if engine.threads:
+        config["threads"] = engine.threads
+    connection = duckdb.connect(config=config)
+    try:
+        # Not among the start options: the setting comes with the ICU extension that the wheel contains.
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()
+
+
+def quote(name: str) -> str:
+    """Quote a column or relation name for SQL. Every name that comes from outside goes through here."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str) -> str:
+    """Quote a text for SQL, where a value can't be bound (inside ``COPY`` and table functions)."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def parquet_source(files: Sequence[Path], *, union_by_name: bool = False) -> str:
+    """Name local Parquet files as a table in SQL."""
+    listed = ", ".join(literal(os.fspath(file)) for file in files)
+    union = ", union_by_name = true" if union_by_name else ""
+    return f"read_parquet([{listed}]{union})"

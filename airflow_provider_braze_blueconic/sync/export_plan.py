@@ -1,0 +1,199 @@
+"""What an export goal asks of the pipeline: what to read from BlueConic, how to map it, what Braze bills.
+
+Made of the goal's models and of the properties that BlueConic has.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from airflow_provider_braze_blueconic.sync.braze_values import EMAIL_PATTERN, PHONE_PATTERN, braze_rule, is_billable
+from airflow_provider_braze_blueconic.sync.columns import property_column
+from airflow_provider_braze_blueconic.sync.database import quote
+from airflow_provider_braze_blueconic.sync.delta import DeltaPlan, SendPolicy
+from airflow_provider_braze_blueconic.sync.mapping import IdentifierLink, MappedField, MappingPlan
+from airflow_provider_braze_blueconic.sync.snapshot import INTERACTIONS_PROPERTY, LAST_MODIFIED_PROPERTY
+from airflow_provider_braze_blueconic.sync.values import CLEAR, FieldType, canonical_json
+
+if TYPE_CHECKING:
+    from airflow_provider_braze_blueconic.goals.models import ExportField, ExportIdentifier
+
+__all__ = ["delta_plan", "expansions", "mapping_hash", "mapping_plan", "properties_to_read", "warning_sources"]
+
+_EXTERNAL_ID_BYTES = 987  # Braze docs "POST /users/track": EXTERNAL_USER_ID_TOO_LARGE, read 2026-11
+
+# BlueConic REST API, profileProperties.filterType; the readable names are inferred, see there. Read 2026-11.
+_TYPE_OF_FILTER: Mapping[str, FieldType] = {
+    "SELECT": "string",
+    "EMAIL": "string",
+    "RANGE": "integer",
+    "DECIMAL": "float",
+    "CURRENCY": "float",
+    "DATETIME": "time",
+}
+
+_ALWAYS_READ = (LAST_MODIFIED_PROPERTY,)
+_NAMED_WITHOUT_ID = "profile_id"
+
+
+def properties_to_read(identifiers: Sequence[ExportIdentifier], fields: Sequence[ExportField]) -> dict[str, str]:
+    """Name the BlueConic properties that a goal needs, and where in the goal each is named first."""
+    needed: dict[str, str] = {}
+    for number, link in enumerate(identifiers):
+        if link.blueconic != _NAMED_WITHOUT_ID:
+            needed.setdefault(link.blueconic, f"identifiers[{number}].blueconic")
+    for number, field in enumerate(fields):
+        if field.property_id is not None:
+            needed.setdefault(field.property_id, f"fields[{number}].from")
+        elif field.kind == "interactions":
+            needed.setdefault(INTERACTIONS_PROPERTY, f"fields[{number}].from")
+    for property_id in _ALWAYS_READ:
+        needed.setdefault(property_id, "")
+    return needed
+
+
+def expansions(fields: Sequence[ExportField]) -> list[Literal["permissions", "segments"]]:
+    """Name the parts of a profile that must be asked for."""
+    parts: list[Literal["permissions", "segments"]] = []
+    kinds = {field.kind for field in fields}
+    if "permission_level" in kinds:
+        parts.append("permissions")
+    if "segments" in kinds:
+        parts.append("segments")
+    return parts
+
+
+def mapping_plan(
+    identifiers: Sequence[ExportIdentifier],
+    fields: Sequence[ExportField],
+    *,
+    property_types: Mapping[str, str],
+    clear_missing: bool,
+    objectives: Sequence[str],
+    partitions: int,
+) -> MappingPlan:
+    """Plan the mapping of an export goal.
+
+    :param property_types: property id → BlueConic's ``filterType``.
+    """
+    return MappingPlan(
+        identifiers=tuple(_link(link) for link in identifiers),
+        fields=tuple(_field(field, property_types) for field in fields),
+        clear_missing=clear_missing,
+        objectives=tuple(objectives),
+        partitions=partitions,
+    )
+
+
+def _link(link: ExportIdentifier) -> IdentifierLink:
+    if link.blueconic == _NAMED_WITHOUT_ID:
+        column, is_list = "profile_id", False
+    else:
+        column, is_list = quote(property_column(link.blueconic)), True
+    before, after, normal = f"{{{canonical_json(link.braze)}:", "}", "{v}"
+    if link.braze == "external_id":
+        normal = f"CASE WHEN strlen({{v}}) <= {_EXTERNAL_ID_BYTES} THEN {{v}} END"
+    elif link.braze == "user_alias":
+        before = '{"user_alias":{"alias_name":'
+        after = f',"alias_label":{canonical_json(link.alias_label)}}}}}'
+    elif link.braze == "email":
+        normal = f"CASE WHEN regexp_full_match({{v}}, '{EMAIL_PATTERN}') THEN lower({{v}}) END"
+    elif link.braze == "phone":
+        bare = r"regexp_replace({v}, '[\s().\-/]', '', 'g')"
+        normal = f"CASE WHEN regexp_full_match({bare}, '{PHONE_PATTERN}') THEN {bare} END"
+    return IdentifierLink(column, before, after, is_list=is_list, normal=normal)
+
+
+def _field(field: ExportField, property_types: Mapping[str, str]) -> MappedField:
+    if field.kind == "value":
+        return MappedField(field.to, constant=_constant(field))
+    column, is_list = _column(field)
+    type_ = _type(field, property_types)
+    rule = braze_rule(field.to, type_)
+    joined = is_list and field.kind != "property" and not rule.takes_list
+    return MappedField(field.to, column, is_list=is_list, rule=rule, joined=joined)
+
+
+def _constant(field: ExportField) -> str:
+    value = field.value
+    if isinstance(value, bool) or value is None:
+        return canonical_json(value)
+    if field.type == "string":
+        return canonical_json(str(value))
+    if field.type == "array":
+        return canonical_json([str(value)])
+    return canonical_json(value)
+
+
+def _column(field: ExportField) -> tuple[str, bool]:
+    match field.kind:
+        case "profile_id" | "permission_level":
+            return field.kind, False
+        case "segments":
+            return ("segment_names" if field.written_as == "names" else "segment_ids"), True
+        case "interactions" if field.written_as == "names":
+            return "interaction_names", True
+        case "interactions":
+            return quote(property_column(INTERACTIONS_PROPERTY)), True
+        case _:
+            return quote(property_column(field.property_id or "")), True
+
+
+def _type(field: ExportField, property_types: Mapping[str, str]) -> FieldType:
+    if field.type is not None:
+        return field.type
+    if field.kind in ("segments", "interactions"):
+        return "array"
+    if field.property_id is not None:
+        return _TYPE_OF_FILTER.get(property_types.get(field.property_id, ""), "string")
+    return "string"
+
+
+def delta_plan(
+    fields: Sequence[ExportField],
+    *,
+    partitions: int,
+    as_of: dt.datetime,
+    send: SendPolicy,
+    leavers: str | Mapping[str, object],
+    complete: bool,
+    allow_stale: bool,
+) -> DeltaPlan:
+    """Plan the delta of an export goal.
+
+    :param leavers: ``keep``, ``clear_fields``, or target → value.
+    """
+    targets = tuple(field.to for field in fields)
+    written: Mapping[str, str] | None
+    if isinstance(leavers, Mapping):
+        written = {target: canonical_json(value) for target, value in leavers.items()}
+    elif leavers == "clear_fields":
+        written = dict.fromkeys(targets, CLEAR)
+    else:
+        written = None
+    every = (*targets, *(written or {}))
+    return DeltaPlan(
+        targets=targets,
+        billable=frozenset(target for target in every if is_billable(target)),
+        documents=frozenset(field.to for field in fields if field.type == "object"),
+        partitions=partitions,
+        as_of=as_of,
+        send=send,
+        leavers=written,
+        complete=complete,
+        allow_stale=allow_stale,
+    )
+
+
+def mapping_hash(identifiers: Sequence[ExportIdentifier], fields: Sequence[ExportField]) -> str:
+    """Fingerprint of what is mapped; a changed one means that a partial read would miss values."""
+    text = "\n".join(part.model_dump_json(by_alias=True) for part in (*identifiers, *fields))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def warning_sources(plan: MappingPlan) -> dict[str, str]:
+    """Say where each target's rule comes from, for the report."""
+    return {field.target: field.rule.source for field in plan.fields if field.rule is not None}

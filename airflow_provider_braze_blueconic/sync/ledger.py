@@ -1,0 +1,276 @@
+"""The ledger: what the target has acknowledged, a row a person, and the one function that moves it.
+
+Columns: ``identifier`` (JSON text, as in a request), ``partition``, ``as_of`` (UTC, version of the acknowledged
+data), ``in_segment`` (present in the last complete read), ``run_key`` (last run that changed the row),
+``rejection``, ``attempts`` and ``refused_hash`` (of records that keep failing), and one ``field_…`` column a
+target field with its JSON text; NULL means that the target's value is not known.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX
+from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.partitions import partition_sql
+from airflow_provider_braze_blueconic.sync.staging import fresh_id
+from airflow_provider_braze_blueconic.sync.tables import Table
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+__all__ = ["Acknowledged", "Ledger"]
+
+_AS_OF = "as_of"
+"""Application transaction that holds the newest committed ``as_of`` in microseconds since 1970. People whose values
+did not change keep the ``as_of`` of their row, so the row alone can't tell that a newer read confirmed it."""
+
+
+_PARTITIONS = "partitions"
+"""Application transaction that holds the number of partitions that the rows are divided by."""
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """The outcome of one upload, ready to be put into the ledger.
+
+    :param run_key: the run.
+    :param delta_id: the delta that was uploaded.
+    :param as_of: version of the data that was uploaded.
+    :param partitions: number of partitions of the ledger.
+    :param delta: partition → local delta file.
+    :param receipts: local receipt files of that delta.
+    :param receipt_rows: number of receipts in them.
+    """
+
+    run_key: str
+    delta_id: str
+    as_of: dt.datetime
+    partitions: int
+    delta: dict[int, Path]
+    receipts: Sequence[Path]
+    receipt_rows: int
+
+
+class Ledger(Table):
+    """The ledger of one goal."""
+
+    def newest_as_of(self) -> dt.datetime | None:
+        """Return the version of the newest data that a run has committed, UTC."""
+        microseconds = self.transaction(_AS_OF)
+        if microseconds is None:
+            return None
+        return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)
+
+    def load(self, connection: duckdb.DuckDBPyConnection, partition: int, targets: Sequence[str]) -> None:
+        """Load one partition into the temporary table ``ledger``.
+
+        :param targets: field columns that must be there; those the table does not have yet are NULL.
+        """
+        names = ["identifier", "as_of", "in_segment", "run_key", "rejection", "attempts", "refused_hash"]
+        types = ["VARCHAR", "TIMESTAMPTZ", "BOOLEAN", "VARCHAR", "VARCHAR", "INTEGER", "VARCHAR"]
+        present = self.columns()
+        fields = [*targets, *(name for name in present if name.startswith(FIELD_PREFIX) and name not in targets)]
+        table = self.open()
+        if table is None:
+            columns = [f"NULL::{type_} AS {name}" for name, type_ in zip(names, types, strict=True)]
+            columns += [f"NULL::VARCHAR AS {quote(field)}" for field in fields]
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {', '.join(columns)} LIMIT 0")
+            return
+        rows = table.to_pyarrow_dataset(file_pruning_predicate=[("partition", "=", partition)])
+        columns = [
+            *names,
+            *(quote(field) if field in present else f"NULL::VARCHAR AS {quote(field)}" for field in fields),
+        ]
+        connection.register("ledger_rows", rows)
+        try:
+            connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {', '.join(columns)} FROM ledger_rows WHERE partition = ?",
+                [partition],
+            )
+        finally:
+            connection.unregister("ledger_rows")
+
+    def divide(self, engine: Engine, partitions: int) -> bool:
+        """Bring the ledger to a number of partitions, in one commit; a kill leaves the old ones or the new ones.
+
+        :return: whether anything had to be moved.
+        :raises WriterConflict: if another run moved the ledger meanwhile; nothing was changed.
+        """
+        import pyarrow.dataset as ds
+
+        table = self.open()
+        if table is None or self.transaction(_PARTITIONS) in (None, partitions):
+            return False
+        fields = [name for name in self.columns() if name.startswith(FIELD_PREFIX)]
+        with _work_folder(engine) as folder, connect(engine) as connection:
+            file = folder / "ledger.parquet"
+            connection.register("ledger_rows", table.to_pyarrow_dataset())
+            moved = f"SELECT * REPLACE ({partition_sql('identifier', partitions)} AS partition) FROM ledger_rows"
+            connection.execute(f"COPY ({moved}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION lz4_raw)")
+            connection.unregister("ledger_rows")
+            rows = ds.dataset([file], schema=_schema(fields), format="parquet").scanner(batch_size=50_000).to_reader()
+            self.replace_all(rows, transactions={_PARTITIONS: partitions})
+        return True
+
+    def commit(self, engine: Engine, outcome: Acknowledged) -> bool:
+        """Move the ledger to what the target acknowledged. Nothing else moves it.
+
+        Doing it twice with the same receipts is doing it once; with more receipts, only what came on top counts.
+
+        :return: whether there was anything to commit.
+        :raises WriterConflict: if another run moved the ledger meanwhile; nothing was changed.
+        """
+        name = f"delta:{outcome.delta_id}"
+        done = self.transaction(name)
+        # One more than the receipts, so that a delta without any still counts as committed.
+        number = outcome.receipt_rows + 1
+        if done is not None and done >= number:
+            return False
+        newest = self.newest_as_of()
+        as_of = max(outcome.as_of, newest) if newest else outcome.as_of
+        transactions = {name: number, _AS_OF: _microseconds(as_of), _PARTITIONS: outcome.partitions}
+        partitions = sorted(outcome.delta)
+        if not partitions:
+            self.append(_no_rows(), transactions=transactions)
+            return True
+        with _work_folder(engine) as folder:
+            rows = _write_moved_rows(self, engine, outcome, partitions, folder)
+            self.replace_partitions(rows, partitions, transactions=transactions)
+        return True
+
+
+@contextmanager
+def _work_folder(engine: Engine) -> Iterator[Path]:
+    folder = engine.folder / f"ledger-{fresh_id()}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _microseconds(moment: dt.datetime) -> int:
+    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+
+
+def _schema(fields: Sequence[str]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("identifier", pa.string()),
+            ("partition", pa.int32()),
+            ("as_of", pa.timestamp("us", tz="UTC")),
+            ("in_segment", pa.bool_()),
+            ("run_key", pa.string()),
+            ("rejection", pa.string()),
+            ("attempts", pa.int32()),
+            ("refused_hash", pa.string()),
+            *((field, pa.string()) for field in fields),
+        ]
+    )
+
+
+def _no_rows() -> pa.Table:
+    return _schema([]).empty_table()
+
+
+def _write_moved_rows(
+    ledger: Ledger, engine: Engine, outcome: Acknowledged, partitions: Sequence[int], folder: Path
+) -> pa.RecordBatchReader:
+    """Write the new rows of the touched partitions to local files, one partition in memory at a time, and stream them.
+
+    By way of files, because delta-rs reads the stream inside its own runtime, where it can't be asked for the old
+    rows at the same time.
+    """
+    import pyarrow.dataset as ds
+
+    fields = [name for name in ledger.columns() if name.startswith(FIELD_PREFIX)]
+    with connect(engine) as connection:
+        for file in outcome.delta.values():
+            described = connection.execute(f"DESCRIBE SELECT * FROM {parquet_source([file])}").fetchall()
+            fields += [name for name, *_ in described if name.startswith(FIELD_PREFIX) and name not in fields]
+        files = []
+        for partition in partitions:
+            ledger.load(connection, partition, fields)
+            _load_outcomes(connection, outcome, partition, fields)
+            files.append(folder / f"moved-{partition}.parquet")
+            moved = _moved_sql(fields, partition, outcome.run_key)
+            connection.execute(f"COPY ({moved}) TO {literal(str(files[-1]))} (FORMAT parquet, COMPRESSION lz4_raw)")
+    return ds.dataset(files, schema=_schema(fields), format="parquet").scanner(batch_size=50_000).to_reader()
+
+
+def _load_outcomes(
+    connection: duckdb.DuckDBPyConnection, outcome: Acknowledged, partition: int, fields: Sequence[str]
+) -> None:
+    """Load the delta of a partition with its outcomes into ``outcome``: one row a person.
+
+    A retry may have tried a person again, so the best receipt counts: accepted over rejected over unknown.
+    """
+    delta = parquet_source([outcome.delta[partition]])
+    described = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {delta}").fetchall()}
+    columns = [quote(field) if field in described else f"NULL::VARCHAR AS {quote(field)}" for field in fields]
+    if outcome.receipts:
+        receipts = f"""
+            SELECT identifier, min_by(outcome, rank) AS outcome, min_by(reason, rank) AS reason
+            FROM (
+                SELECT identifier, outcome, reason,
+                    CASE outcome WHEN 'accepted' THEN 0 WHEN 'rejected' THEN 1 ELSE 2 END AS rank
+                FROM {parquet_source(outcome.receipts)}
+            )
+            GROUP BY identifier
+            """
+    else:
+        receipts = "SELECT NULL::VARCHAR AS identifier, NULL::VARCHAR AS outcome, NULL::VARCHAR AS reason LIMIT 0"
+    # Rows that have nothing to send only keep our own books (who is in the segment) and need no receipt.
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE outcome AS
+        SELECT d.identifier, d.kind, d.as_of, d.to_send, {", ".join(["r.reason", *columns])},
+            coalesce(r.outcome, CASE WHEN d.to_send THEN 'unsent' ELSE 'noted' END) AS outcome
+        FROM {delta} AS d LEFT JOIN ({receipts}) AS r ON r.identifier = d.identifier
+        """
+    )
+
+
+def _moved_sql(fields: Sequence[str], partition: int, run_key: str) -> str:
+    """SQL for a partition after the run: acknowledged fields move, everything else stays."""
+    accepted = "c.outcome = 'accepted'"
+    rejected = "c.outcome = 'rejected'"
+    values = [f"c.{quote(field)}" for field in fields]
+    refused = f"md5(concat_ws('|', {', '.join(values)}))" if values else "NULL"
+    moved = [
+        f"CASE WHEN {accepted} AND c.{quote(field)} IS NOT NULL THEN c.{quote(field)} ELSE l.{quote(field)} END AS {quote(field)}"
+        for field in fields
+    ]
+    return f"""
+        SELECT
+            coalesce(l.identifier, c.identifier) AS identifier,
+            {partition:d}::INTEGER AS partition,
+            CASE WHEN {accepted} THEN c.as_of ELSE l.as_of END AS as_of,
+            CASE
+                WHEN c.kind = 'leave' AND c.outcome IN ('accepted', 'noted') THEN FALSE
+                WHEN c.kind IS NULL OR c.kind = 'leave' THEN l.in_segment
+                ELSE TRUE
+            END AS in_segment,
+            CASE WHEN c.outcome IN ('accepted', 'rejected') THEN {literal(run_key)} ELSE l.run_key END AS run_key,
+            CASE WHEN {accepted} THEN NULL WHEN {rejected} THEN c.reason ELSE l.rejection END AS rejection,
+            CASE
+                WHEN {accepted} THEN 0
+                WHEN {rejected} AND l.refused_hash = {refused} THEN coalesce(l.attempts, 0) + 1
+                WHEN {rejected} THEN 1
+                ELSE coalesce(l.attempts, 0)
+            END::INTEGER AS attempts,
+            CASE WHEN {accepted} THEN NULL WHEN {rejected} THEN {refused} ELSE l.refused_hash END AS refused_hash
+            {"".join(f", {column}" for column in moved)}
+        FROM ledger AS l FULL JOIN (SELECT * FROM outcome WHERE outcome NOT IN ('unsent', 'unknown')) AS c
+            ON c.identifier = l.identifier
+        """

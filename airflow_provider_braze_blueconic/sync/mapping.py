@@ -1,0 +1,327 @@
+"""From a snapshot to the mapped snapshot: one row a person, one column a target field, values as JSON texts.
+
+A mapped value is the JSON text that the target will get, ``null`` to clear the field, or SQL NULL to say nothing.
+A person without a usable identifier is skipped with a reason; of a person who occurs twice the latest modified
+record counts; a value that the target would not store is left out with a reason, and the rest of the person goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_braze_blueconic.sync.columns import field_column
+from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.partitions import partition_sql
+from airflow_provider_braze_blueconic.sync.values import CLEAR, ValueRule
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["IdentifierLink", "MappedCounts", "MappedField", "MappingPlan", "map_snapshot"]
+
+_SPACE = r"e' \t\r\n'"
+
+
+@dataclass(frozen=True)
+class MappedField:
+    """Where one target field's value comes from and how it is written.
+
+    :param target: target field.
+    :param column: snapshot column, quoted by the one who plans; empty for a constant.
+    :param is_list: the column is a list of texts.
+    :param rule: how the value is written.
+    :param constant: JSON text of a static value; then column and rule are not used.
+    :param joined: a list goes as one text, its values joined by commas.
+    """
+
+    target: str
+    column: str = ""
+    is_list: bool = True
+    rule: ValueRule | None = None
+    constant: str | None = None
+    joined: bool = False
+
+
+@dataclass(frozen=True)
+class IdentifierLink:
+    """How a person is found in the target.
+
+    :param column: snapshot column, quoted by the one who plans.
+    :param is_list: the column is a list of texts.
+    :param before: JSON text before the value, such as ``{"external_id":``.
+    :param after: JSON text after the value.
+    :param normal: SQL with ``{v}`` for the identifier in the target's form, NULL where it can't be one.
+    """
+
+    column: str
+    before: str
+    after: str
+    is_list: bool = True
+    normal: str = "{v}"
+
+
+@dataclass(frozen=True)
+class MappingPlan:
+    """Everything that mapping needs to know of a goal.
+
+    :param identifiers: links in order of preference; the first with a value identifies the person.
+    :param fields: target fields; no two with one target.
+    :param clear_missing: a field without a value is cleared in the target instead of left alone.
+    :param objectives: only people who consented to one of these; empty for everybody.
+    :param partitions: number of partitions of the ledger.
+    """
+
+    identifiers: tuple[IdentifierLink, ...]
+    fields: tuple[MappedField, ...]
+    clear_missing: bool
+    objectives: tuple[str, ...]
+    partitions: int
+
+
+@dataclass(frozen=True)
+class MappedCounts:
+    """What mapping did.
+
+    :param people: rows of the mapped snapshot.
+    :param skipped: reason → records that were not mapped.
+    :param warnings: (target field, reason) → people whose value was left out or cut down.
+    """
+
+    people: int
+    skipped: Mapping[str, int]
+    warnings: Mapping[tuple[str, str], int]
+
+
+def map_snapshot(engine: Engine, parts: Sequence[Path], plan: MappingPlan, folder: Path) -> MappedCounts:
+    """Write the mapped snapshot of a goal.
+
+    :param parts: snapshot files: ``row``, ``profile_id``, ``as_of``, ``last_modified``, ``consented``, and the
+        columns that the plan names.
+    :param folder: gets ``partition=<p>/*.parquet`` (``identifier``, ``as_of``, ``last_modified``, ``warnings``, one
+        ``field_…`` column a target field) and ``skipped.parquet`` (``identifier``, ``reason``).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with connect(engine) as connection:
+        source = parquet_source(parts)
+        skipped = _identify(connection, source, plan, folder)
+        joins = _create_lookups(connection, source, plan.fields)
+        _write_mapped(connection, source, plan, joins, folder)
+        people, warnings = _count(connection, plan, folder)
+    return MappedCounts(people=people, skipped=skipped, warnings=warnings)
+
+
+def _identify(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPlan, folder: Path) -> Mapping[str, int]:
+    """Find out who is skipped and why, and leave the rows in the table ``skipped``.
+
+    Records of one person are rare, so the window that ranks them runs over the doubles alone.
+    """
+    connection.execute(
+        f"""
+        CREATE TEMP TABLE identity AS
+        SELECT row, profile_id, last_modified, {_identifier_sql(plan)} AS identifier, {_reason_sql(plan)} AS reason
+        FROM {source}
+        """
+    )
+    connection.execute(
+        """
+        CREATE TEMP TABLE skipped AS
+        SELECT row, identifier, reason FROM identity WHERE reason IS NOT NULL
+        UNION ALL
+        SELECT row, identifier, 'same_person_twice' FROM (
+            SELECT row, identifier,
+                row_number() OVER (PARTITION BY identifier ORDER BY last_modified DESC NULLS LAST, profile_id) AS place
+            FROM identity
+            WHERE reason IS NULL AND identifier IN (
+                SELECT identifier FROM identity WHERE reason IS NULL GROUP BY identifier HAVING count(*) > 1
+            )
+        )
+        WHERE place > 1
+        """
+    )
+    connection.execute("DROP TABLE identity")
+    path = literal(str(folder / "skipped.parquet"))
+    connection.execute(f"COPY (SELECT identifier, reason FROM skipped) TO {path} (FORMAT parquet)")
+    rows = connection.execute("SELECT reason, count(*) FROM skipped GROUP BY reason ORDER BY reason").fetchall()
+    return dict(rows)
+
+
+def _first(column: str, is_list: bool) -> str:
+    value = f"{column}[1]" if is_list else column
+    return f"nullif(trim({value}, {_SPACE}), '')"
+
+
+def _is_ambiguous(link: IdentifierLink) -> str:
+    if not link.is_list:
+        return "FALSE"
+    spellings = f"[trim(x, {_SPACE}) FOR x IN {link.column} IF trim(x, {_SPACE}) <> '']"
+    return f"CASE WHEN len({link.column}) > 1 THEN len(list_distinct({spellings})) > 1 ELSE FALSE END"
+
+
+def _link_value(link: IdentifierLink) -> str:
+    if not link.is_list:
+        return _first(link.column, is_list=False)
+    # The first value may be blank while a later one is not.
+    blank_first = f"[nullif(trim(x, {_SPACE}), '') FOR x IN {link.column} IF trim(x, {_SPACE}) <> ''][1]"
+    return f"CASE WHEN len({link.column}) > 1 THEN {blank_first} ELSE {_first(link.column, is_list=True)} END"
+
+
+def _identifier_sql(plan: MappingPlan) -> str:
+    cases = []
+    for link in plan.identifiers:
+        value = _link_value(link)
+        normal = link.normal.replace("{v}", f"({value})")
+        text = f"concat({literal(link.before)}, to_json({normal})::VARCHAR, {literal(link.after)})"
+        cases.append(f"WHEN ({value}) IS NOT NULL THEN CASE WHEN ({normal}) IS NOT NULL THEN {text} END")
+    return f"CASE {' '.join(cases)} END"
+
+
+def _reason_sql(plan: MappingPlan) -> str:
+    cases = []
+    if plan.objectives:
+        objectives = ", ".join(literal(objective) for objective in plan.objectives)
+        cases.append(f"WHEN NOT list_has_any(coalesce(consented, []), [{objectives}]) THEN 'no_consent'")
+    for link in plan.identifiers:
+        value = _link_value(link)
+        cases.append(f"WHEN {_is_ambiguous(link)} THEN 'several_identifiers'")
+        cases.append(
+            f"WHEN ({value}) IS NOT NULL THEN CASE WHEN ({link.normal.replace('{v}', f'({value})')}) IS NULL "
+            "THEN 'bad_identifier' END"
+        )
+    return f"CASE {' '.join(cases)} ELSE 'no_identifier' END"
+
+
+def _create_lookups(
+    connection: duckdb.DuckDBPyConnection, source: str, fields: Sequence[MappedField]
+) -> Mapping[str, str]:
+    """Create the vocabulary of each field that has one; say under which relation it is found."""
+    import pyarrow as pa
+
+    relations: dict[str, str] = {}
+    for number, field in enumerate(fields):
+        rule = field.rule
+        if rule is None:
+            continue
+        if rule.lookup is not None:
+            rows: list[tuple[str, str | None, str | None]] = [
+                (spelling, text, None) for spelling, text in rule.lookup.texts.items()
+            ]
+        elif rule.document_check is not None:
+            # One pass over distinct texts in Python: JSON can't be brought into one form by SQL.
+            value = _first(field.column, field.is_list)
+            texts = connection.execute(f"SELECT DISTINCT {value} AS v FROM {source} WHERE v IS NOT NULL").fetchall()
+            rows = [(text, *rule.document_check(text)) for (text,) in texts]
+        else:
+            continue
+        relation = f"lookup_{number}"
+        columns = list(zip(*rows, strict=True)) or [(), (), ()]
+        table = pa.table(
+            {
+                name: pa.array(values, pa.string())
+                for name, values in zip(("spelling", "text", "reason"), columns, strict=True)
+            }
+        )
+        connection.register("lookup_rows", table)
+        connection.execute(f"CREATE TEMP TABLE {relation} AS SELECT * FROM lookup_rows")
+        connection.unregister("lookup_rows")
+        relations[field.target] = relation
+    return relations
+
+
+def _write_mapped(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    plan: MappingPlan,
+    lookups: Mapping[str, str],
+    folder: Path,
+) -> None:
+    sources, joins, texts, outputs, flags, warnings = [], [], [], [], [], []
+    for number, field in enumerate(plan.fields):
+        column = quote(field_column(field.target))
+        if field.constant is not None:
+            outputs.append(f"{literal(field.constant)} AS {column}")
+            continue
+        rule = field.rule
+        if rule is None:
+            raise ValueError(f"{field.target} has neither a rule nor a constant")
+        sources.append(f"{_source_value(field, rule)} AS v{number}")
+        relation = lookups.get(field.target)
+        text = rule.text.replace("{v}", f"v{number}")
+        if relation:
+            key = "{v}" if rule.document_check else rule.lookup_key
+            joins.append(f"LEFT JOIN {relation} ON {relation}.spelling = {key.replace('{v}', f'v{number}')}")
+            text = text.replace("{lookup}", f"{relation}.text")
+            texts.append(f"{relation}.reason AS r{number}")
+        texts.append(f"{text} AS t{number}")
+        missing = literal(CLEAR) if plan.clear_missing else "NULL"
+        outputs.append(f"CASE WHEN v{number} IS NULL THEN {missing} ELSE t{number} END AS {column}")
+        refused = f"(v{number} IS NOT NULL AND t{number} IS NULL)"
+        flags.append(refused)
+        warnings.append(f"CASE WHEN {refused} THEN {_warning_sql(number, rule)} END")
+        if field.is_list and not rule.takes_list and not field.joined:
+            sources.append(f"coalesce(len({field.column}) > 1, FALSE) AS s{number}")
+            flags.append(f"s{number}")
+            warnings.append(f"CASE WHEN s{number} THEN '{number}:several_values_first_sent' END")
+    warned = (
+        f"CASE WHEN {' OR '.join(flags)} THEN [w FOR w IN [{', '.join(warnings)}] IF w IS NOT NULL] END"
+        if flags
+        else "NULL::VARCHAR[]"
+    )
+    base = ["row", "as_of", "last_modified", f"{_identifier_sql(plan)} AS identifier"]
+    select = f"""
+        WITH source AS (
+            SELECT {", ".join([*base, *sources])} FROM {source}
+        ), typed AS (
+            SELECT source.*{"".join(f", {text}" for text in texts)} FROM source {" ".join(joins)}
+            WHERE row NOT IN (SELECT row FROM skipped)
+        )
+        SELECT {partition_sql("identifier", plan.partitions)} AS partition, identifier, as_of, last_modified,
+            {", ".join([f"{warned} AS warnings", *outputs])}
+        FROM typed
+        """
+    connection.execute(
+        f"COPY ({select}) TO {literal(str(folder))} "
+        "(FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY (partition), OVERWRITE_OR_IGNORE, WRITE_PARTITION_COLUMNS)"
+    )
+
+
+def _source_value(field: MappedField, rule: ValueRule) -> str:
+    if not field.is_list:
+        value = _first(field.column, is_list=False)
+        return f"CASE WHEN {value} IS NOT NULL THEN [{value}] END" if rule.takes_list else value
+    if not rule.takes_list and not field.joined:
+        return _first(field.column, is_list=True)
+    # Blank elements are rare: only lists that hold one are rebuilt.
+    values = f"[trim(x, {_SPACE}) FOR x IN {field.column} IF trim(x, {_SPACE}) <> '']"
+    if field.joined:
+        return f"nullif(array_to_string(list_sort({values}), ','), '')"
+    return f"CASE WHEN len({field.column}) > 0 AND len({values}) > 0 THEN {values} END"
+
+
+def _warning_sql(number: int, rule: ValueRule) -> str:
+    if rule.document_check is not None:
+        return f"concat('{number}:', coalesce(r{number}, 'not_json'))"
+    cases = " ".join(
+        f"WHEN {condition.replace('{v}', f'v{number}')} THEN '{number}:{reason}'" for reason, condition in rule.reasons
+    )
+    return f"CASE {cases} END"
+
+
+def _count(
+    connection: duckdb.DuckDBPyConnection, plan: MappingPlan, folder: Path
+) -> tuple[int, Mapping[tuple[str, str], int]]:
+    files = sorted(folder.glob("partition=*/*.parquet"))
+    if not files:
+        return 0, {}
+    mapped = parquet_source(files)
+    people = connection.execute(f"SELECT count(*) FROM {mapped}").fetchall()[0][0]
+    rows = connection.execute(
+        f"SELECT w, count(*) FROM (SELECT unnest(warnings) AS w FROM {mapped} WHERE warnings IS NOT NULL) GROUP BY w"
+    ).fetchall()
+    counted: dict[tuple[str, str], int] = {}
+    for code, count in rows:
+        number, reason = code.split(":", 1)
+        counted[plan.fields[int(number)].target, reason] = count
+    return people, dict(sorted(counted.items()))

@@ -1,0 +1,411 @@
+"""The arrows of the pipeline, over files in staging: map, delta, guard, upload, commit, report.
+
+Each function is one step: it fetches what it needs into a local folder, works there, puts the result back and
+returns a small reference. Both directions use all of them; only what is handed in differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+from airflow_provider_braze_blueconic.sync.batches import Outgoing
+from airflow_provider_braze_blueconic.sync.database import Engine, connect, parquet_source
+from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, compute_delta
+from airflow_provider_braze_blueconic.sync.guard import GuardLimits, check_limits, estimate
+from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger
+from airflow_provider_braze_blueconic.sync.mapping import MappingPlan, map_snapshot
+from airflow_provider_braze_blueconic.sync.pacing import Pacing, Rate
+from airflow_provider_braze_blueconic.sync.receipts import (
+    PartReceipts,
+    ReceiptSummary,
+    ReceiptTable,
+    settled_identifiers,
+    summarise,
+)
+from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, PlanRef, SnapshotRef, UploadRef
+from airflow_provider_braze_blueconic.sync.report import Report, make_report
+from airflow_provider_braze_blueconic.sync.runs import RunTable
+from airflow_provider_braze_blueconic.sync.sending import Sender
+from airflow_provider_braze_blueconic.sync.staging import GoalFolder, Staging, fetch_folder, fresh_id
+from airflow_provider_braze_blueconic.sync.upload import Tally, Upload, UploadSettings
+
+__all__ = [
+    "ObjectsSql",
+    "Workspace",
+    "commit_uploads",
+    "compute_staged_delta",
+    "guard_delta",
+    "map_staged_snapshot",
+    "recover_uploads",
+    "report_run",
+    "upload_partition",
+]
+
+log = logging.getLogger(__name__)
+
+ObjectsSql = Callable[[str, Sequence[str]], str]
+"""(source, its columns) → SQL that yields ``identifier`` and ``body``, the record as the target gets it."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where one task works.
+
+    :param staging: object store.
+    :param folder: the goal's URIs.
+    :param run_key: the run.
+    :param engine: local folder and limits of DuckDB.
+    """
+
+    staging: Staging
+    folder: GoalFolder
+    run_key: str
+    engine: Engine
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        """Give a local folder for the time of a block."""
+        folder = self.engine.folder / f"{name}-{fresh_id()}"
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, local: Path, uri: str) -> None:
+        """Upload all files of a local folder below a URI and remove them."""
+        for path in sorted(local.rglob("*.parquet")):
+            self.staging.upload_file(path, f"{uri}/{path.relative_to(local).as_posix()}")
+            path.unlink()
+
+    def ledger(self) -> Ledger:
+        """Open the goal's ledger."""
+        return Ledger(self.folder.ledger, self.staging.storage_options())
+
+
+def map_staged_snapshot(
+    workspace: Workspace, snapshot: SnapshotRef, plan: MappingPlan, warning_sources: Mapping[str, str]
+) -> MappedRef:
+    """Map a snapshot and put the mapped snapshot beside it."""
+    uri = workspace.folder.step(workspace.run_key, "mapped")
+    with workspace.local("map") as local:
+        parts = fetch_folder(workspace.staging, snapshot["uri"], local / "snapshot")
+        counts = map_snapshot(workspace.engine, parts, plan, local / "mapped")
+        workspace.publish(local / "mapped", uri)
+    warnings = {f"{target}: {reason}": people for (target, reason), people in counts.warnings.items()}
+    targets = {target for target, _ in counts.warnings}
+    return MappedRef(
+        uri=uri,
+        people=counts.people,
+        skipped=dict(counts.skipped),
+        warnings=warnings,
+        warning_sources={target: source for target, source in warning_sources.items() if target in targets},
+        as_of=snapshot["as_of"],
+        complete=snapshot["complete"],
+        partitions=plan.partitions,
+    )
+
+
+def compute_staged_delta(workspace: Workspace, mapped: MappedRef, plan: DeltaPlan) -> DeltaRef:
+    """Compare the mapped snapshot with the ledger, partition by partition.
+
+    What earlier uploads were told but never committed (a killed machine) is put into the ledger first, so that
+    nothing acknowledged is sent again.
+    """
+    recover_uploads(workspace)
+    ledger = workspace.ledger()
+    if ledger.divide(workspace.engine, plan.partitions):
+        log.info("%s: the ledger now has %s partitions", workspace.folder.goal_id, plan.partitions)
+    uri = workspace.folder.step(workspace.run_key, "delta")
+    total = DeltaCounts()
+    present, to_send = [], {}
+    with workspace.local("delta") as local:
+        skipped_file = local / "skipped.parquet"
+        workspace.staging.download_file(f"{mapped['uri']}/skipped.parquet", skipped_file)
+        for partition in range(plan.partitions):
+            files = fetch_folder(
+                workspace.staging, f"{mapped['uri']}/partition={partition}", local / f"mapped-{partition}"
+            )
+            out = local / f"partition={partition}.parquet"
+            counts = compute_delta(
+                workspace.engine,
+                partition=partition,
+                mapped=files,
+                skipped=skipped_file,
+                ledger=ledger,
+                plan=plan,
+                out=out,
+            )
+            for file in files:
+                file.unlink()
+            total += counts
+            if out.exists():
+                workspace.staging.upload_file(out, f"{uri}/{out.name}")
+                out.unlink()
+                present.append(partition)
+            if counts.to_send:
+                to_send[partition] = counts.to_send
+    reference = {
+        "uri": uri,
+        "delta_id": uri.rsplit("-", 1)[1],
+        "run_key": workspace.run_key,
+        "as_of": mapped["as_of"],
+        "ledger_partitions": plan.partitions,
+        "partitions": present,
+        "send_partitions": sorted(to_send),
+        "people_by_partition": {str(partition): people for partition, people in sorted(to_send.items())},
+        **asdict(total),
+    }
+    return cast("DeltaRef", reference)
+
+
+def guard_delta(
+    workspace: Workspace,
+    delta: DeltaRef,
+    *,
+    limits: GuardLimits,
+    acts_on_leavers: bool,
+    dry_run: bool,
+    objects: int,
+    rate: Rate,
+) -> PlanRef:
+    """Say what the run will take, keep it as ``plan.json`` beside the delta, and stop where a limit would be broken.
+
+    :param objects: records of one request.
+    :param rate: cap of all workers together.
+    :raises LimitExceeded: also in a dry run, since that is what a dry run is asked for.
+    """
+    names = DeltaCounts.__dataclass_fields__
+    counts = DeltaCounts(**{name: cast("int", delta[name]) for name in names})  # type: ignore[literal-required]
+    plan = estimate(counts, list(delta["people_by_partition"].values()), objects=objects, rate=rate)
+    plan_uri = f"{delta['uri']}/plan.json"
+    workspace.staging.write_bytes(plan_uri, json.dumps({**asdict(plan), "delta": delta}, indent=1).encode())
+    check_limits(workspace.folder.goal_id, plan, counts, limits, acts_on_leavers=acts_on_leavers)
+    return PlanRef(
+        partitions=[] if dry_run else list(delta["send_partitions"]),
+        dry_run=dry_run,
+        people=plan.people,
+        data_points=plan.data_points,
+        requests=plan.requests,
+        minutes=round(plan.minutes, 2),
+        plan_uri=plan_uri,
+    )
+
+
+def upload_partition(
+    workspace: Workspace,
+    delta: DeltaRef,
+    partition: int,
+    *,
+    objects_sql: ObjectsSql,
+    sender: AbstractAsyncContextManager[Sender],
+    rate: Rate,
+    settings: UploadSettings,
+    on_start: Callable[[Upload], None] = lambda _: None,
+) -> UploadRef:
+    """Send one partition of a delta, without what an earlier attempt already settled.
+
+    The mark that an upload is open is written before the first request, and a part receipt as soon as answers are
+    there: a kill in between costs at most the receipts of the last second, whose records go again.
+
+    :param rate: this worker's share of the cap.
+    :param on_start: gets the upload, so that it can be stopped.
+    """
+    _mark_open(workspace, delta)
+    began = dt.datetime.now(dt.UTC)
+    name = f"partition={partition}"
+    with workspace.local("upload") as local:
+        file = local / f"{name}.parquet"
+        workspace.staging.download_file(f"{delta['uri']}/{file.name}", file)
+        receipts_uri = f"{delta['uri']}/receipts/{name}"
+        settled = fetch_folder(workspace.staging, receipts_uri, local / "settled")
+        receipts = PartReceipts(
+            local / "receipts",
+            attempt=f"{began:%Y%m%dT%H%M%S}-{fresh_id()}",
+            publish=lambda path: _publish_receipts(workspace, path, f"{receipts_uri}/{path.name}"),
+        )
+        total, records = _open_records(workspace.engine, file, settled, objects_sql)
+        tally = asyncio.run(
+            _upload(
+                workspace,
+                partition,
+                records,
+                total,
+                receipts=receipts,
+                sender=sender,
+                rate=rate,
+                settings=settings,
+                on_start=on_start,
+            )
+        )
+    return UploadRef(
+        partition=partition,
+        requests=tally.requests,
+        accepted=tally.accepted,
+        rejected=tally.rejected,
+        unknown=tally.unknown,
+        rate_limited=tally.rate_limited,
+        seconds=round(tally.seconds, 3),
+        started_at=began.isoformat(),
+        finished_at=dt.datetime.now(dt.UTC).isoformat(),
+    )
+
+
+async def _upload(
+    workspace: Workspace,
+    partition: int,
+    records: Iterator[Outgoing],
+    total: int,
+    *,
+    receipts: PartReceipts,
+    sender: AbstractAsyncContextManager[Sender],
+    rate: Rate,
+    settings: UploadSettings,
+    on_start: Callable[[Upload], None],
+) -> Tally:
+    label = f"{workspace.folder.goal_id} partition {partition}"
+    async with sender as opened:
+        upload = Upload(opened, Pacing(rate), receipts, settings, label=label, total=total)
+        on_start(upload)
+        return await upload.run(records)
+
+
+def _open_records(
+    engine: Engine, file: Path, settled: Sequence[Path], objects_sql: ObjectsSql
+) -> tuple[int, Iterator[Outgoing]]:
+    """Count and stream the records that still need an outcome."""
+    source = parquet_source([file])
+    if settled:
+        source = f"(SELECT * FROM {source} WHERE identifier NOT IN ({settled_identifiers(settled)}))"
+    with connect(engine) as connection:
+        columns = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
+        total = connection.execute(f"SELECT count(*) FROM {source} WHERE to_send").fetchall()[0][0]
+
+    def records() -> Iterator[Outgoing]:
+        with connect(engine) as connection:
+            for batch in connection.sql(objects_sql(source, columns)).to_arrow_reader(10_000):
+                identifiers, bodies = (batch.column(name).to_pylist() for name in ("identifier", "body"))
+                for identifier, body in zip(identifiers, bodies, strict=True):
+                    yield Outgoing(identifier, body.encode())
+
+    return total, records()
+
+
+def _publish_receipts(workspace: Workspace, path: Path, uri: str) -> None:
+    workspace.staging.upload_file(path, uri)
+
+
+def _mark_uri(workspace: Workspace, run_key: str, delta_id: str) -> str:
+    return f"{workspace.folder.open_uploads}{run_key}~{delta_id}.json"
+
+
+def _mark_open(workspace: Workspace, delta: DeltaRef) -> None:
+    uri = _mark_uri(workspace, delta["run_key"], delta["delta_id"])
+    workspace.staging.write_bytes(uri, json.dumps(delta).encode())
+
+
+def recover_uploads(workspace: Workspace) -> int:
+    """Commit what uploads were told that never reached their commit, and say how many there were."""
+    recovered = 0
+    for staged in workspace.staging.list_objects(workspace.folder.open_uploads):
+        delta: DeltaRef = json.loads(workspace.staging.read_bytes(staged.uri))
+        log.info("%s: an earlier upload of run %s was not committed; its receipts are put into the ledger now",
+                 workspace.folder.goal_id, delta["run_key"])  # fmt: skip
+        commit_uploads(workspace, delta)
+        recovered += 1
+    return recovered
+
+
+def commit_uploads(workspace: Workspace, delta: DeltaRef) -> ReceiptSummary:
+    """Put the outcomes of a delta's uploads into the receipts table and the ledger; twice is once.
+
+    Receipts first, then the ledger, then the mark away. A kill after the receipts leaves the ledger as it was: the next
+    try finds the receipts' transaction and only moves the ledger. A kill after the ledger leaves the mark: the next try
+    finds both transactions and only removes it.
+
+    :raises WriterConflict: if another run moved the ledger meanwhile; nothing was changed, try again.
+    """
+    staging, engine = workspace.staging, workspace.engine
+    with workspace.local("commit") as local:
+        files: dict[int, Path] = {}
+        for partition in delta["partitions"]:
+            files[partition] = local / f"partition={partition}.parquet"
+            staging.download_file(f"{delta['uri']}/partition={partition}.parquet", files[partition])
+        parts = fetch_folder(staging, f"{delta['uri']}/receipts", local / "receipts")
+        summary = summarise(engine, parts)
+        if parts and files:
+            ReceiptTable(workspace.folder.receipts, staging.storage_options()).commit(
+                engine,
+                run_key=delta["run_key"],
+                delta_id=delta["delta_id"],
+                delta=list(files.values()),
+                parts=parts,
+                receipt_rows=summary.receipts,
+            )
+        workspace.ledger().commit(
+            engine,
+            Acknowledged(
+                run_key=delta["run_key"],
+                delta_id=delta["delta_id"],
+                as_of=dt.datetime.fromisoformat(delta["as_of"]),
+                partitions=delta["ledger_partitions"],
+                delta=files,
+                receipts=parts,
+                receipt_rows=summary.receipts,
+            ),
+        )
+    staging.delete([_mark_uri(workspace, delta["run_key"], delta["delta_id"])])
+    return summary
+
+
+def report_run(
+    workspace: Workspace,
+    *,
+    snapshot: SnapshotRef | None,
+    mapped: MappedRef | None,
+    delta: DeltaRef | None,
+    passed: bool,
+    dry_run: bool,
+    uploads: Sequence[UploadRef],
+    committed: bool,
+    mapping_hash: str,
+) -> Report:
+    """Count what the run did, from its receipts, and keep it as a row of the runs table and as ``report.json``.
+
+    :param passed: the guard let the run pass.
+    :param dry_run: the run only planned.
+    :param committed: the outcomes are in the ledger.
+    """
+    summary = ReceiptSummary(0, {}, {})
+    if delta is not None and passed:
+        with workspace.local("report") as local:
+            parts = fetch_folder(workspace.staging, f"{delta['uri']}/receipts", local)
+            summary = summarise(workspace.engine, parts)
+    report = make_report(
+        goal_id=workspace.folder.goal_id,
+        run_key=workspace.run_key,
+        snapshot=snapshot,
+        mapped=mapped,
+        delta=delta,
+        passed=passed,
+        dry_run=dry_run,
+        uploads=uploads,
+        committed=committed,
+        outcomes=summary.outcomes,
+        reasons=summary.reasons,
+    )
+    read_started_at = dt.datetime.fromisoformat(snapshot["as_of"]) if snapshot else None
+    runs = RunTable(workspace.folder.runs, workspace.staging.storage_options())
+    runs.add(report, read_started_at=read_started_at, mapping_hash=mapping_hash)
+    uri = f"{workspace.folder.root}/work/{workspace.run_key}/report.json"
+    workspace.staging.write_bytes(uri, json.dumps(report, indent=1).encode())
+    return report

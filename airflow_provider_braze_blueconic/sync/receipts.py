@@ -1,0 +1,232 @@
+"""Receipts: the outcome of every record that was sent.
+
+While an upload runs, receipts are written as small Parquet files beside the delta (part receipts), so that a killed
+upload knows what was acknowledged. The commit copies them into the receipts table, with what was sent, for good.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_name
+from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.tables import Table
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+__all__ = ["Outcome", "PartReceipts", "Receipt", "ReceiptSummary", "ReceiptTable", "settled_identifiers", "summarise"]
+
+Outcome = Literal["accepted", "rejected", "unknown"]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What became of one sent record.
+
+    :param identifier: the person, as JSON text.
+    :param outcome: ``unknown`` means that the target may or may not have applied it.
+    :param reason: why not, with the person's own values masked; empty when accepted.
+    :param status: HTTP status of the last answer, if there was one.
+    :param sent_at: UTC.
+    """
+
+    identifier: str
+    outcome: Outcome
+    reason: str
+    status: int | None
+    sent_at: dt.datetime
+
+    def __repr__(self) -> str:
+        return f"Receipt(outcome={self.outcome!r}, status={self.status!r})"
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("identifier", pa.string()),
+            ("outcome", pa.string()),
+            ("reason", pa.string()),
+            ("status", pa.int32()),
+            ("sent_at", pa.timestamp("us", tz="UTC")),
+        ]
+    )
+
+
+class PartReceipts:
+    """Collects receipts and writes them out in parts.
+
+    :param folder: local folder.
+    :param attempt: name of this attempt; files of two attempts never meet.
+    :param publish: called with each finished file; makes it durable. A file is complete before it is published, so
+        a kill leaves either the whole part or none of it.
+    """
+
+    def __init__(self, folder: Path, *, attempt: str, publish: Callable[[Path], None]) -> None:
+        self._folder = folder
+        self._attempt = attempt
+        self._publish = publish
+        self._parts = 0
+        self._waiting: list[Receipt] = []
+
+    def __len__(self) -> int:
+        """Count the receipts that are not durable yet."""
+        return len(self._waiting)
+
+    def add(self, receipts: Iterable[Receipt]) -> None:
+        """Take receipts; they are durable after the next :meth:`flush`."""
+        self._waiting.extend(receipts)
+
+    def flush(self) -> int:
+        """Make all receipts taken so far durable, and say how many they were."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        receipts, self._waiting = self._waiting, []
+        if not receipts:
+            return 0
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{self._attempt}-{self._parts:05d}.parquet"
+        self._parts += 1
+        columns = [
+            [receipt.identifier for receipt in receipts],
+            [receipt.outcome for receipt in receipts],
+            [receipt.reason for receipt in receipts],
+            [receipt.status for receipt in receipts],
+            [receipt.sent_at for receipt in receipts],
+        ]
+        schema = _schema()
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+        try:
+            pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
+            self._publish(path)
+        except BaseException:
+            # Nothing is forgotten because one write failed: the next flush takes them along.
+            self._waiting = receipts + self._waiting
+            raise
+        path.unlink()
+        return len(receipts)
+
+
+def settled_identifiers(parts: Sequence[Path]) -> str:
+    """SQL for the identifiers that need not be sent again: accepted, or refused for what they are."""
+    return f"SELECT identifier FROM {parquet_source(parts)} WHERE outcome IN ('accepted', 'rejected')"
+
+
+@dataclass(frozen=True)
+class ReceiptSummary:
+    """Part receipts, counted by person.
+
+    :param receipts: receipts, including those of repeated attempts.
+    :param outcomes: outcome → people, by the best receipt of each.
+    :param reasons: reason → people, of those not accepted.
+    """
+
+    receipts: int
+    outcomes: Mapping[str, int]
+    reasons: Mapping[str, int]
+
+
+def summarise(engine: Engine, parts: Sequence[Path]) -> ReceiptSummary:
+    """Count part receipts: accepted counts over rejected, rejected over unknown."""
+    if not parts:
+        return ReceiptSummary(0, {}, {})
+    with connect(engine) as connection:
+        connection.execute(
+            f"""
+            CREATE TEMP TABLE best AS
+            SELECT identifier, count(*) AS receipts, min_by(outcome, rank) AS outcome, min_by(reason, rank) AS reason
+            FROM (
+                SELECT *, CASE outcome WHEN 'accepted' THEN 0 WHEN 'rejected' THEN 1 ELSE 2 END AS rank
+                FROM {parquet_source(parts)}
+            )
+            GROUP BY identifier
+            """
+        )
+        rows = connection.execute(
+            "SELECT outcome, reason, count(*), sum(receipts)::BIGINT FROM best GROUP BY ALL"
+        ).fetchall()
+    outcomes: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    receipts = 0
+    for outcome, reason, people, sent in rows:
+        outcomes[outcome] += people
+        receipts += sent
+        if outcome != "accepted":
+            reasons[reason] += people
+    return ReceiptSummary(receipts, dict(outcomes), dict(reasons.most_common()))
+
+
+class ReceiptTable(Table):
+    """The receipts of a goal for good: who was sent what, when, with what outcome. Append-only."""
+
+    def commit(
+        self,
+        engine: Engine,
+        *,
+        run_key: str,
+        delta_id: str,
+        delta: Sequence[Path],
+        parts: Sequence[Path],
+        receipt_rows: int,
+    ) -> bool:
+        """Append the receipts of one delta; those of an earlier commit are not appended again.
+
+        :param delta: local delta files, which say what was sent.
+        :param parts: local part receipts.
+        :param receipt_rows: number of receipts in them.
+        :return: whether anything was appended.
+        """
+        name = f"delta:{delta_id}"
+        done = self.transaction(name) or 0
+        if done >= receipt_rows or not parts:
+            return False
+        with connect(engine) as connection:
+            # A second commit of the same delta is rare (a kill, a retry): only then the table is read.
+            committed = self._committed(delta_id) if done else None
+            known = "FALSE"
+            if committed is not None:
+                connection.register("committed", committed)
+                known = "(r.identifier, r.sent_at) IN (SELECT (identifier, sent_at) FROM committed)"
+            reader = connection.sql(
+                f"""
+                SELECT r.identifier, {literal(run_key)} AS run_key, {literal(delta_id)} AS delta_id, r.outcome,
+                    r.reason, r.status, r.sent_at, d.fields
+                FROM {parquet_source(parts)} AS r LEFT JOIN ({_sent_fields(connection, delta)}) AS d
+                    ON d.identifier = r.identifier
+                WHERE NOT {known}
+                """
+            ).to_arrow_reader(50_000)
+            self.append(reader, transactions={name: receipt_rows})
+        return True
+
+    def _committed(self, delta_id: str) -> pa.Table | None:
+        import pyarrow.dataset as ds
+
+        table = self.open()
+        if table is None:
+            return None
+        rows = table.to_pyarrow_dataset()
+        return rows.to_table(columns=["identifier", "sent_at"], filter=ds.field("delta_id") == delta_id)
+
+
+def _sent_fields(connection: duckdb.DuckDBPyConnection, delta: Sequence[Path]) -> str:
+    """SQL for ``identifier`` and ``fields``: a JSON object of each target field that was sent, and its value."""
+    source = parquet_source(delta, union_by_name=True)
+    columns = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
+    pairs = ", ".join(
+        f"{literal(json.dumps(field_name(column), ensure_ascii=False) + ':')} || {quote(column)}"
+        for column in columns
+        if column.startswith(FIELD_PREFIX)
+    )
+    values = f"[p FOR p IN [{pairs}] IF p IS NOT NULL]"
+    return f"SELECT identifier, concat('{{', array_to_string({values}, ','), '}}') AS fields FROM {source}"

@@ -1,0 +1,80 @@
+"""The seam between the send loop and a vendor: one request in, one classified reply out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+__all__ = ["BatchLimits", "Refusal", "Reply", "Sender", "Verdict"]
+
+
+class Verdict(StrEnum):
+    """What a reply means for the batch that was sent."""
+
+    READ_ENTRIES = "read_entries"
+    """The server took the batch, except for the objects that ``Reply.refusals`` names."""
+    SPLIT = "split"
+    """The server took nothing; the named objects are bad, or if none is named, one of them is."""
+    WAIT = "wait"
+    """Over a rate limit: nothing was taken, go on when the pacing headers allow."""
+    RETRY = "retry"
+    """The server did not process the batch and may do so later."""
+    UNKNOWN = "unknown"
+    """The batch may or may not have been applied."""
+    STOP = "stop"
+    """No batch of this run can succeed (key, permission, host): end the run with ``Reply.sentence``."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One object that the server refused.
+
+    :param position: 0-based place of the object in the batch.
+    :param reason: the server's text; it may hold a person's values, so it is masked before it is shown.
+    """
+
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A vendor's answer to one batch, read once and classified.
+
+    :param verdict: what it means for the batch.
+    :param status: the HTTP status, or ``None`` when there was no answer (timeout, lost connection).
+    :param refusals: objects that the server named as bad.
+    :param headers: response headers with lower-case names, for pacing.
+    :param sentence: for people: what happened and what to do next; free of secrets and personal values.
+    """
+
+    verdict: Verdict
+    status: int | None
+    refusals: tuple[Refusal, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """How much fits into one request.
+
+    :param objects: objects, at most.
+    :param body_bytes: size of the whole body in bytes, at most.
+    """
+
+    objects: int
+    body_bytes: int
+
+
+class Sender(Protocol):
+    """Makes exactly one attempt to deliver a body and never raises for what the server answers."""
+
+    async def send(self, body: bytes) -> Reply:
+        """Send one request body.
+
+        :raises asyncio.CancelledError: when the run is being stopped; nothing else.
+        """
+        ...

@@ -1,0 +1,202 @@
+"""The snapshot of a BlueConic segment: pages of profiles, written as Parquet parts.
+
+Columns: ``row`` (number in the read), ``profile_id``, ``as_of``, ``last_modified``, ``permission_level``,
+``segment_ids``, ``segment_names``, ``interaction_names``, ``consented`` and one list column a property.
+BlueConic's values are lists of texts, and stay so here: types are given by the mapping.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider_braze_blueconic.sync.columns import property_column
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["ProfilePage", "SnapshotCounts", "write_snapshot"]
+
+log = logging.getLogger(__name__)
+
+INTERACTIONS_PROPERTY = "interactions_viewed"
+"""Property that lists the dialogues a profile has seen: BlueConic REST API, POST /interactionEvents, read 2026-11."""
+LAST_MODIFIED_PROPERTY = "lastmodifieddate"
+"""Property with the last change in Unix milliseconds: BlueConic REST API, examples, read 2026-11."""
+
+_ROWS_PER_PART = 50_000
+_PROGRESS_SECONDS = 10.0
+_COMPLETE_SHARE = 0.99
+"""Share of the announced size that counts as complete. The size comes from an index that lags up to ten minutes and
+a segment moves while it is read, so equality can't be asked for; fewer than this is a broken read."""
+
+
+class ProfilePage(Protocol):
+    """One page of profiles as BlueConic's API returns them."""
+
+    @property
+    def profiles(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def total_results(self) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class SnapshotCounts:
+    """What a read brought.
+
+    :param profiles: profiles read.
+    :param announced: size that the server announced, if it did.
+    :param bytes: bytes of the parts.
+    """
+
+    profiles: int
+    announced: int | None
+    bytes: int
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether the read is known to hold every member. Without an announced size it is not known."""
+        return self.announced is not None and self.profiles >= self.announced * _COMPLETE_SHARE
+
+
+def write_snapshot(
+    pages: Iterable[ProfilePage],
+    *,
+    properties: Sequence[str],
+    interaction_names: Mapping[str, str] | None,
+    as_of: dt.datetime,
+    folder: Path,
+    publish: Callable[[Path], int],
+    label: str,
+    rows_per_part: int = _ROWS_PER_PART,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> SnapshotCounts:
+    """Write pages of profiles as Parquet parts, at most one part in memory.
+
+    This loops over profiles in Python: parsing a page's JSON, which must be checked to its end before the cursor is
+    used, takes several times as long.
+
+    :param interaction_names: dialogue id → name, if names are wanted.
+    :param publish: uploads a finished part and returns its size in bytes.
+    :param should_stop: asked once a page; a true answer ends the read as incomplete.
+    """
+    writer = _Parts(properties, interaction_names, as_of, folder, publish)
+    announced: int | None = None
+    last_progress = began = time.monotonic()
+    stopped = False
+    for page in pages:
+        if page.total_results is not None:
+            announced = page.total_results
+        for profile in page.profiles:
+            writer.add(profile)
+        if len(writer) >= rows_per_part:
+            writer.flush()
+        now = time.monotonic()
+        if now - last_progress >= _PROGRESS_SECONDS:
+            last_progress = now
+            of = f" of {announced:,}" if announced else ""
+            log.info(
+                "%s: %s%s profiles read, %s/s", label, f"{writer.rows:,}", of, f"{writer.rows / (now - began):,.0f}"
+            )
+        if should_stop():
+            stopped = True
+            break
+    writer.flush()
+    return SnapshotCounts(writer.rows, None if stopped else announced, writer.bytes)
+
+
+class _Parts:
+    def __init__(
+        self,
+        properties: Sequence[str],
+        interaction_names: Mapping[str, str] | None,
+        as_of: dt.datetime,
+        folder: Path,
+        publish: Callable[[Path], int],
+    ) -> None:
+        self._properties = list(properties)
+        self._interaction_names = interaction_names
+        self._as_of = as_of
+        self._folder = folder
+        self._publish = publish
+        self._schema = _schema(self._properties)
+        self._columns: list[list[Any]] = [[] for _ in self._schema]
+        self._parts = 0
+        self.rows = 0
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def add(self, profile: Mapping[str, Any]) -> None:
+        values = {entry["id"]: entry.get("values") for entry in profile.get("properties") or () if "id" in entry}
+        segments = profile.get("segments") or ()
+        row = [
+            self.rows,
+            profile["id"],
+            self._as_of,
+            _moment(values.get(LAST_MODIFIED_PROPERTY)),
+            (profile.get("permissions") or {}).get("level"),
+            [segment["id"] for segment in segments],
+            [segment.get("name") or segment["id"] for segment in segments],
+            self._names(values.get(INTERACTIONS_PROPERTY)),
+            profile.get("consentedObjectives"),
+            *(values.get(property_id) for property_id in self._properties),
+        ]
+        for column, value in zip(self._columns, row, strict=True):
+            column.append(value)
+        self.rows += 1
+
+    def _names(self, interactions: Sequence[str] | None) -> list[str] | None:
+        if self._interaction_names is None or not interactions:
+            return None
+        return [self._interaction_names.get(interaction, interaction) for interaction in interactions]
+
+    def flush(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        # Also without rows: an empty segment is a snapshot too, and the mapping wants its columns.
+        if not self and self._parts:
+            return
+        arrays = [pa.array(column, field.type) for column, field in zip(self._columns, self._schema, strict=True)]
+        path = self._folder / f"part-{self._parts:05d}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_arrays(arrays, schema=self._schema), path, compression="zstd")
+        self.bytes += self._publish(path)
+        path.unlink()
+        self._parts += 1
+        self._columns = [[] for _ in self._schema]
+
+
+def _schema(properties: Sequence[str]) -> pa.Schema:
+    import pyarrow as pa
+
+    texts = pa.list_(pa.string())
+    moment = pa.timestamp("us", tz="UTC")
+    return pa.schema(
+        [
+            ("row", pa.int64()),
+            ("profile_id", pa.string()),
+            ("as_of", moment),
+            ("last_modified", moment),
+            ("permission_level", pa.string()),
+            ("segment_ids", texts),
+            ("segment_names", texts),
+            ("interaction_names", texts),
+            ("consented", texts),
+            *((property_column(property_id), texts) for property_id in properties),
+        ]
+    )
+
+
+def _moment(values: Sequence[str] | None) -> dt.datetime | None:
+    try:
+        return dt.datetime.fromtimestamp(int(values[0]) / 1000, dt.UTC) if values else None
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,113 @@
+"""Where work files and tables live: the seam to S3, and the layout below a goal's staging prefix.
+
+::
+
+    <staging>/<goal id>/ledger/                        Delta table
+    <staging>/<goal id>/receipts/                      Delta table
+    <staging>/<goal id>/runs/                          Delta table
+    <staging>/<goal id>/open/<run key>~<delta id>.json  an upload began and its outcome may not be in the ledger yet
+    <staging>/<goal id>/work/<run key>/<step>-<id>/    Parquet files of one step; every attempt writes into a new folder
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+__all__ = ["GoalFolder", "StagedFile", "Staging", "fetch_folder", "fresh_id", "run_key"]
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+_RUN_KEY_CHARACTERS = 80
+"""Keeps object keys far below S3's 1,024 bytes, whatever a run is called."""
+
+
+class StagedFile(Protocol):
+    """An object below the staging prefix."""
+
+    @property
+    def uri(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+
+
+class Staging(Protocol):
+    """What the core needs of an object store."""
+
+    def upload_file(self, local: Path, uri: str) -> int: ...
+    def download_file(self, uri: str, local: Path) -> int: ...
+    def list_objects(self, prefix_uri: str) -> Sequence[StagedFile]: ...
+    def read_bytes(self, uri: str) -> bytes: ...
+    def write_bytes(self, uri: str, data: bytes, *, if_absent: bool = False) -> bool: ...
+    def delete(self, uris: Iterable[str]) -> None: ...
+    def storage_options(self) -> dict[str, str]: ...
+
+
+@dataclass(frozen=True)
+class GoalFolder:
+    """The URIs of one goal.
+
+    :param staging: the goal's ``staging`` prefix, without a slash at its end.
+    :param goal_id: the goal's id.
+    """
+
+    staging: str
+    goal_id: str
+
+    @property
+    def root(self) -> str:
+        return f"{self.staging.rstrip('/')}/{self.goal_id}"
+
+    @property
+    def ledger(self) -> str:
+        return f"{self.root}/ledger"
+
+    @property
+    def receipts(self) -> str:
+        return f"{self.root}/receipts"
+
+    @property
+    def runs(self) -> str:
+        return f"{self.root}/runs"
+
+    @property
+    def open_uploads(self) -> str:
+        return f"{self.root}/open/"
+
+    def step(self, key: str, name: str) -> str:
+        """Name a new folder for one attempt of one step."""
+        return f"{self.root}/work/{key}/{name}-{fresh_id()}"
+
+
+def fresh_id() -> str:
+    """Return a short id that no other attempt has."""
+    return uuid.uuid4().hex[:12]
+
+
+def run_key(run_id: str) -> str:
+    """Turn an Airflow run id into a name that is safe in object keys and still unique.
+
+    A backfill that reprocesses a date uses that date's run id again, so the key names a run, not an attempt.
+    """
+    readable = _UNSAFE.sub("-", run_id)[:_RUN_KEY_CHARACTERS].strip("-.")
+    return f"{readable}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
+
+
+def fetch_folder(staging: Staging, prefix_uri: str, folder: Path, *, suffix: str = ".parquet") -> list[Path]:
+    """Copy the files below a prefix into a local folder, one by one.
+
+    :return: local paths, in the order of their URIs.
+    """
+    prefix = prefix_uri.rstrip("/") + "/"
+    paths = []
+    for staged in sorted(staging.list_objects(prefix), key=lambda item: item.uri):
+        if staged.uri.endswith(suffix):
+            local = folder / staged.uri.removeprefix(prefix)
+            local.parent.mkdir(parents=True, exist_ok=True)
+            staging.download_file(staged.uri, local)
+            paths.append(local)
+    return paths

@@ -1,0 +1,197 @@
+"""Canonical JSON texts: the form in which a value is sent, compared and stored.
+
+Each function takes SQL for a source value and returns SQL for the JSON text that the target will get.
+``NULL`` means that the value can't be sent as that type, for the reason given beside it.
+A text of two equal values is always the same text, or the same value would be paid for every night.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from airflow_provider_braze_blueconic.sync.database import literal
+
+__all__ = [
+    "CLEAR",
+    "FieldType",
+    "Lookup",
+    "ValueRule",
+    "array_rule",
+    "boolean_rule",
+    "canonical_json",
+    "date_rule",
+    "float_rule",
+    "integer_rule",
+    "lookup_rule",
+    "object_rule",
+    "string_rule",
+    "time_rule",
+    "timestamp_sql",
+]
+
+FieldType = Literal["string", "integer", "float", "boolean", "time", "array", "object"]
+
+CLEAR = "null"
+"""The JSON text that clears a field. SQL NULL says nothing at all."""
+
+_LARGEST_INTEGER_DIGITS = 18
+"""Digits that surely fit a signed 64-bit integer; longer numbers are ids and belong into strings."""
+
+_FLOAT = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
+_INTEGER = rf"[+-]?[0-9]{{1,{_LARGEST_INTEGER_DIGITS}}}(\.0+)?"
+_UNIX_MILLISECONDS = "-?[0-9]{1,15}"
+_DATE_START = "[0-9]{4}-[0-9]{2}-[0-9]{2}.*"
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A closed vocabulary: spellings (lower case, trimmed) and the JSON text of what the target stores.
+
+    :param name: names the relation in SQL; lookups of one name hold the same rows.
+    :param texts: spelling → JSON text.
+    """
+
+    name: str
+    texts: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ValueRule:
+    """How one target field's values are written, and why some can't be.
+
+    :param text: SQL for the JSON text; ``{v}`` stands for the trimmed, non-empty source text, or for the list of
+        them if ``takes_list``. With a ``lookup``, ``{lookup}`` is the JSON text found for the spelling.
+    :param reasons: reason and SQL condition on ``{v}``; the first match counts, the last one's condition is ``TRUE``.
+    :param source: where the rule comes from, for the report.
+    :param takes_list: the rule wants all values of the source, not the first.
+    :param lookup: vocabulary to join.
+    :param lookup_key: SQL for the spelling to look up.
+    :param document_check: source text → (JSON text, None) or (None, reason), for rules that SQL can't express.
+    """
+
+    text: str
+    reasons: tuple[tuple[str, str], ...]
+    source: str
+    takes_list: bool = False
+    lookup: Lookup | None = None
+    lookup_key: str = "lower({v})"
+    document_check: Callable[[str], tuple[str | None, str | None]] | None = None
+
+
+def string_rule(*, longest: int, source: str) -> ValueRule:
+    """Strings as they are, trimmed. A type never changes by accident: ``007`` stays ``"007"``.
+
+    :param longest: characters that the target stores.
+    """
+    return ValueRule(
+        text=f"CASE WHEN length({{v}}) <= {longest} THEN to_json({{v}})::VARCHAR END",
+        reasons=(("too_long", "TRUE"),),
+        source=source,
+    )
+
+
+def integer_rule(*, source: str) -> ValueRule:
+    """Whole numbers; ``007`` and ``7.0`` become ``7``, ``7.5`` is refused.
+
+    The first branch keeps the usual case off the regular expression. A cast alone would round ``7.5`` to 8.
+    """
+    return ValueRule(
+        text=(
+            "CASE WHEN TRY_CAST({v} AS BIGINT)::VARCHAR = {v} THEN {v} "
+            f"WHEN regexp_full_match({{v}}, '{_INTEGER}') THEN TRY_CAST({{v}} AS BIGINT)::VARCHAR END"
+        ),
+        reasons=(("not_an_integer", "TRUE"),),
+        source=source,
+    )
+
+
+def float_rule(*, source: str) -> ValueRule:
+    """Decimal numbers in their shortest form with a fraction: ``1.50`` becomes ``1.5``, ``3`` becomes ``3.0``."""
+    return ValueRule(
+        text=(
+            f"CASE WHEN regexp_full_match({{v}}, '{_FLOAT}') AND isfinite(TRY_CAST({{v}} AS DOUBLE)) "
+            "THEN TRY_CAST({v} AS DOUBLE)::VARCHAR END"
+        ),
+        reasons=(("not_a_number", "TRUE"),),
+        source=source,
+    )
+
+
+def boolean_rule(*, source: str) -> ValueRule:
+    """``true`` and ``false`` in the spellings that Braze itself coerces, and yes and no."""
+    return ValueRule(
+        text=(
+            "CASE lower({v}) WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' "
+            "WHEN '1' THEN 'true' WHEN '0' THEN 'false' WHEN 't' THEN 'true' WHEN 'f' THEN 'false' "
+            "WHEN 'yes' THEN 'true' WHEN 'no' THEN 'false' END"
+        ),
+        reasons=(("not_a_boolean", "TRUE"),),
+        source=source,
+    )
+
+
+def timestamp_sql(value: str) -> str:
+    """SQL for the UTC timestamp of Unix milliseconds, ISO 8601 or ``MM/dd/yyyy`` text; NULL if it is none of them.
+
+    Text without an offset is UTC, as Braze reads it. The cast goes over TIMESTAMPTZ because a cast to TIMESTAMP
+    drops an offset in silence.
+    """
+    return (
+        f"CASE WHEN regexp_full_match({value}, '{_UNIX_MILLISECONDS}') THEN epoch_ms(TRY_CAST({value} AS BIGINT)) "
+        f"WHEN regexp_full_match({value}, '{_DATE_START}') THEN TRY_CAST({value} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' "
+        f"ELSE try_strptime({value}, '%m/%d/%Y') END"
+    )
+
+
+def _dated(value: str, form: str) -> str:
+    timestamp = timestamp_sql(value)
+    return f"CASE WHEN year({timestamp}) BETWEEN 1 AND 3000 THEN strftime({timestamp}, {literal(form)}) END"
+
+
+def time_rule(*, source: str) -> ValueRule:
+    """ISO 8601 in UTC with milliseconds, years 1 to 3000."""
+    return ValueRule(
+        text=_dated("{v}", '"%Y-%m-%dT%H:%M:%S.%gZ"'),
+        reasons=(("bad_date", "TRUE"),),
+        source=source,
+    )
+
+
+def date_rule(*, source: str) -> ValueRule:
+    """A calendar day, ``YYYY-MM-DD``, of the moment in UTC."""
+    return ValueRule(text=_dated("{v}", '"%Y-%m-%d"'), reasons=(("bad_date", "TRUE"),), source=source)
+
+
+def array_rule(*, most: int, longest_bytes: int, source: str) -> ValueRule:
+    """A list of distinct strings in code-point order: targets that hold sets give no order back.
+
+    :param most: elements that the target stores.
+    :param longest_bytes: bytes of the whole array that the target stores.
+    """
+    listed = "to_json(list_sort(list_distinct({v})))::VARCHAR"
+    return ValueRule(
+        text=(
+            f"CASE WHEN len(list_distinct({{v}})) <= {most} AND strlen({listed}) <= {longest_bytes} THEN {listed} END"
+        ),
+        reasons=(("too_many_elements", f"len(list_distinct({{v}})) > {most}"), ("too_large", "TRUE")),
+        source=source,
+        takes_list=True,
+    )
+
+
+def lookup_rule(lookup: Lookup, *, reason: str, source: str) -> ValueRule:
+    """A word out of a closed vocabulary."""
+    return ValueRule(text="{lookup}", reasons=((reason, "TRUE"),), source=source, lookup=lookup)
+
+
+def object_rule(check: Callable[[str], tuple[str | None, str | None]], *, source: str) -> ValueRule:
+    """A JSON object or an array of objects, brought into canonical form by Python, once per distinct text."""
+    return ValueRule(text="{lookup}", reasons=(), source=source, document_check=check)
+
+
+def canonical_json(value: object) -> str:
+    """Write a value from a goal file as its canonical JSON text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
