@@ -1,0 +1,1 @@
+"""One operator for each arrow of the pipeline, and each of use alone."""
