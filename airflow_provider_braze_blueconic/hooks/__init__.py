@@ -1,0 +1,1 @@
+"""The only code of this package that talks to a network."""

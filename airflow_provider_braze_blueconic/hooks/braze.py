@@ -1,0 +1,344 @@
+"""A Braze workspace: what it holds, and the ways in and out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+from airflow.providers.common.compat.sdk import BaseHook, mask_secret
+
+from airflow_provider_braze_blueconic.exceptions import (
+    GoalError,
+    Problem,
+    SyncError,
+    TransientError,
+    UnexpectedAnswer,
+)
+from airflow_provider_braze_blueconic.hooks.braze_track import (
+    TRACK_BULK_LIMITS,
+    TRACK_BULK_RATE,
+    TRACK_LIMITS,
+    TRACK_RATE,
+    TRACK_VERDICTS,
+    open_sender,
+)
+from airflow_provider_braze_blueconic.hooks.connection_form import with_connection_form
+from airflow_provider_braze_blueconic.hooks.http import Call, Caller, Patience, Site, usable_key
+from airflow_provider_braze_blueconic.hooks.settings import Settings
+from airflow_provider_braze_blueconic.sync.near_names import nearest
+from airflow_provider_braze_blueconic.sync.pacing import Rate
+from airflow_provider_braze_blueconic.sync.sending import Sender
+
+__all__ = [
+    "EXPORT_RATE",
+    "TRACK_BULK_LIMITS",
+    "TRACK_BULK_RATE",
+    "TRACK_LIMITS",
+    "TRACK_RATE",
+    "TRACK_VERDICTS",
+    "BrazeCampaign",
+    "BrazeHook",
+    "BrazeSegment",
+    "CustomAttribute",
+    "SegmentExport",
+]
+
+EXPORT_RATE = Rate(250_000, 3_600.0)
+"""One bucket for exports, segments and campaigns, reset on the clock hour: docs "API limits", read 2026-11."""
+
+LIST_PAGE = 100
+"""Entries per page of ``/segments/list`` and ``/campaigns/list``: docs of both, read 2026-11."""
+
+EXPORT_ATTRIBUTES = 500
+"""Custom attributes that one export may name: docs "POST /users/export/segment", read 2026-11."""
+
+_LIST_PAGES = 10_000
+
+
+@dataclass(frozen=True)
+class BrazeSegment:
+    """A segment."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class BrazeCampaign:
+    """A campaign."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class CustomAttribute:
+    """A custom attribute.
+
+    :param data_type: as Braze names it.
+    :param array_length: elements that an array attribute holds at most; ``None`` for other types.
+    :param status: such as ``Active`` or ``Blocklisted``.
+    """
+
+    name: str
+    data_type: str
+    array_length: int | None
+    status: str
+
+
+@dataclass(frozen=True)
+class SegmentExport:
+    """An export that Braze started.
+
+    :param object_prefix: the folder, below any date, in which its files appear.
+    :param url: where to fetch it; ``None`` if it goes to the customer's own bucket.
+    """
+
+    object_prefix: str
+    url: str | None
+
+
+class _FixedKey:
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def token(self) -> str:
+        return self._key
+
+    def renew(self) -> bool:
+        return False
+
+
+@with_connection_form
+class BrazeHook(BaseHook):
+    """Talks to a Braze workspace.
+
+    The connection's host is the REST endpoint (any address), its password the REST API key.
+
+    :param braze_conn_id: id of a connection of the type ``braze``.
+    :param timeout: seconds of silence before a request counts as lost; ``None`` for the installation's setting.
+    :param sleep: waits that many seconds.
+    """
+
+    conn_name_attr = "braze_conn_id"
+    default_conn_name = "braze_default"
+    conn_type = "braze"
+    hook_name = "Braze"
+
+    def __init__(
+        self,
+        braze_conn_id: str = default_conn_name,
+        *,
+        timeout: float | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__()
+        self.braze_conn_id = braze_conn_id
+        self._timeout = timeout
+        self._sleep = sleep
+
+    def _site_and_key(self) -> tuple[Site, str]:
+        site, connection = Site.load("Braze", self.braze_conn_id)
+        key = usable_key(connection.password, name="REST API key", conn_id=self.braze_conn_id)
+        mask_secret(key)
+        return site, key
+
+    def _seconds(self) -> float:
+        return self._timeout if self._timeout is not None else Settings.load().request_timeout
+
+    def _make_caller(self, patience: Patience) -> Caller:
+        site, key = self._site_and_key()
+        return Caller(site, bearer=_FixedKey(key), timeout=self._seconds(), patience=patience, sleep=self._sleep)
+
+    @cached_property
+    def _caller(self) -> Caller:
+        settings = Settings.load()
+        return self._make_caller(Patience(settings.retry_attempts, settings.retry_seconds))
+
+    def get_conn(self) -> Caller:
+        """Return what makes the calls."""
+        return self._caller
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Make one cheap call and say what it showed."""
+        try:
+            caller = self._make_caller(Patience(attempts=1))
+            body = caller.call(_list_call("/segments/list", "segments", 0)).body
+        except (SyncError, ValueError) as error:
+            return False, str(error)
+        count = len(body["segments"])
+        return True, f"{caller.site.place} sees {count}{' or more' if count >= LIST_PAGE else ''} segments."
+
+    def list_segments(self) -> list[BrazeSegment]:
+        """List all segments that are not archived, oldest first."""
+        return [BrazeSegment(_id(entry), _name(entry)) for entry in self._list("/segments/list", "segments")]
+
+    def resolve_segment(self, id_or_name: str) -> BrazeSegment:
+        """Find a segment by its id, else by its exact name.
+
+        :raises GoalError: there is none, or several have that name.
+        """
+        segments = self.list_segments()
+        found = [segment for segment in segments if segment.id == id_or_name]
+        found = found or [segment for segment in segments if segment.name == id_or_name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            ids = ", ".join(segment.id for segment in found)
+            message = f'Braze has {len(found)} segments with the name "{id_or_name}". Use one of their ids: {ids}.'
+        else:
+            message = f'Braze has no segment "{id_or_name}".' + nearest(id_or_name, (s.name for s in segments))
+        raise GoalError([Problem("source.segment", message)])
+
+    def segment_details(self, segment_id: str) -> dict[str, Any]:
+        """Return what ``/segments/details`` says of one segment."""
+        return self._caller.call(
+            Call("GET", "/segments/details", "segments.details", params={"segment_id": segment_id})
+        ).body
+
+    def list_campaigns(self, *, include_archived: bool = False) -> list[BrazeCampaign]:
+        """List all campaigns, oldest first."""
+        archived = {"include_archived": "true"} if include_archived else {}
+        entries = self._list("/campaigns/list", "campaigns", archived)
+        return [BrazeCampaign(_id(entry), _name(entry)) for entry in entries]
+
+    def campaign_details(self, campaign_id: str) -> dict[str, Any]:
+        """Return what ``/campaigns/details`` says of one campaign."""
+        return self._caller.call(
+            Call("GET", "/campaigns/details", "campaigns.details", params={"campaign_id": campaign_id})
+        ).body
+
+    def list_custom_attributes(self) -> list[CustomAttribute]:
+        """List all custom attributes, by name. Limited to 1,000 calls an hour, shared, 50 attributes a call."""
+        return [
+            CustomAttribute(
+                name=_name(entry),
+                data_type=str(entry.get("data_type") or ""),
+                array_length=_whole(entry.get("array_length")),
+                status=str(entry.get("status") or ""),
+            )
+            for entry in self._custom_attributes()
+        ]
+
+    def export_segment(
+        self,
+        segment_id: str,
+        *,
+        fields: Sequence[str],
+        custom_attributes: Sequence[str] = (),
+        output_format: Literal["gzip", "zip"] = "gzip",
+    ) -> SegmentExport:
+        """Start an export of a segment. It is asked for once: a repeat could start a second export.
+
+        :param segment_id: the segment's id.
+        :param fields: Braze's names of what to export.
+        :param custom_attributes: names of custom attributes, at most 500; not together with the field
+            ``custom_attributes``, which makes Braze ignore them and export all.
+        :param output_format: ``gzip`` is honoured only where Braze writes to a bucket of your own.
+        :raises TransientError: an export of this segment runs already, or the limit is used up.
+        """
+        if not fields:
+            raise ValueError("An export needs at least one field.")
+        if custom_attributes and "custom_attributes" in fields:
+            raise ValueError('Name custom attributes or export all with the field "custom_attributes", not both.')
+        if len(custom_attributes) > EXPORT_ATTRIBUTES:
+            raise ValueError(f"An export takes {EXPORT_ATTRIBUTES} custom attributes, not {len(custom_attributes)}.")
+        body: dict[str, Any] = {
+            "segment_id": segment_id,
+            "fields_to_export": list(fields),
+            "output_format": output_format,
+        }
+        if custom_attributes:
+            body["custom_attributes_to_export"] = list(custom_attributes)
+        site = self._caller.site
+        running = TransientError(
+            f"{site.place} answered POST /users/export/segment with 429: an export of this segment is already running, "
+            "or the limit is used up. It was not asked for again, since that could start a second export."
+        )
+        refused = GoalError(
+            [Problem("source", f"Braze refused to export the segment {segment_id} (400). Check its id and the fields.")]
+        )
+        answer = self._caller.call(
+            Call(
+                "POST",
+                "/users/export/segment",
+                "users.export.segment",
+                body=body,
+                repeatable=False,
+                errors={400: refused, 429: running},
+            )
+        ).body
+        prefix, url = answer.get("object_prefix"), answer.get("url")
+        if not isinstance(prefix, str) or not prefix:
+            raise UnexpectedAnswer(f"{site.place} took the export but gave no object_prefix to find its files by.")
+        return SegmentExport(prefix, url if isinstance(url, str) and url else None)
+
+    def track_sender(self, *, bulk: bool = False, max_in_flight: int = 512) -> AbstractAsyncContextManager[Sender]:
+        """Open a sender for ``/users/track``, or for ``/users/track/bulk``.
+
+        The connection is read now, not when the context is entered: inside an event loop that could block it.
+
+        :param bulk: for accounts that Braze has admitted to bulk.
+        :param max_in_flight: connections at most.
+        :raises AccessError: the connection lacks a host or a key.
+        """
+        site, key = self._site_and_key()
+        path, right = ("/users/track/bulk", "users.track.bulk") if bulk else ("/users/track", "users.track")
+        return open_sender(site, key, path, right, seconds=self._seconds(), max_in_flight=max_in_flight)
+
+    def _list(self, path: str, name: str, extra: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
+        """Read pages until one has fewer than 100 entries; no count and no next link is documented."""
+        seen: set[str] = set()
+        for page in range(_LIST_PAGES):
+            entries = self._caller.call(_list_call(path, name, page, extra)).body[name]
+            ids = {_id(entry) for entry in entries}
+            if ids and ids <= seen:
+                raise UnexpectedAnswer(f"Braze gave the same page of GET {path} twice.")
+            yield from (entry for entry in entries if entry["id"] not in seen)
+            seen |= ids
+            if len(entries) < LIST_PAGE:
+                return
+        raise UnexpectedAnswer(f"GET {path} of Braze has no end.")
+
+    def _custom_attributes(self) -> Iterator[dict[str, Any]]:
+        params: dict[str, str | int | list[str]] = {}
+        seen: set[str] = set()
+        while True:
+            answer = self._caller.call(
+                Call("GET", "/custom_attributes", "custom_attributes.get", params=params, list_of="attributes")
+            )
+            yield from answer.body["attributes"]
+            if answer.next_link is None:
+                return
+            # Only the cursor is taken from the link: the key never goes to an address that an answer names.
+            cursor = parse_qs(urlsplit(answer.next_link).query).get("cursor", [""])[0]
+            if not cursor or cursor in seen:
+                raise UnexpectedAnswer("Braze linked to a next page of GET /custom_attributes that can't be followed.")
+            seen.add(cursor)
+            params = {"cursor": cursor}
+
+
+def _list_call(path: str, name: str, page: int, extra: Mapping[str, str] | None = None) -> Call:
+    # Oldest first, so that what is made while the list is read comes at its end.
+    params: dict[str, str | int | list[str]] = {"page": page, "sort_direction": "asc", **(extra or {})}
+    return Call("GET", path, f"{name}.list", params=params, list_of=name)
+
+
+def _id(entry: Mapping[str, Any]) -> str:
+    value = entry.get("id")
+    if not isinstance(value, str) or not value:
+        raise UnexpectedAnswer("Braze listed an entry without an id.")
+    return value
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("name") or "")
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,81 @@
+"""The ``[braze_blueconic]`` section of Airflow's configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_braze_blueconic.get_provider_info import get_provider_info
+
+__all__ = ["SECTION", "Settings"]
+
+SECTION = "braze_blueconic"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for the whole installation; each option is described in the provider's metadata.
+
+    :param request_timeout: seconds.
+    :param retry_attempts: tries of one ordinary call, the first included.
+    :param retry_seconds: seconds, waits included.
+    :param page_size: profiles per page.
+    :param max_in_flight: requests under way per upload task.
+    :param requests_per_second: cap where the goal sets none.
+    :param work_folder: ``None`` for the system's temporary folder.
+    :param memory_limit: as DuckDB writes it.
+    """
+
+    request_timeout: float
+    retry_attempts: int
+    retry_seconds: float
+    page_size: int
+    max_in_flight: int
+    requests_per_second: float
+    work_folder: str | None
+    memory_limit: str
+
+    def __post_init__(self) -> None:
+        for name in (
+            "request_timeout",
+            "retry_attempts",
+            "retry_seconds",
+            "page_size",
+            "max_in_flight",
+            "requests_per_second",
+        ):
+            value = getattr(self, name)
+            if not 0 < value < float("inf"):
+                msg = f"[{SECTION}] {name} has to be a number above 0, it is {value}."
+                raise ValueError(msg)
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the section; what is not set has the default of the provider's metadata.
+
+        :raises ValueError: for a number of 0 or less.
+        """
+        # Airflow knows the defaults too, but not where the package runs without being installed.
+        options = get_provider_info()["config"][SECTION]["options"]
+        default = {name: option["default"] for name, option in options.items()}
+
+        def text(name: str) -> str:
+            return str(conf.get(SECTION, name, fallback=default[name]))
+
+        def number(name: str) -> float:
+            return float(conf.getfloat(SECTION, name, fallback=float(default[name])))
+
+        def whole(name: str) -> int:
+            return int(conf.getint(SECTION, name, fallback=int(default[name])))
+
+        return cls(
+            request_timeout=number("request_timeout"),
+            retry_attempts=whole("retry_attempts"),
+            retry_seconds=number("retry_seconds"),
+            page_size=whole("page_size"),
+            max_in_flight=whole("max_in_flight"),
+            requests_per_second=number("requests_per_second"),
+            work_folder=text("work_folder") or None,
+            memory_limit=text("memory_limit"),
+        )

@@ -1,0 +1,286 @@
+"""Amazon S3, where exports land and all state lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_braze_blueconic.exceptions import AccessError, TransientError, UnexpectedAnswer
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+__all__ = ["StagedObject", "StagingHook", "split_uri"]
+
+DELETE_MAXIMUM = 1_000
+"""Keys per request of ``DeleteObjects``: Amazon S3 API reference, read 2026-11."""
+
+_CONFLICT_TRIES = 3
+_NO_REGION = "us-east-1"
+"""Where neither the connection nor the environment names a region, as boto takes it for S3."""
+
+_NO_CREDENTIALS = "no credentials were found. Set the access key id as login and the secret as password, or a role."
+
+# S3 error code -> what is wrong and what to change: Amazon S3 "Error responses", read 2026-11.
+# A bare number is what a HEAD request has, since its answer has no body.
+_ACCESS_FAULTS = {
+    "NoSuchBucket": "the bucket does not exist. Make it, or correct the address.",
+    "AccessDenied": "the credentials have no right to do so. They need s3:ListBucket, s3:GetObject, s3:PutObject "
+    "and s3:DeleteObject there.",
+    "AllAccessDisabled": "the bucket is closed to everybody.",
+    "AccountProblem": "the AWS account has a problem that Amazon has to solve.",
+    "InvalidAccessKeyId": "the access key id does not exist. Correct it.",
+    "SignatureDoesNotMatch": "the secret access key does not fit the access key id. Correct it.",
+    "ExpiredToken": "the session token has expired. Renew it.",
+    "InvalidToken": "the session token is not valid. Renew it.",
+    "TokenRefreshRequired": "the session token has to be renewed.",
+    "AuthorizationHeaderMalformed": "the region is wrong. Set the region_name of the bucket.",
+    "IllegalLocationConstraintException": "the region is wrong. Set the region_name of the bucket.",
+    "PermanentRedirect": "the region is wrong. Set the region_name of the bucket.",
+    "InvalidBucketName": "the name of the bucket is not valid.",
+    "KMS.DisabledException": "the bucket's encryption key is disabled.",
+    "RequestTimeTooSkewed": "this worker's clock is wrong.",
+    "400": "the request was refused, often since the region or the session token is wrong.",
+    "401": "the credentials are refused.",
+    "403": "the credentials are wrong or have no right to do so.",
+    "301": "the region is wrong. Set the region_name of the bucket.",
+}
+_BUSY = frozenset(
+    {"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "RequestLimitExceeded", "429", "500", "503"}
+)
+_MISSING = frozenset({"NoSuchKey", "404"})
+_EXISTS = frozenset({"PreconditionFailed", "412"})
+_CONFLICT = frozenset({"ConditionalRequestConflict", "409"})
+
+
+@dataclass(frozen=True)
+class StagedObject:
+    """An object in the bucket.
+
+    :param size: bytes.
+    :param modified: aware.
+    """
+
+    uri: str
+    size: int
+    modified: datetime
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Split ``s3://bucket/key`` into bucket and key; the key may be empty.
+
+    :raises ValueError: it has another form.
+    """
+    scheme, separator, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme not in ("s3", "s3a") or not separator or not bucket:
+        raise ValueError(f'"{uri}" is not of the form s3://bucket/key.')
+    return bucket, key
+
+
+class StagingHook(BaseHook):
+    """Reads and writes objects through the amazon provider's connection.
+
+    botocore's own retries hold; none is put round them.
+
+    :param aws_conn_id: id of a connection of the type ``aws``; its ``endpoint_url`` may lead anywhere.
+    """
+
+    conn_name_attr = "aws_conn_id"
+    default_conn_name = "aws_default"
+    conn_type = "aws"
+    hook_name = "Staging on Amazon S3"
+
+    def __init__(self, aws_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.aws_conn_id = aws_conn_id
+
+    @cached_property
+    def _s3(self) -> S3Hook:
+        from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+
+        return S3Hook(aws_conn_id=self.aws_conn_id)
+
+    def get_conn(self) -> Any:
+        """Return boto's S3 client."""
+        return self._s3.get_conn()
+
+    def upload_file(self, local: Path, uri: str) -> int:
+        """Upload a file, in parts where it is large.
+
+        :return: bytes.
+        """
+        bucket, key = split_uri(uri)
+        with self._faults(uri):
+            self.get_conn().upload_file(str(local), bucket, key)
+        return local.stat().st_size
+
+    def download_file(self, uri: str, local: Path) -> int:
+        """Download an object; the file appears only when it is whole.
+
+        :return: bytes.
+        :raises FileNotFoundError: there is no such object.
+        """
+        bucket, key = split_uri(uri)
+        with self._faults(uri):
+            self.get_conn().download_file(bucket, key, str(local))
+        return local.stat().st_size
+
+    def list_objects(self, prefix_uri: str) -> list[StagedObject]:
+        """List everything below a prefix, sorted by key."""
+        bucket, prefix = split_uri(prefix_uri)
+        found: list[StagedObject] = []
+        with self._faults(prefix_uri):
+            for page in self.get_conn().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                found += [
+                    StagedObject(f"s3://{bucket}/{entry['Key']}", entry["Size"], entry["LastModified"])
+                    for entry in page.get("Contents", [])
+                ]
+        return found
+
+    def read_bytes(self, uri: str) -> bytes:
+        """Read a small object.
+
+        :raises FileNotFoundError: there is no such object.
+        """
+        bucket, key = split_uri(uri)
+        with self._faults(uri):
+            content: bytes = self.get_conn().get_object(Bucket=bucket, Key=key)["Body"].read()
+        return content
+
+    def write_bytes(self, uri: str, data: bytes, *, if_absent: bool = False) -> bool:
+        """Write a small object.
+
+        :param if_absent: write only if there is none, which S3 itself decides: of two writers one wins.
+        :return: ``False`` when it was there already and was left alone.
+        """
+        bucket, key = split_uri(uri)
+        if not if_absent:
+            with self._faults(uri):
+                self.get_conn().put_object(Bucket=bucket, Key=key, Body=data)
+            return True
+        for _ in range(_CONFLICT_TRIES):
+            outcome = self._write_absent(uri, bucket, key, data)
+            if outcome is not None:
+                return outcome
+        raise TransientError(f"{self._place(uri)}: others kept writing the same object at the same time.")
+
+    def _write_absent(self, uri: str, bucket: str, key: str, data: bytes) -> bool | None:
+        from botocore.exceptions import ClientError
+
+        with self._faults(uri):
+            try:
+                self.get_conn().put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
+            except ClientError as error:
+                code = _code(error)
+                if code in _EXISTS:
+                    return False
+                if code in _CONFLICT:  # another write was under way; S3 asks to try again
+                    return None
+                raise
+        return True
+
+    def delete(self, uris: Iterable[str]) -> None:
+        """Delete objects; those that are not there count as deleted."""
+        keys: dict[str, list[str]] = {}
+        for uri in uris:
+            bucket, key = split_uri(uri)
+            keys.setdefault(bucket, []).append(key)
+        for bucket, names in keys.items():
+            for start in range(0, len(names), DELETE_MAXIMUM):
+                chunk = [{"Key": name} for name in names[start : start + DELETE_MAXIMUM]]
+                place = f"s3://{bucket}/"
+                with self._faults(place):
+                    answer = self.get_conn().delete_objects(Bucket=bucket, Delete={"Objects": chunk, "Quiet": True})
+                # The answer is 200 even where single keys failed.
+                for failure in answer.get("Errors", []):
+                    raise self._fault(f"{place}{failure.get('Key', '')}", str(failure.get("Code", "")))
+
+    def check_access(self, uri: str) -> None:
+        """Make one cheap call that fails for a wrong bucket, right, key or endpoint.
+
+        :raises AccessError: with the one thing to change.
+        """
+        bucket, prefix = split_uri(uri)
+        with self._faults(uri):
+            self.get_conn().list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+
+    def storage_options(self) -> dict[str, str]:
+        """Return the same access in delta-rs's words.
+
+        Holds secrets: hand it on in memory, never to XCom. The credentials are those of this moment; an assumed
+        role's end after a while, so ask again for each table operation.
+
+        :raises AccessError: there are no credentials.
+        """
+        with self._faults("s3://"):
+            # Asked for first, since get_credentials() breaks with AttributeError where there are none.
+            if self._s3.get_session(region_name=self._s3.region_name).get_credentials() is None:
+                raise AccessError(f'Connection "{self.aws_conn_id}": {_NO_CREDENTIALS}')
+            credentials = self._s3.get_credentials(region_name=self._s3.region_name)
+            region = self._s3.conn_region_name
+            endpoint = self._s3.conn_config.get_service_endpoint_url("s3")
+        options = {
+            "AWS_REGION": _NO_REGION if region in (None, "", "aws-global") else str(region),
+            "AWS_ACCESS_KEY_ID": str(credentials.access_key),
+            "AWS_SECRET_ACCESS_KEY": str(credentials.secret_key),
+        }
+        if credentials.token:
+            options["AWS_SESSION_TOKEN"] = str(credentials.token)
+        if endpoint:
+            options["AWS_ENDPOINT_URL"] = str(endpoint)
+            options["AWS_ALLOW_HTTP"] = "true" if str(endpoint).startswith("http://") else "false"
+        return options
+
+    def _place(self, uri: str) -> str:
+        return f'{uri} (connection "{self.aws_conn_id}")'
+
+    def _fault(self, uri: str, code: str) -> Exception:
+        place = self._place(uri)
+        if code in _MISSING:
+            return FileNotFoundError(f"{place}: there is no such object.")
+        if code in _BUSY:
+            return TransientError(f"{place}: Amazon S3 is busy ({code}).")
+        if code in _ACCESS_FAULTS:
+            return AccessError(f"{place}: {_ACCESS_FAULTS[code]}")
+        return UnexpectedAnswer(f'{place}: Amazon S3 answered with "{code}", which no rule covers.')
+
+    @contextmanager
+    def _faults(self, uri: str) -> Iterator[None]:
+        """Turn what boto raises into our errors; its texts can hold keys, so they are not quoted."""
+        from boto3.exceptions import Boto3Error
+        from botocore import exceptions as boto
+
+        try:
+            yield
+        except boto.ClientError as error:
+            raise self._fault(uri, _code(error)) from None
+        except Boto3Error as error:
+            # boto's transfer wraps the error of the request in one of its own that has only a text.
+            inner = error.__cause__ or error.__context__
+            if not isinstance(inner, boto.ClientError):
+                raise TransientError(f"{self._place(uri)}: the transfer failed ({type(error).__name__}).") from None
+            raise self._fault(uri, _code(inner)) from None
+        except (boto.NoCredentialsError, boto.PartialCredentialsError, boto.ProfileNotFound):
+            raise AccessError(f"{self._place(uri)}: {_NO_CREDENTIALS}") from None
+        except (boto.HTTPClientError, boto.IncompleteReadError) as error:
+            raise TransientError(f"{self._place(uri)}: the connection broke ({type(error).__name__}).") from None
+        except boto.ConnectionError as error:
+            raise AccessError(
+                f"{self._place(uri)}: the S3 endpoint can't be reached ({type(error).__name__}). "
+                "Check the endpoint_url, the region and the network."
+            ) from None
+        except (boto.BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no address
+            raise AccessError(f"{self._place(uri)}: the connection is not valid ({type(error).__name__}).") from None
+
+
+def _code(error: Any) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from airflow_provider_braze_blueconic.exceptions import AccessError, GoalError, TransientError, UnexpectedAnswer
+from airflow_provider_braze_blueconic.hooks.braze import (
+    BrazeCampaign,
+    BrazeHook,
+    BrazeSegment,
+    CustomAttribute,
+    SegmentExport,
+)
+from tests.support.odd_server import Oddity, OddServer, answer, reset
+
+EXPORT = "/users/export/segment"
+
+
+def named(prefix: str, first: int, count: int) -> list[dict[str, object]]:
+    return [{"id": f"{prefix}-{number}", "name": f"Name {number}"} for number in range(first, first + count)]
+
+
+def test_segments_are_paged_until_a_page_is_short(server: OddServer, braze: BrazeHook) -> None:
+    server.on(
+        "GET /segments/list",
+        answer({"message": "success", "segments": named("s", 0, 100)}),
+        answer({"message": "success", "segments": named("s", 100, 100)}),
+        answer({"message": "success", "segments": []}),
+    )
+
+    segments = braze.list_segments()
+
+    assert len(segments) == 200
+    assert segments[150] == BrazeSegment("s-150", "Name 150")
+    assert [seen.query["page"] for seen in server.seen] == [["0"], ["1"], ["2"]]
+
+
+def test_list_that_repeats_a_page_does_not_run_for_ever(server: OddServer, braze: BrazeHook) -> None:
+    server.on("GET /segments/list", answer({"message": "success", "segments": named("s", 0, 100)}))
+
+    with pytest.raises(UnexpectedAnswer, match="same page"):
+        braze.list_segments()
+
+
+def test_campaigns_are_listed_with_archived_ones_on_request(server: OddServer, braze: BrazeHook) -> None:
+    server.on("GET /campaigns/list", answer({"message": "success", "campaigns": named("c", 0, 1)}))
+
+    assert braze.list_campaigns(include_archived=True) == [BrazeCampaign("c-0", "Name 0")]
+    assert server.seen[0].query["include_archived"] == ["true"]
+
+
+def test_details_are_asked_for_by_id(server: OddServer, braze: BrazeHook) -> None:
+    server.on("GET /segments/details", answer({"message": "success", "name": "VIP"}))
+    server.on("GET /campaigns/details", answer({"message": "success", "name": "Hello"}))
+
+    assert braze.segment_details("s-1")["name"] == "VIP"
+    assert braze.campaign_details("c-1")["name"] == "Hello"
+    assert [seen.query for seen in server.seen] == [{"segment_id": ["s-1"]}, {"campaign_id": ["c-1"]}]
+
+
+def test_unknown_segment_is_answered_with_near_names(server: OddServer, braze: BrazeHook) -> None:
+    server.on(
+        "GET /segments/list",
+        answer({"message": "success", "segments": [{"id": "s-1", "name": "BlueConic Test Users"}]}),
+    )
+
+    with pytest.raises(GoalError) as raised:
+        braze.resolve_segment("BlueConic Test User")
+
+    message = 'source.segment: Braze has no segment "BlueConic Test User". Nearest: "BlueConic Test Users".'
+    assert str(raised.value) == message
+    assert braze.resolve_segment("BlueConic Test Users").id == "s-1"
+    assert braze.resolve_segment("s-1").name == "BlueConic Test Users"
+
+
+def test_custom_attributes_follow_the_link_header(server: OddServer, braze: BrazeHook) -> None:
+    first = {"name": "points", "data_type": "Number", "status": "Active"}
+    second = {"name": "tags", "data_type": "Array", "array_length": 25, "status": "Blocklisted"}
+    # Braze links to its own address, with a slash that other endpoints don't like: only the cursor is of use.
+    link = {"Link": '<https://rest.iad-01.braze.com/custom_attributes/?cursor=bmV4dA%3D%3D>; rel="next"'}
+    server.on(
+        "GET /custom_attributes",
+        answer({"message": "success", "attributes": [first]}, headers=link),
+        answer({"message": "success", "attributes": [second]}),
+    )
+
+    assert braze.list_custom_attributes() == [
+        CustomAttribute("points", "Number", None, "Active"),
+        CustomAttribute("tags", "Array", 25, "Blocklisted"),
+    ]
+    assert [seen.query for seen in server.seen] == [{}, {"cursor": ["bmV4dA=="]}]
+
+
+@pytest.mark.parametrize("query", ["cursor=again", "page=2"], ids=["a cursor seen before", "no cursor"])
+def test_link_that_leads_nowhere_does_not_run_for_ever(query: str, server: OddServer, braze: BrazeHook) -> None:
+    link = {"Link": f'<https://rest.example/custom_attributes?{query}>; rel="next"'}
+    server.on("GET /custom_attributes", answer({"message": "success", "attributes": []}, headers=link))
+
+    with pytest.raises(UnexpectedAnswer, match="can't be followed"):
+        braze.list_custom_attributes()
+
+
+def test_export_is_asked_for_with_fields_and_attributes(server: OddServer, braze: BrazeHook) -> None:
+    server.on(f"POST {EXPORT}", answer({"message": "success", "object_prefix": "uuid-1556044807", "url": None}, 201))
+
+    export = braze.export_segment("s-1", fields=["external_id", "email"], custom_attributes=["points"])
+
+    assert export == SegmentExport("uuid-1556044807", None)
+    assert server.seen[0].json() == {
+        "segment_id": "s-1",
+        "fields_to_export": ["external_id", "email"],
+        "custom_attributes_to_export": ["points"],
+        "output_format": "gzip",
+    }
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(answer({"message": "busy"}, 429), id="429"),
+        pytest.param(answer({}, 503), id="503"),
+        pytest.param(answer({}, 500), id="500"),
+        pytest.param(reset, id="reset"),
+    ],
+)
+def test_export_is_never_asked_for_twice(
+    reply: Oddity, server: OddServer, braze: BrazeHook, waits: list[float]
+) -> None:
+    server.on(f"POST {EXPORT}", reply)
+
+    with pytest.raises(TransientError):
+        braze.export_segment("s-1", fields=["email"])
+
+    assert len(server.seen) == 1
+    assert waits == []
+
+
+def test_running_export_is_said_to_be_running(server: OddServer, braze: BrazeHook) -> None:
+    server.on(f"POST {EXPORT}", answer({"message": "busy"}, 429))
+
+    with pytest.raises(TransientError, match="already running"):
+        braze.export_segment("s-1", fields=["email"])
+
+
+def test_export_without_a_prefix_is_no_success(server: OddServer, braze: BrazeHook) -> None:
+    server.on(f"POST {EXPORT}", answer({"message": "success"}))
+
+    with pytest.raises(UnexpectedAnswer, match="object_prefix"):
+        braze.export_segment("s-1", fields=["email"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "attributes"),
+    [([], []), (["custom_attributes"], ["points"]), (["email"], [f"a{n}" for n in range(501)])],
+    ids=["no field", "all and some attributes", "501 attributes"],
+)
+def test_export_that_braze_would_misread_is_refused_here(
+    fields: list[str], attributes: list[str], server: OddServer, braze: BrazeHook
+) -> None:
+    with pytest.raises(ValueError, match="export"):
+        braze.export_segment("s-1", fields=fields, custom_attributes=attributes)
+
+    assert server.seen == []
+
+
+@pytest.mark.parametrize(
+    ("path", "call", "permission"),
+    [
+        ("GET /segments/list", lambda hook: hook.list_segments(), "segments.list"),
+        ("GET /segments/details", lambda hook: hook.segment_details("s"), "segments.details"),
+        ("GET /campaigns/list", lambda hook: hook.list_campaigns(), "campaigns.list"),
+        ("GET /campaigns/details", lambda hook: hook.campaign_details("c"), "campaigns.details"),
+        ("GET /custom_attributes", lambda hook: hook.list_custom_attributes(), "custom_attributes.get"),
+        (f"POST {EXPORT}", lambda hook: hook.export_segment("s", fields=["email"]), "users.export.segment"),
+    ],
+)
+@pytest.mark.parametrize("status", [401, 403])
+def test_refusal_names_the_permission_of_the_endpoint(
+    path: str, call: Callable[[BrazeHook], object], permission: str, status: int, server: OddServer, braze: BrazeHook
+) -> None:
+    server.on(path, answer({}, status))
+
+    with pytest.raises(AccessError) as raised:
+        call(braze)
+
+    assert f'"{permission}"' in str(raised.value)
+    assert path in str(raised.value)
+
+
+def test_test_connection_makes_one_call_and_counts(server: OddServer, braze: BrazeHook) -> None:
+    server.on("GET /segments/list", answer({"message": "success", "segments": named("s", 0, 7)}))
+
+    ok, message = braze.test_connection()
+
+    assert ok
+    assert message.endswith('(connection "braze_default") sees 7 segments.')
+    assert len(server.seen) == 1
+
+
+def test_test_connection_does_not_pretend_to_know_more_than_a_page(server: OddServer, braze: BrazeHook) -> None:
+    server.on("GET /segments/list", answer({"message": "success", "segments": named("s", 0, 100)}))
+
+    assert braze.test_connection()[1].endswith("sees 100 or more segments.")
+
+
+def test_test_connection_says_what_is_wrong(server: OddServer, braze: BrazeHook) -> None:
+    server.on("GET /segments/list", answer({}, 401))
+
+    ok, message = braze.test_connection()
+
+    assert not ok
+    assert "refused the key (401 to GET /segments/list)" in message

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_braze_blueconic.hooks.settings import Settings
+
+
+def test_defaults_are_those_of_the_provider_metadata() -> None:
+    assert Settings.load() == Settings(
+        request_timeout=60.0,
+        retry_attempts=6,
+        retry_seconds=600.0,
+        page_size=2000,
+        max_in_flight=512,
+        requests_per_second=1000.0,
+        work_folder=None,
+        memory_limit="1GB",
+    )
+
+
+def test_installation_overrides_them_by_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__PAGE_SIZE", "500")
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__WORK_FOLDER", "/mnt/scratch")
+
+    settings = Settings.load()
+
+    assert (settings.page_size, settings.work_folder) == (500, "/mnt/scratch")
+
+
+@pytest.mark.parametrize("value", ["0", "-1"])
+def test_number_that_makes_no_sense_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__MAX_IN_FLIGHT", value)
+
+    with pytest.raises(ValueError, match=r"\[braze_blueconic\] max_in_flight has to be a number above 0"):
+        Settings.load()

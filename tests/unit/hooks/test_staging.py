@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from airflow_provider_braze_blueconic.exceptions import AccessError, TransientError, UnexpectedAnswer
+from airflow_provider_braze_blueconic.hooks.staging import StagedObject, StagingHook, split_uri
+from tests.support.odd_server import OddServer, answer, closed_port
+
+SECRET = "planted-aws-secret"
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, endpoint: str, **extra: object) -> None:
+    connection = {
+        "conn_type": "aws",
+        "login": "AKIAPLANTED",
+        "password": SECRET,
+        "extra": {
+            "endpoint_url": endpoint,
+            "region_name": "us-east-1",
+            "config_kwargs": {"retries": {"total_max_attempts": 1}, "connect_timeout": 2, "read_timeout": 2},
+            **extra,
+        },
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+
+
+@pytest.fixture(scope="module")
+def s3_url() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def staging(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> StagingHook:
+    connect(monkeypatch, s3_url)
+    hook = StagingHook()
+    hook.get_conn().create_bucket(Bucket="acme-sync")
+    hook.delete(found.uri for found in hook.list_objects("s3://acme-sync/"))
+    return hook
+
+
+def s3_error(code: str, status: int) -> bytes:
+    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{SECRET}</Message></Error>".encode()
+
+
+@pytest.mark.parametrize(
+    ("uri", "parts"), [("s3://b/k/l.parquet", ("b", "k/l.parquet")), ("s3://b", ("b", "")), ("s3://b/", ("b", ""))]
+)
+def test_address_is_split_into_bucket_and_key(uri: str, parts: tuple[str, str]) -> None:
+    assert split_uri(uri) == parts
+
+
+@pytest.mark.parametrize("uri", ["", "b/k", "gs://b/k", "s3:///k", "/tmp/x"])
+def test_what_is_no_s3_address_is_refused(uri: str) -> None:
+    with pytest.raises(ValueError, match="s3://bucket/key"):
+        split_uri(uri)
+
+
+def test_file_comes_back_as_it_was_uploaded_also_in_parts(staging: StagingHook, tmp_path: Path) -> None:
+    content = bytes(range(256)) * 40_000  # above 8 MiB, where boto begins to send parts
+    (tmp_path / "up").write_bytes(content)
+
+    sent = staging.upload_file(tmp_path / "up", "s3://acme-sync/work/file.parquet")
+    received = staging.download_file("s3://acme-sync/work/file.parquet", tmp_path / "down")
+
+    assert (sent, received) == (10_240_000, 10_240_000)
+    assert (tmp_path / "down").read_bytes() == content
+    assert staging.get_conn().head_object(Bucket="acme-sync", Key="work/file.parquet")["ETag"].endswith('-2"')
+
+
+def listing(*keys: str, following: str = "") -> bytes:
+    entries = "".join(
+        f"<Contents><Key>{key}</Key><Size>7</Size><LastModified>2026-11-23T02:00:00.000Z</LastModified></Contents>"
+        for key in keys
+    )
+    more = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{following}</NextContinuationToken>"
+    return f"<ListBucketResult>{more if following else ''}{entries}</ListBucketResult>".encode()
+
+
+def test_listing_goes_beyond_one_page(server: OddServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, server.url)
+    xml = {"Content-Type": "application/xml"}
+    server.on(
+        "GET /acme-sync", answer(listing("p/a", "p/b", following="t-2"), 200, xml), answer(listing("p/c"), 200, xml)
+    )
+
+    found = StagingHook().list_objects("s3://acme-sync/p/")
+
+    assert found == [
+        StagedObject(f"s3://acme-sync/p/{name}", 7, datetime(2026, 11, 23, 2, tzinfo=UTC)) for name in "abc"
+    ]
+    assert [seen.query.get("continuation-token") for seen in server.seen] == [None, ["t-2"]]
+    assert server.seen[0].query["prefix"] == ["p/"]
+
+
+def test_listing_is_of_the_prefix_alone(staging: StagingHook) -> None:
+    for key in ("runs/2", "runs/1", "runsheet"):
+        staging.write_bytes(f"s3://acme-sync/{key}", b"x")
+
+    found = staging.list_objects("s3://acme-sync/runs/")
+
+    assert [one.uri for one in found] == ["s3://acme-sync/runs/1", "s3://acme-sync/runs/2"]
+
+
+def test_deleting_goes_beyond_one_request_and_ignores_what_is_not_there(staging: StagingHook) -> None:
+    staging.write_bytes("s3://acme-sync/a", b"1")
+
+    staging.delete([*(f"s3://acme-sync/none/{number}" for number in range(1_100)), "s3://acme-sync/a"])
+
+    assert staging.list_objects("s3://acme-sync/") == []
+
+
+def test_object_that_is_written_only_if_absent_is_never_replaced(staging: StagingHook) -> None:
+    first = staging.write_bytes("s3://acme-sync/once", b"first", if_absent=True)
+    second = staging.write_bytes("s3://acme-sync/once", b"second", if_absent=True)
+
+    assert (first, second) == (True, False)
+    assert staging.read_bytes("s3://acme-sync/once") == b"first"
+    assert staging.write_bytes("s3://acme-sync/once", b"third")
+    assert staging.read_bytes("s3://acme-sync/once") == b"third"
+
+
+def test_missing_object_is_a_file_not_found(staging: StagingHook, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="s3://acme-sync/none"):
+        staging.read_bytes("s3://acme-sync/none")
+    with pytest.raises(FileNotFoundError, match="s3://acme-sync/none"):
+        staging.download_file("s3://acme-sync/none", tmp_path / "x")
+
+
+def test_access_to_a_bucket_is_checked_with_one_call(staging: StagingHook) -> None:
+    staging.check_access("s3://acme-sync/prefix")
+
+    with pytest.raises(AccessError, match=r"s3://not-there/x .*aws_default.*: the bucket does not exist"):
+        staging.check_access("s3://not-there/x")
+
+
+def test_upload_into_a_bucket_that_is_not_there_says_so(staging: StagingHook, tmp_path: Path) -> None:
+    (tmp_path / "up").write_bytes(b"x")
+
+    with pytest.raises(AccessError, match="the bucket does not exist"):
+        staging.upload_file(tmp_path / "up", "s3://not-there/x")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind", "words"),
+    [
+        ("NoSuchBucket", 404, AccessError, "bucket does not exist"),
+        ("AccessDenied", 403, AccessError, "no right"),
+        ("InvalidAccessKeyId", 403, AccessError, "access key id does not exist"),
+        ("SignatureDoesNotMatch", 403, AccessError, "secret access key does not fit"),
+        ("ExpiredToken", 400, AccessError, "session token has expired"),
+        ("AuthorizationHeaderMalformed", 400, AccessError, "region is wrong"),
+        ("SlowDown", 503, TransientError, "busy"),
+        ("InternalError", 500, TransientError, "busy"),
+        ("SomethingNew", 418, UnexpectedAnswer, "SomethingNew"),
+    ],
+)
+@pytest.mark.promise(8)
+def test_refusals_of_s3_are_one_sentence_without_secrets(
+    code: str,
+    status: int,
+    kind: type[Exception],
+    words: str,
+    server: OddServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect(monkeypatch, server.url)
+    xml = {"Content-Type": "application/xml"}
+    server.on("GET /acme-sync", answer(s3_error(code, status), status, xml))
+    server.on("PUT /acme-sync/k", answer(s3_error(code, status), status, xml))
+    (tmp_path / "up").write_bytes(b"x")
+    hook = StagingHook()
+
+    with pytest.raises(kind, match=words) as listing:
+        hook.check_access("s3://acme-sync/k")
+    with pytest.raises(kind, match=words):
+        hook.write_bytes("s3://acme-sync/k", b"x")
+    with pytest.raises(kind, match=words):
+        hook.upload_file(tmp_path / "up", "s3://acme-sync/k")
+
+    assert SECRET not in str(listing.value)
+    assert listing.value.__cause__ is None
+
+
+def test_endpoint_that_is_not_there_is_an_access_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, f"http://127.0.0.1:{closed_port()}")
+
+    with pytest.raises(AccessError, match=r"endpoint can't be reached .* Check the endpoint_url"):
+        StagingHook().check_access("s3://acme-sync/k")
+
+
+def test_endpoint_that_is_no_address_is_an_access_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, "not an address")
+
+    with pytest.raises(AccessError, match="connection is not valid"):
+        StagingHook().check_access("s3://acme-sync/k")
+
+
+def test_storage_options_carry_the_connection_to_delta_rs(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, "http://127.0.0.1:9000", region_name="eu-west-1", aws_session_token="token-1")
+
+    assert StagingHook().storage_options() == {
+        "AWS_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "AKIAPLANTED",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_SESSION_TOKEN": "token-1",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9000",
+        "AWS_ALLOW_HTTP": "true",
+    }
+
+
+def test_storage_options_of_plain_amazon_have_no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_AWS_DEFAULT",
+        json.dumps(
+            {"conn_type": "aws", "login": "AKIAPLANTED", "password": SECRET, "extra": {"region_name": "eu-west-1"}}
+        ),
+    )
+
+    assert set(StagingHook().storage_options()) == {"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+
+
+def test_storage_options_of_an_assumed_role_are_the_roles(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(
+        monkeypatch,
+        s3_url,
+        role_arn="arn:aws:iam::123456789012:role/sync",
+        service_config={"sts": {"endpoint_url": s3_url}},
+    )
+
+    options = StagingHook().storage_options()
+
+    assert options["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+    assert options["AWS_SECRET_ACCESS_KEY"] != SECRET
+    assert options["AWS_SESSION_TOKEN"]
+
+
+def test_missing_credentials_are_said_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", '{"conn_type": "aws", "extra": {"region_name": "eu-west-1"}}')
+
+    with pytest.raises(AccessError, match="no credentials"):
+        StagingHook().storage_options()
+    with pytest.raises(AccessError, match="no credentials"):
+        StagingHook().check_access("s3://acme-sync/k")
+
+
+def test_delta_tables_open_with_the_storage_options(staging: StagingHook) -> None:
+    import pyarrow as pa
+    from deltalake import DeltaTable, write_deltalake
+
+    options = staging.storage_options()
+
+    write_deltalake("s3://acme-sync/ledger", pa.table({"external_id": ["u1"]}), storage_options=options)
+
+    assert DeltaTable("s3://acme-sync/ledger", storage_options=options).version() == 0
