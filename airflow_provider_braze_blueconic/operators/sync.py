@@ -303,7 +303,7 @@ class SyncReportOperator(GoalOperator):
     def run_step(self, workspace: Workspace, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Report."""
         from airflow_provider_braze_blueconic.sync.pipeline import report_run
-        from airflow_provider_braze_blueconic.sync.report import render
+        from airflow_provider_braze_blueconic.sync.report import describe_warnings, render
 
         uploads = [cast("UploadRef", upload) for upload in self.uploads or () if upload]
         report = report_run(
@@ -319,6 +319,8 @@ class SyncReportOperator(GoalOperator):
         )
         lines = "\n".join(f"  {label:<24} {value}" for label, value in render(report))
         self.log.info("%s: report of the run\n%s", self.goal_id, lines)
+        for warning in describe_warnings(report):
+            self.log.warning("%s: values left out: %s", self.goal_id, warning)
         if report["status"] == "stopped":
             raise SyncError(
                 f"{self.goal_id}: the run ended before the upload; see the task that failed. Nothing was sent."
