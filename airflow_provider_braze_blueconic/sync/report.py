@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 
 from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef, UploadRef
 
-__all__ = ["Report", "RunStatus", "make_report", "render"]
+__all__ = ["Report", "RunStatus", "describe_warnings", "make_report", "render"]
 
 RunStatus = Literal["success", "incomplete", "stopped"]
 """``incomplete``: not every record has an outcome in the ledger. ``stopped``: the run ended before the upload."""
@@ -129,43 +129,46 @@ def _wall_seconds(uploads: Sequence[UploadRef]) -> float:
 
 
 def render(report: Report) -> list[tuple[str, str]]:
-    """Turn a report into rows of label and value, for a log or a table."""
+    """Turn a report into rows of label and value, for a log or a table; indented rows explain the one above."""
 
-    def by_reason(counts: Mapping[str, int]) -> str:
-        return ", ".join(f"{count:,} {reason}" for reason, count in sorted(counts.items(), key=lambda item: -item[1]))
+    def part(counts: Mapping[str, int]) -> list[tuple[str, str]]:
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return [(f"  {reason}", f"{count:,}") for reason, count in ordered]
 
-    read = f"{report['profiles']:,}" + ("" if report["complete"] else " (not known to be the whole segment)")
-    rows = [
-        ("status", report["status"] + (" (dry run: nothing was sent)" if report["dry_run"] else "")),
-        ("segment", f"{report['segment']} ({report['read']} read)"),
-        ("profiles read", read),
+    return [
+        ("status", report["status"]),
+        ("dry run", "yes, nothing was sent" if report["dry_run"] else "no"),
+        ("segment", report["segment"]),
+        ("read", report["read"] + ("" if report["complete"] else ", not known to be all")),
+        ("profiles read", f"{report['profiles']:,}"),
         ("people mapped", f"{report['people']:,}"),
-        ("skipped", by_reason(report["skipped"]) or "0"),
+        ("skipped", f"{sum(report['skipped'].values()):,}"),
+        *part(report["skipped"]),
         ("values left out", f"{sum(report['warnings'].values()):,}"),
-        *(
-            (f"  {key}", f"{count:,}" + (f"  [{source}]" if (source := _source(report, key)) else ""))
-            for key, count in report["warnings"].items()
-        ),
-        ("new in Braze's ledger", f"{report['inserts']:,}"),
+        *part(report["warnings"]),
+        ("new", f"{report['inserts']:,}"),
         ("changed", f"{report['changes']:,}"),
         ("left the segment", f"{report['leavers']:,}"),
         ("unchanged", f"{report['unchanged']:,}"),
         ("stale, not sent", f"{report['stale']:,}"),
-        (
-            "fields sent",
-            f"{report['fields']:,}" + (f" ({report['clears']:,} clear a value)" if report["clears"] else ""),
-        ),
+        ("people to send", f"{report['to_send']:,}"),
+        ("fields to send", f"{report['fields']:,}"),
+        ("  that clear a value", f"{report['clears']:,}"),
         ("data points", f"{report['data_points']:,}"),
         ("requests", f"{report['requests']:,}"),
         ("accepted", f"{report['accepted']:,}"),
-        ("rejected", by_reason(report["rejected"]) or "0"),
-        ("unknown outcome", f"{report['unknown']:,}"),
+        ("not accepted", f"{sum(report['rejected'].values()):,}"),
+        *part(report["rejected"]),
+        ("  with unknown outcome", f"{report['unknown']:,}"),
+        ("without an answer", f"{report['unsent']:,}"),
         ("seconds", f"{report['seconds']:.1f}"),
         ("people/s", f"{report['people_per_second']:,.0f}"),
     ]
-    if report["unsent"] > 0:
-        rows.append(("not sent", f"{report['unsent']:,} (they stay in the delta and go with the next run)"))
-    return rows
+
+
+def describe_warnings(report: Report) -> list[str]:
+    """Say for each kind of value that was left out which rule it broke, and whose rule that is."""
+    return [f"{key}: {people:,} people. {_source(report, key)}" for key, people in report["warnings"].items()]
 
 
 def _source(report: Report, key: str) -> str:

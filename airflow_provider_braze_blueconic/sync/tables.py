@@ -46,10 +46,14 @@ class Table:
         lost: a write against an older version ends in :class:`WriterConflict`. After a write it looks again.
         """
         from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
 
         if not self._looked:
-            if DeltaTable.is_deltatable(self.uri, storage_options=self._options):
+            # Not is_deltatable(): it waits for the network with Python's lock held, so no other thread goes on.
+            try:
                 self._table = DeltaTable(self.uri, storage_options=self._options)
+            except TableNotFoundError:
+                self._table = None
             self._looked = True
         return self._table
 

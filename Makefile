@@ -1,0 +1,61 @@
+# The two commands of the README, `make demo` and `make test`, do all the set-up that they need.
+# Needs: git, make, Python 3.11 with venv. Everything goes into $(VENV).
+
+PYTHON ?= python3.11
+AIRFLOW ?= 3.3
+VENV ?= .venv/airflow-$(AIRFLOW)
+BIN := $(VENV)/bin
+CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
+READY := $(VENV)/.ready
+PROFILES ?= 20000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-oldest lint types check bench sandbox constraints clean
+
+help:  ## List the commands.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY)  ## Make the environment for Airflow $(AIRFLOW).
+
+# Exactly the pinned packages, each by its hash; then this package, without its dependencies.
+$(READY): pyproject.toml $(CONSTRAINTS)
+	@echo "Setting up $(VENV) with Airflow $(AIRFLOW); this takes a minute …"
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is needed, or another Python ≥ 3.11: make PYTHON=python3"; exit 1; }
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -nE 's/^(uv==[^ ]+).*/\1/p' $(CONSTRAINTS))"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(CONSTRAINTS)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+demo: $(READY)  ## Run the export goal on the sandbox through a real Airflow, on two nights.
+	@$(BIN)/python -m airflow_provider_braze_blueconic.sandbox.demo --dags dags --profiles $(PROFILES)
+
+test: $(READY)  ## Run the tests: unit, contract, end to end.
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-oldest:  ## Run the tests on the oldest supported Airflow.
+	@$(MAKE) --no-print-directory test AIRFLOW=3.0
+
+lint: $(READY)  ## Check style.
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(READY)  ## Check types.
+	@$(BIN)/mypy
+
+check: lint types test  ## Lint, types and tests.
+
+bench: $(READY)  ## Measure speed and memory; not part of the tests.
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+sandbox: $(READY)  ## Run the sandbox until interrupted.
+	@$(BIN)/braze-blueconic sandbox --profiles $(PROFILES)
+
+constraints: $(READY)  ## Resolve the constraints files anew.
+	@for version in 3.0 3.3; do \
+		echo "apache-airflow==$$version.*" | $(BIN)/uv pip compile pyproject.toml - --extra sandbox --group dev \
+			--python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet \
+			-o constraints/airflow-$$version.txt || exit 1; \
+	done
+
+clean:  ## Remove the environments and caches.
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,50 @@
+"""A staging area on the local disk, for tests and benches of the core that need no S3."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    uri: str
+    size: int
+
+
+class LocalStaging:
+    """Takes plain paths for URIs; counts what it is asked, so that a test can look."""
+
+    def upload_file(self, local: Path, uri: str) -> int:
+        Path(uri).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(local, uri)
+        return local.stat().st_size
+
+    def download_file(self, uri: str, local: Path) -> int:
+        local.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(uri, local)
+        return local.stat().st_size
+
+    def list_objects(self, prefix_uri: str) -> Sequence[LocalFile]:
+        folder = Path(prefix_uri)
+        return [LocalFile(str(path), path.stat().st_size) for path in sorted(folder.rglob("*")) if path.is_file()]
+
+    def read_bytes(self, uri: str) -> bytes:
+        return Path(uri).read_bytes()
+
+    def write_bytes(self, uri: str, data: bytes, *, if_absent: bool = False) -> bool:
+        path = Path(uri)
+        if if_absent and path.exists():
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return True
+
+    def delete(self, uris: Iterable[str]) -> None:
+        for uri in uris:
+            Path(uri).unlink(missing_ok=True)
+
+    def storage_options(self) -> dict[str, str]:
+        return {}
