@@ -52,7 +52,7 @@ sandbox: $(READY)  ## Run the sandbox until interrupted.
 
 constraints: $(READY)  ## Resolve the constraints files anew.
 	@for version in 3.0 3.3; do \
-		echo "apache-airflow==$$version.*" | $(BIN)/uv pip compile pyproject.toml - --extra sandbox --group dev \
+		$(BIN)/uv pip compile pyproject.toml constraints/airflow-$$version.in --extra sandbox --group dev \
 			--python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet \
 			-o constraints/airflow-$$version.txt || exit 1; \
 	done

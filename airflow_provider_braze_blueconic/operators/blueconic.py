@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -64,11 +63,12 @@ class BlueConicSegmentToS3Operator(GoalOperator):
         self.full = full
         self.mapping_hash = mapping_hash
         self.blueconic_conn_id = blueconic_conn_id
-        self._stop = threading.Event()
+        # A plain flag: Airflow copies operators, and a lock can't be copied.
+        self._killed = False
 
     def on_kill(self) -> None:
         """Let the read end after the page in hand."""
-        self._stop.set()
+        self._killed = True
 
     def run_step(self, workspace: Workspace, context: Context) -> SnapshotRef:  # noqa: ARG002
         """Check, read, write."""
@@ -99,9 +99,9 @@ class BlueConicSegmentToS3Operator(GoalOperator):
                 folder=local,
                 publish=lambda path: workspace.staging.upload_file(path, f"{uri}/{path.name}"),
                 label=self.goal_id,
-                should_stop=self._stop.is_set,
+                should_stop=lambda: self._killed,
             )
-        if self._stop.is_set():
+        if self._killed:
             raise Stopped(f"{self.goal_id}: stopped while reading the segment; nothing was sent.")
         self.log.info("%s: %s profiles read from %s", self.goal_id, f"{counts.profiles:,}", segment.name)
         return {
