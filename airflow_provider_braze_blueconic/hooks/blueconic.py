@@ -23,8 +23,8 @@ from airflow_provider_braze_blueconic.exceptions import (
 )
 from airflow_provider_braze_blueconic.hooks.connection_form import with_connection_form
 from airflow_provider_braze_blueconic.hooks.http import Answer, Call, Caller, Patience, Site
+from airflow_provider_braze_blueconic.hooks.segments import find_segment
 from airflow_provider_braze_blueconic.hooks.settings import Settings
-from airflow_provider_braze_blueconic.sync.near_names import nearest
 
 __all__ = [
     "MODIFIED_OVERLAP",
@@ -270,17 +270,7 @@ class BlueConicHook(BaseHook):
 
         :raises GoalError: there is none, or several have that name.
         """
-        segments = self.list_segments()
-        found = [segment for segment in segments if segment.id == id_or_name]
-        found = found or [segment for segment in segments if segment.name == id_or_name]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(segment.id for segment in found)
-            message = f'BlueConic has {len(found)} segments with the name "{id_or_name}". Use one of their ids: {ids}.'
-        else:
-            message = f'BlueConic has no segment "{id_or_name}".' + nearest(id_or_name, (s.name for s in segments))
-        raise GoalError([Problem("source.segment", message)])
+        return find_segment("BlueConic", self.list_segments(), id_or_name)
 
     def list_profile_properties(self) -> list[ProfileProperty]:
         """List all profile properties."""

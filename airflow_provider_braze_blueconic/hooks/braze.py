@@ -29,8 +29,8 @@ from airflow_provider_braze_blueconic.hooks.braze_track import (
 )
 from airflow_provider_braze_blueconic.hooks.connection_form import with_connection_form
 from airflow_provider_braze_blueconic.hooks.http import Call, Caller, Patience, Site, usable_key
+from airflow_provider_braze_blueconic.hooks.segments import find_segment
 from airflow_provider_braze_blueconic.hooks.settings import Settings
-from airflow_provider_braze_blueconic.sync.near_names import nearest
 from airflow_provider_braze_blueconic.sync.pacing import Rate
 from airflow_provider_braze_blueconic.sync.sending import Sender
 
@@ -183,17 +183,7 @@ class BrazeHook(BaseHook):
 
         :raises GoalError: there is none, or several have that name.
         """
-        segments = self.list_segments()
-        found = [segment for segment in segments if segment.id == id_or_name]
-        found = found or [segment for segment in segments if segment.name == id_or_name]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(segment.id for segment in found)
-            message = f'Braze has {len(found)} segments with the name "{id_or_name}". Use one of their ids: {ids}.'
-        else:
-            message = f'Braze has no segment "{id_or_name}".' + nearest(id_or_name, (s.name for s in segments))
-        raise GoalError([Problem("source.segment", message)])
+        return find_segment("Braze", self.list_segments(), id_or_name)
 
     def segment_details(self, segment_id: str) -> dict[str, Any]:
         """Return what ``/segments/details`` says of one segment."""
