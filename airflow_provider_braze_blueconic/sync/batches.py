@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from airflow_provider_braze_blueconic.sync.sending import BatchLimits
 
 __all__ = ["Batch", "Outgoing", "cut"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """One record on its way.
+class Outgoing(NamedTuple):
+    """One record on its way. A tuple, because one is made for every person: it takes a third of a dataclass's time.
 
     :param identifier: the person, as JSON text.
     :param body: JSON text of the record in the request.

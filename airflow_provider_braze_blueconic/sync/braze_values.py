@@ -7,6 +7,7 @@ All pages read 2026-11.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ from airflow_provider_braze_blueconic.sync.values import (
     float_rule,
     integer_rule,
     lookup_rule,
+    number_sql,
     object_rule,
     string_rule,
     time_rule,
@@ -31,10 +33,12 @@ __all__ = [
     "EMAIL_PATTERN",
     "FREE_TARGETS",
     "PHONE_PATTERN",
+    "PHONE_SEPARATORS",
     "SUBSCRIPTION_GROUP_PREFIX",
     "braze_rule",
     "check_document",
     "is_billable",
+    "is_clearable",
 ]
 
 SUBSCRIPTION_GROUP_PREFIX = "subscription_groups."
@@ -43,11 +47,13 @@ SUBSCRIPTION_GROUP_PREFIX = "subscription_groups."
 _STRING_CHARACTERS = 255  # docs "Custom attribute data types"; a longer one is accepted and not applied
 _IMAGE_URL_CHARACTERS = 1024  # docs "Standard user attributes"
 _ARRAY_ELEMENTS = 500  # docs "User attributes object": default and maximum; the 501st drops the first
+_LAST_YEAR = 3000  # docs "Nested custom attributes": later dates are not stored
 _DOCUMENT_BYTES = 100_000  # docs "Nested custom attributes" say 100 KB; KB or KiB is UNVERIFIED, so the smaller
 
-EMAIL_PATTERN = r"[^@\s\"<>(),;:\\\[\]]{1,64}@[^@\s\"<>(),;:\\\[\]]+\.[^@\s\"<>(),;:\\\[\]\.]{2,}"
+EMAIL_PATTERN = r"[^@\s\"<>(),;:\\\[\]]{1,64}@([^@\s\"<>(),;:\\\[\]\.]+\.)+[^@\s\"<>(),;:\\\[\]\.]{2,}"
 PHONE_PATTERN = r"\+[1-9][0-9]{6,14}"
-_PHONE_SEPARATORS = r"[\s().\-/]"
+PHONE_SEPARATORS = r"\(0\)|[\s().\-/]"
+"""``+31 (0)6`` is written for people: the zero is not dialled from abroad."""
 
 FREE_TARGETS = frozenset({"email_subscribe", "push_subscribe"})
 """Subscription states cost no data points: docs "Data points"."""
@@ -57,7 +63,7 @@ _STANDARD = "Braze docs, Standard user attributes"
 _NESTED = "Braze docs, Nested custom attributes"
 _TRACK = "Braze docs, POST /users/track"
 
-_LANGUAGES = (
+_LANGUAGES = (  # noqa: SIM905 - read by people, who want lines and not quotes
     "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en "
     "eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv "
     "ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne "
@@ -98,6 +104,11 @@ def is_billable(target: str) -> bool:
     return target not in FREE_TARGETS and not target.startswith(SUBSCRIPTION_GROUP_PREFIX)
 
 
+def is_clearable(target: str) -> bool:
+    """Tell whether ``null`` clears this attribute. A subscription has no empty state: Braze refuses the whole person."""
+    return target not in FREE_TARGETS and not target.startswith(SUBSCRIPTION_GROUP_PREFIX)
+
+
 def check_document(text: str) -> tuple[str | None, str | None]:
     """Bring a nested value into canonical form.
 
@@ -105,8 +116,17 @@ def check_document(text: str) -> tuple[str | None, str | None]:
     :return: (canonical JSON text, None), or (None, reason).
     """
     try:
-        value = json.loads(text)
-    except ValueError:
+        return _check_document(text)
+    except RecursionError:
+        return None, "too_deep"
+
+
+def _check_document(text: str) -> tuple[str | None, str | None]:
+    try:
+        value = json.loads(text, parse_float=_plain_float, object_hook=_with_stored_time)
+        canonical = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        size = len(canonical.encode())
+    except ValueError:  # also half of a surrogate pair, which UTF-8 can't hold
         return None, "not_json"
     if isinstance(value, dict):
         objects = [value]
@@ -118,10 +138,29 @@ def check_document(text: str) -> tuple[str | None, str | None]:
         reason = _document_fault(item)
         if reason:
             return None, reason
-    canonical = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False)
-    if len(canonical.encode()) > _DOCUMENT_BYTES:
+    if size > _DOCUMENT_BYTES:
         return None, "too_large"
     return canonical, None
+
+
+def _plain_float(text: str) -> float:
+    return float(text) + 0.0  # minus zero equals zero and has another text
+
+
+def _with_stored_time(item: dict[str, object]) -> dict[str, object]:
+    """Write the moment of a ``{"$time": …}`` in the form of a time attribute; ``None`` if it can't be read."""
+    return {"$time": _stored_time(item["$time"])} if item.keys() == {"$time"} else item
+
+
+def _stored_time(text: object) -> str | None:
+    try:
+        moment = dt.datetime.fromisoformat(str(text))
+        moment = moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    except (ValueError, OverflowError):
+        return None
+    if moment.year > _LAST_YEAR:
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _document_fault(value: object) -> str | None:
@@ -129,33 +168,29 @@ def _document_fault(value: object) -> str | None:
     match value:
         case None:
             return "null_inside_object"
-        case str():
-            return "too_long" if len(value) > _STRING_CHARACTERS else None
-        case float():
-            return None if math.isfinite(value) else "not_a_number"
-        case dict():
-            bad_key = any(map(_is_bad_key, value, value.values()))
-            return "bad_key_in_object" if bad_key else _first_fault(value.values())
-        case list():
-            return _first_fault(value)
-        case _:
-            return None
+        case str() if len(value) > _STRING_CHARACTERS:
+            return "too_long"
+        case float() if not math.isfinite(value):
+            return "not_a_number"
+        case {"$time": moment, **others} if others or not isinstance(moment, str):
+            return "bad_date"
+        case dict() if "$time" not in value and any(map(_is_bad_key, value)):
+            return "bad_key_in_object"
+    inner: Iterable[object] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((fault for fault in map(_document_fault, inner) if fault), None)
 
 
-def _first_fault(values: Iterable[object]) -> str | None:
-    return next((fault for fault in map(_document_fault, values) if fault), None)
-
-
-def _is_bad_key(key: str, value: object) -> bool:
-    if key == "$time" and isinstance(value, str):
-        return False
+def _is_bad_key(key: str) -> bool:
     return not key or len(key) > _STRING_CHARACTERS or any(character in " .$" for character in key)
 
 
 @cache
 def _email() -> ValueRule:
     return ValueRule(
-        text=f"CASE WHEN regexp_full_match({{v}}, '{EMAIL_PATTERN}') THEN to_json(lower({{v}}))::VARCHAR END",
+        text=(
+            f"CASE WHEN length({{v}}) <= {_STRING_CHARACTERS} AND regexp_full_match({{v}}, '{EMAIL_PATTERN}') "
+            "THEN to_json(lower({v}))::VARCHAR END"
+        ),
         reasons=(("bad_email", "TRUE"),),
         source=f"{_TRACK}: EMAIL_BAD_FORMAT",
     )
@@ -165,7 +200,7 @@ def _email() -> ValueRule:
 def _phone() -> ValueRule:
     # E.164 is recommended, not demanded, and what Braze does with other forms is UNVERIFIED: so separators are
     # only dropped where the rest is E.164, and anything else goes as it is.
-    bare = f"regexp_replace({{v}}, '{_PHONE_SEPARATORS}', '', 'g')"
+    bare = f"regexp_replace({{v}}, '{PHONE_SEPARATORS}', '', 'g')"
     return ValueRule(
         text=(
             f"CASE WHEN regexp_full_match({bare}, '{PHONE_PATTERN}') THEN to_json({bare})::VARCHAR "
@@ -211,7 +246,8 @@ def _language() -> ValueRule:
 def _time_zone() -> ValueRule:
     import zoneinfo
 
-    names = [*zoneinfo.available_timezones(), *_NAMED_ZONES]
+    # Some machines list their own clock, and IANA a placeholder for a clock that was never set.
+    names = [*zoneinfo.available_timezones() - {"Factory", "localtime"}, *_NAMED_ZONES]
     return lookup_rule(
         Lookup("time_zone", {name.lower(): json.dumps(name) for name in names}),
         reason="unknown_time_zone",
@@ -244,8 +280,9 @@ def _subscription_group() -> ValueRule:
 
 @cache
 def _location() -> ValueRule:
-    longitude = "TRY_CAST(json_extract_string(TRY_CAST({v} AS JSON), '$.longitude') AS DOUBLE)"
-    latitude = "TRY_CAST(json_extract_string(TRY_CAST({v} AS JSON), '$.latitude') AS DOUBLE)"
+    longitude, latitude = (
+        number_sql(f"json_extract_string(TRY_CAST({{v}} AS JSON), '$.{name}')") for name in ("longitude", "latitude")
+    )
     return ValueRule(
         text=(
             f"CASE WHEN {longitude} BETWEEN -180 AND 180 AND {latitude} BETWEEN -90 AND 90 "

@@ -110,7 +110,7 @@ def compute_delta(
         _compare(connection, columns, plan, floor)
         _collect_delta(connection, columns, every, plan)
         if plan.complete:
-            _collect_leavers(connection, partition, skipped, every, sent_to_leavers, plan)
+            _collect_leavers(connection, partition, skipped, every, sent_to_leavers, plan, floor)
         counts = _count(connection, every, plan)
         if connection.execute("SELECT count(*) FROM delta").fetchall()[0][0]:
             connection.execute(f"COPY delta TO {literal(str(out))} (FORMAT parquet, COMPRESSION zstd)")
@@ -192,7 +192,14 @@ def _collect_leavers(
     every: Sequence[str],
     written: Mapping[str, str],
     plan: DeltaPlan,
+    floor: dt.datetime | None,
 ) -> None:
+    """Add the people of whom the ledger says that they are in the segment, and whom this read did not meet.
+
+    A read that is older than what the ledger knows is silent about them: they may have come since.
+    """
+    if floor is not None and plan.as_of < floor and not plan.allow_stale:
+        return
     wanted = []
     for column in every:
         text = written.get(column)

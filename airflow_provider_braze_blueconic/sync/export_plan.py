@@ -10,7 +10,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from airflow_provider_braze_blueconic.sync.braze_values import EMAIL_PATTERN, PHONE_PATTERN, braze_rule, is_billable
+from airflow_provider_braze_blueconic.sync.braze_values import (
+    EMAIL_PATTERN,
+    PHONE_PATTERN,
+    PHONE_SEPARATORS,
+    braze_rule,
+    is_billable,
+    is_clearable,
+)
 from airflow_provider_braze_blueconic.sync.columns import property_column
 from airflow_provider_braze_blueconic.sync.database import quote
 from airflow_provider_braze_blueconic.sync.delta import DeltaPlan, SendPolicy
@@ -102,7 +109,7 @@ def _link(link: ExportIdentifier) -> IdentifierLink:
     elif link.braze == "email":
         normal = f"CASE WHEN regexp_full_match({{v}}, '{EMAIL_PATTERN}') THEN lower({{v}}) END"
     elif link.braze == "phone":
-        bare = r"regexp_replace({v}, '[\s().\-/]', '', 'g')"
+        bare = f"regexp_replace({{v}}, '{PHONE_SEPARATORS}', '', 'g')"
         normal = f"CASE WHEN regexp_full_match({bare}, '{PHONE_PATTERN}') THEN {bare} END"
     return IdentifierLink(column, before, after, is_list=is_list, normal=normal)
 
@@ -114,7 +121,7 @@ def _field(field: ExportField, property_types: Mapping[str, str]) -> MappedField
     type_ = _type(field, property_types)
     rule = braze_rule(field.to, type_)
     joined = is_list and field.kind != "property" and not rule.takes_list
-    return MappedField(field.to, column, is_list=is_list, rule=rule, joined=joined)
+    return MappedField(field.to, column, is_list=is_list, rule=rule, joined=joined, clearable=is_clearable(field.to))
 
 
 def _constant(field: ExportField) -> str:
@@ -171,7 +178,7 @@ def delta_plan(
     if isinstance(leavers, Mapping):
         written = {target: canonical_json(value) for target, value in leavers.items()}
     elif leavers == "clear_fields":
-        written = dict.fromkeys(targets, CLEAR)
+        written = dict.fromkeys(filter(is_clearable, targets), CLEAR)
     else:
         written = None
     every = (*targets, *(written or {}))

@@ -12,7 +12,7 @@ import datetime as dt
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,7 +92,8 @@ class Ledger(Table):
         connection.register("ledger_rows", rows)
         try:
             connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {', '.join(columns)} FROM ledger_rows WHERE partition = ?",
+                f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {', '.join(columns)} FROM ledger_rows "
+                "WHERE partition = ?",
                 [partition],
             )
         finally:
@@ -136,15 +137,35 @@ class Ledger(Table):
             return False
         newest = self.newest_as_of()
         as_of = max(outcome.as_of, newest) if newest else outcome.as_of
-        transactions = {name: number, _AS_OF: _microseconds(as_of), _PARTITIONS: outcome.partitions}
-        partitions = sorted(outcome.delta)
-        if not partitions:
-            self.append(_no_rows(), transactions=transactions)
+        divided_by = self.transaction(_PARTITIONS) or outcome.partitions
+        transactions = {name: number, _AS_OF: _microseconds(as_of), _PARTITIONS: divided_by}
+        if not outcome.delta:
+            if self.exists:
+                self.append(_no_rows(), transactions=transactions)
+            else:
+                # Not append: a table is made with its partitions or never has them.
+                self.replace_partitions(_no_rows().to_reader(), [0], transactions=transactions)
             return True
         with _work_folder(engine) as folder:
+            if divided_by != outcome.partitions:
+                outcome = _divide_delta(engine, outcome, divided_by, folder)
+            partitions = sorted(outcome.delta)
             rows = _write_moved_rows(self, engine, outcome, partitions, folder)
             self.replace_partitions(rows, partitions, transactions=transactions)
         return True
+
+
+def _divide_delta(engine: Engine, outcome: Acknowledged, partitions: int, folder: Path) -> Acknowledged:
+    """Divide the delta as the ledger is divided now: an upload may end after a goal got another number of partitions."""
+    source = parquet_source(list(outcome.delta.values()), union_by_name=True)
+    divided: dict[int, Path] = {}
+    with connect(engine) as connection:
+        number = partition_sql("identifier", partitions)
+        for (partition,) in connection.execute(f"SELECT DISTINCT {number} FROM {source}").fetchall():
+            divided[partition] = folder / f"delta-{partition}.parquet"
+            here = f"SELECT * FROM {source} WHERE {number} = {partition:d}"
+            connection.execute(f"COPY ({here}) TO {literal(str(divided[partition]))} (FORMAT parquet)")
+    return replace(outcome, delta=divided, partitions=partitions)
 
 
 @contextmanager
@@ -245,10 +266,11 @@ def _moved_sql(fields: Sequence[str], partition: int, run_key: str) -> str:
     """SQL for a partition after the run: acknowledged fields move, everything else stays."""
     accepted = "c.outcome = 'accepted'"
     rejected = "c.outcome = 'rejected'"
-    values = [f"c.{quote(field)}" for field in fields]
-    refused = f"md5(concat_ws('|', {', '.join(values)}))" if values else "NULL"
+    sent = ", ".join(f"{literal(field + ':')} || c.{quote(field)}" for field in fields)
+    refused = f"md5(concat_ws('|', {sent}))" if fields else "NULL"
     moved = [
-        f"CASE WHEN {accepted} AND c.{quote(field)} IS NOT NULL THEN c.{quote(field)} ELSE l.{quote(field)} END AS {quote(field)}"
+        f"CASE WHEN {accepted} AND c.{quote(field)} IS NOT NULL THEN c.{quote(field)} ELSE l.{quote(field)} END "
+        f"AS {quote(field)}"
         for field in fields
     ]
     return f"""
@@ -265,6 +287,8 @@ def _moved_sql(fields: Sequence[str], partition: int, run_key: str) -> str:
             CASE WHEN {accepted} THEN NULL WHEN {rejected} THEN c.reason ELSE l.rejection END AS rejection,
             CASE
                 WHEN {accepted} THEN 0
+                -- A second commit of the same run meets its own rows.
+                WHEN {rejected} AND l.refused_hash = {refused} AND l.run_key = {literal(run_key)} THEN l.attempts
                 WHEN {rejected} AND l.refused_hash = {refused} THEN coalesce(l.attempts, 0) + 1
                 WHEN {rejected} THEN 1
                 ELSE coalesce(l.attempts, 0)

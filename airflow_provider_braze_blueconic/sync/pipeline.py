@@ -125,6 +125,7 @@ def compute_staged_delta(workspace: Workspace, mapped: MappedRef, plan: DeltaPla
     ledger = workspace.ledger()
     if ledger.divide(workspace.engine, plan.partitions):
         log.info("%s: the ledger now has %s partitions", workspace.folder.goal_id, plan.partitions)
+    newest = ledger.newest_as_of()
     uri = workspace.folder.step(workspace.run_key, "delta")
     total = DeltaCounts()
     present, to_send = [], {}
@@ -159,6 +160,7 @@ def compute_staged_delta(workspace: Workspace, mapped: MappedRef, plan: DeltaPla
         "delta_id": uri.rsplit("-", 1)[1],
         "run_key": workspace.run_key,
         "as_of": mapped["as_of"],
+        "newest_as_of": newest.isoformat() if newest else None,
         "ledger_partitions": plan.partitions,
         "partitions": present,
         "send_partitions": sorted(to_send),
@@ -217,15 +219,21 @@ def upload_partition(
     The mark that an upload is open is written before the first request, and a part receipt as soon as answers are
     there: a kill in between costs at most the receipts of the last second, whose records go again.
 
+    A delta that a newer run has overtaken is not sent: what was left of it went, in a newer version, with that run.
+
     :param rate: this worker's share of the cap.
     :param on_start: gets the upload, so that it can be stopped.
     """
-    _mark_open(workspace, delta)
     began = dt.datetime.now(dt.UTC)
+    if _overtaken(workspace, delta):
+        log.warning("%s partition %s: not sent, since a newer run was committed after this delta was made",
+                    workspace.folder.goal_id, partition)  # fmt: skip
+        return _upload_ref(partition, Tally(), began)
+    _mark_open(workspace, delta)
     name = f"partition={partition}"
     with workspace.local("upload") as local:
         file = local / f"{name}.parquet"
-        workspace.staging.download_file(f"{delta['uri']}/{file.name}", file)
+        workspace.staging.download_file(_delta_uri(delta, partition), file)
         receipts_uri = f"{delta['uri']}/receipts/{name}"
         settled = fetch_folder(workspace.staging, receipts_uri, local / "settled")
         receipts = PartReceipts(
@@ -233,7 +241,11 @@ def upload_partition(
             attempt=f"{began:%Y%m%dT%H%M%S}-{fresh_id()}",
             publish=lambda path: _publish_receipts(workspace, path, f"{receipts_uri}/{path.name}"),
         )
-        total, records = _open_records(workspace.engine, file, settled, objects_sql)
+        source = parquet_source([file])
+        if settled:
+            without = settled_identifiers(settled, repeatable=settings.repeatable)
+            source = f"(SELECT * FROM {source} WHERE identifier NOT IN ({without}))"
+        total, records = _open_records(workspace.engine, source, objects_sql)
         tally = asyncio.run(
             _upload(
                 workspace,
@@ -247,6 +259,16 @@ def upload_partition(
                 on_start=on_start,
             )
         )
+    return _upload_ref(partition, tally, began)
+
+
+def _overtaken(workspace: Workspace, delta: DeltaRef) -> bool:
+    known = [moment for moment in (delta["as_of"], delta.get("newest_as_of")) if moment]
+    newest = workspace.ledger().newest_as_of()
+    return newest is not None and newest > max(dt.datetime.fromisoformat(moment) for moment in known)
+
+
+def _upload_ref(partition: int, tally: Tally, began: dt.datetime) -> UploadRef:
     return UploadRef(
         partition=partition,
         requests=tally.requests,
@@ -279,29 +301,29 @@ async def _upload(
         return await upload.run(records)
 
 
-def _open_records(
-    engine: Engine, file: Path, settled: Sequence[Path], objects_sql: ObjectsSql
-) -> tuple[int, Iterator[Outgoing]]:
-    """Count and stream the records that still need an outcome."""
-    source = parquet_source([file])
-    if settled:
-        source = f"(SELECT * FROM {source} WHERE identifier NOT IN ({settled_identifiers(settled)}))"
+def _open_records(engine: Engine, source: str, objects_sql: ObjectsSql) -> tuple[int, Iterator[Outgoing]]:
+    """Count and stream the records to send."""
     with connect(engine) as connection:
         columns = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
         total = connection.execute(f"SELECT count(*) FROM {source} WHERE to_send").fetchall()[0][0]
 
     def records() -> Iterator[Outgoing]:
         with connect(engine) as connection:
-            for batch in connection.sql(objects_sql(source, columns)).to_arrow_reader(10_000):
-                identifiers, bodies = (batch.column(name).to_pylist() for name in ("identifier", "body"))
-                for identifier, body in zip(identifiers, bodies, strict=True):
-                    yield Outgoing(identifier, body.encode())
+            # Small batches: the loop that sends waits while one is turned into Python objects.
+            bodies = f"SELECT identifier, encode(body) AS body FROM ({objects_sql(source, columns)})"
+            for batch in connection.sql(bodies).to_arrow_reader(2_048):
+                pair = (batch.column(name).to_pylist() for name in ("identifier", "body"))
+                yield from map(Outgoing._make, zip(*pair, strict=True))
 
     return total, records()
 
 
 def _publish_receipts(workspace: Workspace, path: Path, uri: str) -> None:
     workspace.staging.upload_file(path, uri)
+
+
+def _delta_uri(delta: DeltaRef, partition: int) -> str:
+    return f"{delta['uri']}/partition={partition}.parquet"
 
 
 def _mark_uri(workspace: Workspace, run_key: str, delta_id: str) -> str:
@@ -315,11 +337,19 @@ def _mark_open(workspace: Workspace, delta: DeltaRef) -> None:
 
 def recover_uploads(workspace: Workspace) -> int:
     """Commit what uploads were told that never reached their commit, and say how many there were."""
+    staging, goal_id = workspace.staging, workspace.folder.goal_id
     recovered = 0
-    for staged in workspace.staging.list_objects(workspace.folder.open_uploads):
-        delta: DeltaRef = json.loads(workspace.staging.read_bytes(staged.uri))
+    for staged in staging.list_objects(workspace.folder.open_uploads):
+        delta: DeltaRef = json.loads(staging.read_bytes(staged.uri))
+        there = {item.uri for item in staging.list_objects(delta["uri"] + "/")}
+        if not all(_delta_uri(delta, partition) in there for partition in delta["partitions"]):
+            # Work files expire; without this a goal that slept for long would never run again.
+            log.warning("%s: an earlier upload of run %s was not committed and its files have expired; "
+                        "what it sent is sent again", goal_id, delta["run_key"])  # fmt: skip
+            staging.delete([staged.uri])
+            continue
         log.info("%s: an earlier upload of run %s was not committed; its receipts are put into the ledger now",
-                 workspace.folder.goal_id, delta["run_key"])  # fmt: skip
+                 goal_id, delta["run_key"])  # fmt: skip
         commit_uploads(workspace, delta)
         recovered += 1
     return recovered
@@ -339,7 +369,7 @@ def commit_uploads(workspace: Workspace, delta: DeltaRef) -> ReceiptSummary:
         files: dict[int, Path] = {}
         for partition in delta["partitions"]:
             files[partition] = local / f"partition={partition}.parquet"
-            staging.download_file(f"{delta['uri']}/partition={partition}.parquet", files[partition])
+            staging.download_file(_delta_uri(delta, partition), files[partition])
         parts = fetch_folder(staging, f"{delta['uri']}/receipts", local / "receipts")
         summary = summarise(engine, parts)
         if parts and files:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_name
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
@@ -27,9 +28,8 @@ __all__ = ["Outcome", "PartReceipts", "Receipt", "ReceiptSummary", "ReceiptTable
 Outcome = Literal["accepted", "rejected", "unknown"]
 
 
-@dataclass(frozen=True)
-class Receipt:
-    """What became of one sent record.
+class Receipt(NamedTuple):
+    """What became of one sent record. A named tuple, because one is made for every person sent.
 
     :param identifier: the person, as JSON text.
     :param outcome: ``unknown`` means that the target may or may not have applied it.
@@ -63,7 +63,7 @@ def _schema() -> pa.Schema:
 
 
 class PartReceipts:
-    """Collects receipts and writes them out in parts.
+    """Collects receipts and writes them out in parts. Receipts may come in while a part is being written.
 
     :param folder: local folder.
     :param attempt: name of this attempt; files of two attempts never meet.
@@ -72,54 +72,65 @@ class PartReceipts:
     """
 
     def __init__(self, folder: Path, *, attempt: str, publish: Callable[[Path], None]) -> None:
+        # Loaded now: in the first flush it would keep the loop that sends waiting for a quarter of a second.
+        import pyarrow.parquet  # noqa: F401
+
         self._folder = folder
         self._attempt = attempt
         self._publish = publish
         self._parts = 0
         self._waiting: list[Receipt] = []
+        self._writing: list[Receipt] = []
+        self._changing = threading.Lock()
+        self._one_flush = threading.Lock()
 
     def __len__(self) -> int:
         """Count the receipts that are not durable yet."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._writing)
 
     def add(self, receipts: Iterable[Receipt]) -> None:
         """Take receipts; they are durable after the next :meth:`flush`."""
-        self._waiting.extend(receipts)
+        taken = list(receipts)
+        with self._changing:
+            self._waiting += taken
 
     def flush(self) -> int:
-        """Make all receipts taken so far durable, and say how many they were."""
+        """Make all receipts taken so far durable, and say how many they were.
+
+        A second flush waits for the one under way, so that nothing is on its way when it returns. If writing fails,
+        nothing is forgotten: the next flush takes the same receipts along.
+        """
+        with self._one_flush:
+            with self._changing:
+                self._writing, self._waiting = self._writing + self._waiting, []
+            count = len(self._writing)
+            if count:
+                self._write(self._writing)
+                self._writing = []
+            return count
+
+    def _write(self, receipts: Sequence[Receipt]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        receipts, self._waiting = self._waiting, []
-        if not receipts:
-            return 0
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{self._attempt}-{self._parts:05d}.parquet"
-        self._parts += 1
-        columns = [
-            [receipt.identifier for receipt in receipts],
-            [receipt.outcome for receipt in receipts],
-            [receipt.reason for receipt in receipts],
-            [receipt.status for receipt in receipts],
-            [receipt.sent_at for receipt in receipts],
-        ]
-        schema = _schema()
+        schema, columns = _schema(), zip(*receipts, strict=True)
         arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
-        try:
-            pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
-            self._publish(path)
-        except BaseException:
-            # Nothing is forgotten because one write failed: the next flush takes them along.
-            self._waiting = receipts + self._waiting
-            raise
+        pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path, compression="zstd")
+        self._publish(path)
+        # Only now: a part that failed is written again under its own name, so it can't be there twice.
+        self._parts += 1
         path.unlink()
-        return len(receipts)
 
 
-def settled_identifiers(parts: Sequence[Path]) -> str:
-    """SQL for the identifiers that need not be sent again: accepted, or refused for what they are."""
-    return f"SELECT identifier FROM {parquet_source(parts)} WHERE outcome IN ('accepted', 'rejected')"
+def settled_identifiers(parts: Sequence[Path], *, repeatable: bool) -> str:
+    """SQL for the identifiers that must not be sent again: accepted, or refused for what they are.
+
+    :param repeatable: sending twice does no harm. If not, an unknown outcome is settled too: it is held, not repeated.
+    """
+    settled = "'accepted', 'rejected'" if repeatable else "'accepted', 'rejected', 'unknown'"
+    return f"SELECT identifier FROM {parquet_source(parts)} WHERE outcome IN ({settled})"
 
 
 @dataclass(frozen=True)

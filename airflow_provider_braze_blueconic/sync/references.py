@@ -5,7 +5,7 @@ Airflow writes dataclasses to XCom but can't read them back, so these are plain 
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 __all__ = ["DeltaRef", "MappedRef", "PlanRef", "SnapshotRef", "UploadRef"]
 
@@ -42,12 +42,16 @@ class MappedRef(TypedDict):
 
 
 class DeltaRef(TypedDict):
-    """A delta in S3. ``partitions`` are those with any row, ``send_partitions`` those with something to send."""
+    """A delta in S3. ``partitions`` are those with any row, ``send_partitions`` those with something to send.
+
+    ``newest_as_of`` is the newest version that the ledger held when the delta was made.
+    """
 
     uri: str
     delta_id: str
     run_key: str
     as_of: str
+    newest_as_of: NotRequired[str | None]
     ledger_partitions: int
     partitions: list[int]
     send_partitions: list[int]

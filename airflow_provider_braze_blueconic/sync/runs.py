@@ -40,17 +40,32 @@ class RunTable(Table):
     def last_good_read(self) -> GoodRead | None:
         """Return the latest read after which nobody was left rejected, unknown or unsent; ``None`` if there was none.
 
-        A partial read may begin there: whoever was not accepted since is read again.
+        A partial read may begin there: whoever was not accepted since is read again. So a full read only counts if it
+        is known to have brought everybody.
         """
         import pyarrow.dataset as ds
 
         table = self.open()
         if table is None:
             return None
-        good = (ds.field("status") == "success") & (ds.field("not_accepted") == 0) & ds.field("dry_run").__invert__()
-        rows = table.to_pyarrow_dataset().to_table(columns=["read_started_at", "mapping_hash"], filter=good).to_pylist()
-        reads = [(row["read_started_at"], row["mapping_hash"]) for row in rows if row["read_started_at"] is not None]
-        return max(reads, default=None)
+        rows = table.to_pyarrow_dataset().to_table(
+            columns=["run_key", "reported_at", "read_started_at", "mapping_hash", *_JUDGED],
+            filter=ds.field("dry_run").__invert__(),
+        )
+        last = {row["run_key"]: row for row in sorted(rows.to_pylist(), key=lambda row: row["reported_at"])}
+        return max((_read(row) for row in last.values() if _is_good(row)), default=None)
+
+
+_JUDGED = ("status", "not_accepted", "complete", "read")
+
+
+def _is_good(row: Mapping[str, Any]) -> bool:
+    whole = row["complete"] or row["read"] == "modified"
+    return row["status"] == "success" and row["not_accepted"] == 0 and whole and row["read_started_at"] is not None
+
+
+def _read(row: Mapping[str, Any]) -> GoodRead:
+    return row["read_started_at"], row["mapping_hash"]
 
 
 def _schema(row: Mapping[str, Any]) -> pa.Schema:

@@ -198,5 +198,5 @@ def _schema(properties: Sequence[str]) -> pa.Schema:
 def _moment(values: Sequence[str] | None) -> dt.datetime | None:
     try:
         return dt.datetime.fromtimestamp(int(values[0]) / 1000, dt.UTC) if values else None
-    except (ValueError, OverflowError, OSError):
+    except (TypeError, ValueError, OverflowError, OSError):
         return None

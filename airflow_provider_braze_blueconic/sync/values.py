@@ -26,6 +26,7 @@ __all__ = [
     "float_rule",
     "integer_rule",
     "lookup_rule",
+    "number_sql",
     "object_rule",
     "string_rule",
     "time_rule",
@@ -42,8 +43,12 @@ _LARGEST_INTEGER_DIGITS = 18
 
 _FLOAT = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
 _INTEGER = rf"[+-]?[0-9]{{1,{_LARGEST_INTEGER_DIGITS}}}(\.0+)?"
-_UNIX_MILLISECONDS = "-?[0-9]{1,15}"
+_UNIX_MILLISECONDS = "0|-[0-9]{1,15}|[0-9]{3,4}0000|[0-9]{9,15}"
+"""Without what is more likely a date: ``1980`` and ``20261130`` would be moments of the first day of 1970. Whole
+minutes of that day end in four zeros, which no date of eight digits does."""
 _DATE_START = "[0-9]{4}-[0-9]{2}-[0-9]{2}.*"
+_COMPACT_DATE = "[0-9]{8}"
+_AMERICAN_DATE = "[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}"
 
 
 @dataclass(frozen=True)
@@ -111,10 +116,7 @@ def integer_rule(*, source: str) -> ValueRule:
 def float_rule(*, source: str) -> ValueRule:
     """Decimal numbers in their shortest form with a fraction: ``1.50`` becomes ``1.5``, ``3`` becomes ``3.0``."""
     return ValueRule(
-        text=(
-            f"CASE WHEN regexp_full_match({{v}}, '{_FLOAT}') AND isfinite(TRY_CAST({{v}} AS DOUBLE)) "
-            "THEN TRY_CAST({v} AS DOUBLE)::VARCHAR END"
-        ),
+        text=f"{number_sql('{v}')}::VARCHAR",
         reasons=(("not_a_number", "TRUE"),),
         source=source,
     )
@@ -133,16 +135,26 @@ def boolean_rule(*, source: str) -> ValueRule:
     )
 
 
+def number_sql(value: str) -> str:
+    """SQL for the number of a decimal text; NULL if it is none, or too large.
+
+    A cast alone would read ``1_000`` too. Plus zero, because minus zero equals zero and has another text.
+    """
+    number = f"TRY_CAST({value} AS DOUBLE)"
+    return f"(CASE WHEN regexp_full_match({value}, '{_FLOAT}') AND isfinite({number}) THEN {number} + 0::DOUBLE END)"
+
+
 def timestamp_sql(value: str) -> str:
     """SQL for the UTC timestamp of Unix milliseconds, ISO 8601 or ``MM/dd/yyyy`` text; NULL if it is none of them.
 
     Text without an offset is UTC, as Braze reads it. The cast goes over TIMESTAMPTZ because a cast to TIMESTAMP
-    drops an offset in silence.
+    drops an offset in silence. Each form is matched before it is read: DuckDB also reads words such as ``epoch``.
     """
     return (
         f"CASE WHEN regexp_full_match({value}, '{_UNIX_MILLISECONDS}') THEN epoch_ms(TRY_CAST({value} AS BIGINT)) "
         f"WHEN regexp_full_match({value}, '{_DATE_START}') THEN TRY_CAST({value} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' "
-        f"ELSE try_strptime({value}, '%m/%d/%Y') END"
+        f"WHEN regexp_full_match({value}, '{_COMPACT_DATE}') THEN try_strptime({value}, '%Y%m%d') "
+        f"WHEN regexp_full_match({value}, '{_AMERICAN_DATE}') THEN try_strptime({value}, '%m/%d/%Y') END"
     )
 
 
@@ -161,8 +173,14 @@ def time_rule(*, source: str) -> ValueRule:
 
 
 def date_rule(*, source: str) -> ValueRule:
-    """A calendar day, ``YYYY-MM-DD``, of the moment in UTC."""
-    return ValueRule(text=_dated("{v}", '"%Y-%m-%d"'), reasons=(("bad_date", "TRUE"),), source=source)
+    """A calendar day, ``YYYY-MM-DD``: the day that is written, or of Unix milliseconds the day in UTC.
+
+    A birthday at midnight in Amsterdam is the evening before in UTC, and still the same birthday.
+    """
+    day = "CASE WHEN regexp_full_match({v}, '" + _DATE_START + "') THEN ({v})[:10] ELSE {v} END"
+    dated = _dated(f"({day})", '"%Y-%m-%d"')
+    text = f"CASE WHEN {timestamp_sql('{v}')} IS NOT NULL THEN {dated} END"
+    return ValueRule(text=text, reasons=(("bad_date", "TRUE"),), source=source)
 
 
 def array_rule(*, most: int, longest_bytes: int, source: str) -> ValueRule:

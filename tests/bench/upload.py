@@ -74,7 +74,7 @@ def _upload(home: Path, people: int) -> None:
     workspace = Workspace(
         LocalStaging(), GoalFolder(str(home / "staging"), "bench"), "run", Engine(home / "work", memory_limit="1GB")
     )
-    reference = {"uri": str(delta), "delta_id": "1", "run_key": "run"}
+    reference = {"uri": str(delta), "delta_id": "1", "run_key": "run", "as_of": "2026-11-01T00:00:00+00:00"}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     result = upload_partition(

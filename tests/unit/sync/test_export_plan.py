@@ -1,0 +1,261 @@
+"""What an export goal asks of the pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_braze_blueconic.goals.models import ExportField, ExportIdentifier
+from airflow_provider_braze_blueconic.sync.export_plan import (
+    delta_plan,
+    expansions,
+    mapping_hash,
+    mapping_plan,
+    properties_to_read,
+    warning_sources,
+)
+from airflow_provider_braze_blueconic.sync.mapping import MappedField, MappingPlan
+from tests.support.core import day, map_people
+
+GROUP = "subscription_groups.01234567-89ab-cdef-0123-456789abcdef"
+CRM = ExportIdentifier(blueconic="crm_id", braze="external_id")
+
+
+def field(**how: Any) -> ExportField:
+    return ExportField.model_validate(how)
+
+
+def plan_of(*fields: ExportField, identifiers: tuple[ExportIdentifier, ...] = (CRM,), **how: Any) -> MappingPlan:
+    plain = {"property_types": {}, "clear_missing": False, "objectives": (), "partitions": 8}
+    return mapping_plan(identifiers, fields, **{**plain, **how})
+
+
+def planned(one: ExportField, **property_types: str) -> MappedField:
+    return plan_of(one, property_types=property_types).fields[0]
+
+
+# What is read
+
+
+def test_only_the_properties_that_the_goal_names_are_read_each_with_its_first_place() -> None:
+    identifiers = [
+        CRM,
+        ExportIdentifier(blueconic="profile_id", braze="user_alias", alias_label="bc"),
+        ExportIdentifier(blueconic="email", braze="email"),
+    ]
+    fields = [
+        field(**{"from": "property.points", "to": "a"}),
+        field(**{"from": "property.email", "to": "email"}),
+        field(**{"from": "property.points", "to": "b"}),
+        field(**{"from": "interactions", "to": "seen"}),
+        field(**{"from": "segments", "to": "segments"}),
+        field(**{"from": "profile_id", "to": "bc_id"}),
+        field(value="bc", to="src"),
+    ]
+
+    assert properties_to_read(identifiers, fields) == {
+        "crm_id": "identifiers[0].blueconic",
+        "email": "identifiers[2].blueconic",
+        "points": "fields[0].from",
+        "interactions_viewed": "fields[3].from",
+        "lastmodifieddate": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("sources", "parts"),
+    [
+        (["property.points", "profile_id", "interactions"], []),
+        (["segments"], ["segments"]),
+        (["permission_level"], ["permissions"]),
+        (["segments", "permission_level"], ["permissions", "segments"]),
+    ],
+)
+def test_only_the_parts_of_a_profile_that_are_sent_are_asked_for(sources: list[str], parts: list[str]) -> None:
+    assert expansions([field(**{"from": source, "to": "x"}) for source in sources]) == parts
+
+
+# Fields
+
+
+@pytest.mark.parametrize(
+    ("one", "column", "is_list", "joined"),
+    [
+        pytest.param({"from": "property.First-Name", "to": "x"}, '"property__x46_irst_x2d__x4e_ame"', True, False,
+                     id="property"),
+        pytest.param({"from": "profile_id", "to": "x"}, "profile_id", False, False, id="profile id"),
+        pytest.param({"from": "permission_level", "to": "x"}, "permission_level", False, False, id="permission level"),
+        pytest.param({"from": "segments", "to": "x"}, "segment_names", True, False, id="segments"),
+        pytest.param({"from": "segments", "to": "x", "as": "ids"}, "segment_ids", True, False, id="segment ids"),
+        pytest.param({"from": "segments", "to": "x", "type": "string"}, "segment_names", True, True, id="joined"),
+        pytest.param({"from": "interactions", "to": "x"}, '"property_interactions_viewed"', True, False, id="dialogues"),
+        pytest.param({"from": "interactions", "to": "x", "as": "names"}, "interaction_names", True, False,
+                     id="dialogue names"),
+    ],
+)  # fmt: skip
+def test_a_field_reads_its_column(one: dict[str, Any], column: str, is_list: bool, joined: bool) -> None:
+    mapped = planned(field(**one))
+
+    assert (mapped.column, mapped.is_list, mapped.joined) == (column, is_list, joined)
+
+
+@pytest.mark.parametrize(
+    ("one", "filter_type", "source", "text"),
+    [
+        pytest.param({}, "", "7", '"7"', id="unknown type is text"),
+        pytest.param({}, "SELECT", "007", '"007"', id="text"),
+        pytest.param({}, "RANGE", "007", "7", id="whole number"),
+        pytest.param({}, "DECIMAL", "7", "7.0", id="decimal"),
+        pytest.param({}, "CURRENCY", "7.50", "7.5", id="currency"),
+        pytest.param({}, "DATETIME", "1700000000000", '"2023-11-14T22:13:20.000Z"', id="time"),
+        pytest.param({"type": "string"}, "RANGE", "007", '"007"', id="the goal's type before the property's"),
+        pytest.param({"to": "country"}, "RANGE", "Netherlands", '"NL"', id="the attribute's own form before both"),
+        pytest.param({"type": "array"}, "SELECT", "a", '["a"]', id="array"),
+    ],
+)
+def test_the_type_of_a_value(one: dict[str, Any], filter_type: str, source: str, text: str, tmp_path: Path) -> None:
+    plan = plan_of(field(**{"from": "property.p", "to": "x", **one}), property_types={"p": filter_type})
+
+    _, mapped, _ = map_people(tmp_path, [{"property_crm_id": ["1"], "property_p": [source]}], plan)
+
+    (row,) = mapped.values()
+    assert row[f"field_{one.get('to', 'x')}"] == text
+
+
+@pytest.mark.parametrize(
+    ("one", "text"),
+    [
+        ({"value": "bc"}, '"bc"'),
+        ({"value": 'it\'s "x"'}, '"it\'s \\"x\\""'),
+        ({"value": 7}, "7"),
+        ({"value": 7, "type": "string"}, '"7"'),
+        ({"value": True}, "true"),
+        ({"value": "a", "type": "array"}, '["a"]'),
+    ],
+)
+def test_a_fixed_value_becomes_its_json_text(one: dict[str, Any], text: str) -> None:
+    assert planned(field(to="x", **one)).constant == text
+
+
+@pytest.mark.parametrize(
+    ("target", "clearable"),
+    [("first_name", True), ("email_subscribe", False), ("push_subscribe", False), (GROUP, False)],
+)
+def test_a_missing_value_clears_no_subscription(target: str, clearable: bool) -> None:
+    assert planned(field(**{"from": "property.p", "to": target})).clearable is clearable
+
+
+def test_each_field_that_is_converted_says_whose_rule_it_follows() -> None:
+    plan = plan_of(field(**{"from": "property.p", "to": "dob"}), field(value="bc", to="src"))
+
+    assert warning_sources(plan) == {"dob": "Braze docs, Standard user attributes: YYYY-MM-DD"}
+
+
+# Identifiers
+
+
+@pytest.mark.parametrize(
+    ("link", "source", "identifier"),
+    [
+        pytest.param({"braze": "external_id"}, " 007 ", '{"external_id":"007"}', id="external id"),
+        pytest.param({"braze": "external_id"}, "x" * 987, '{"external_id":"' + "x" * 987 + '"}', id="longest"),
+        pytest.param({"braze": "external_id"}, "x" * 988, None, id="external id too long"),
+        pytest.param({"braze": "external_id"}, "é" * 494, None, id="external id too long in bytes"),
+        pytest.param({"braze": "braze_id"}, "5f8a", '{"braze_id":"5f8a"}', id="braze id"),
+        pytest.param({"braze": "email"}, "Ann@Example.com", '{"email":"ann@example.com"}', id="e-mail"),
+        pytest.param({"braze": "email"}, "ann@example..com", None, id="not an e-mail"),
+        pytest.param({"braze": "phone"}, "+31 (0)6 1234-5678", '{"phone":"+31612345678"}', id="phone"),
+        pytest.param({"braze": "phone"}, "0612345678", None, id="phone without a country"),
+        pytest.param(
+            {"braze": "user_alias", "alias_label": 'my "crm"'}, 'a"b',
+            '{"user_alias":{"alias_name":"a\\"b","alias_label":"my \\"crm\\""}}', id="alias",
+        ),
+    ],
+)  # fmt: skip
+def test_an_identifier_is_written_as_braze_wants_it_or_the_person_is_skipped(
+    link: dict[str, Any], source: str, identifier: str | None, tmp_path: Path
+) -> None:
+    plan = plan_of(field(value=1, to="x"), identifiers=(ExportIdentifier(blueconic="id", **link),))
+
+    counts, mapped, _ = map_people(tmp_path, [{"property_id": [source]}], plan)
+
+    assert list(mapped) == ([identifier] if identifier else [])
+    assert counts.skipped == ({} if identifier else {"bad_identifier": 1})
+
+
+def test_the_profile_id_can_be_the_identifier(tmp_path: Path) -> None:
+    plan = plan_of(field(value=1, to="x"), identifiers=(ExportIdentifier(blueconic="profile_id", braze="external_id"),))
+
+    _, mapped, _ = map_people(tmp_path, [{"profile_id": "p-1"}], plan)
+
+    assert list(mapped) == ['{"external_id":"p-1"}']
+
+
+# The delta
+
+
+def deltas(leavers: object, *fields: ExportField) -> Any:
+    return delta_plan(
+        fields, partitions=4, as_of=day(3), send="changed_fields", leavers=leavers, complete=True, allow_stale=False
+    )  # type: ignore[arg-type]
+
+
+FIELDS = (
+    field(**{"from": "property.p", "to": "x"}),
+    field(**{"from": "property.q", "to": "pet", "type": "object"}),
+    field(**{"from": "property.r", "to": "email_subscribe"}),
+    field(**{"from": "property.s", "to": GROUP}),
+)
+
+
+def test_the_delta_knows_what_costs_and_what_is_nested() -> None:
+    plan = deltas("keep", *FIELDS)
+
+    assert plan.targets == ("x", "pet", "email_subscribe", GROUP)
+    assert plan.billable == {"x", "pet"}
+    assert plan.documents == {"pet"}
+    assert (plan.partitions, plan.as_of, plan.complete, plan.allow_stale) == (4, day(3), True, False)
+
+
+@pytest.mark.parametrize(
+    ("leavers", "written"),
+    [
+        pytest.param("keep", None, id="keep"),
+        pytest.param("clear_fields", {"x": "null", "pet": "null"}, id="clear all that can be empty"),
+        pytest.param(
+            {"vip": False, "x": None, "email_subscribe": "unsubscribed"},
+            {"vip": "false", "x": "null", "email_subscribe": '"unsubscribed"'}, id="set",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.promise(6)
+def test_what_leavers_get(leavers: object, written: dict[str, str] | None) -> None:
+    assert deltas(leavers, *FIELDS).leavers == written
+
+
+@pytest.mark.promise(5)
+def test_a_mark_for_leavers_outside_of_the_fields_costs_too() -> None:
+    assert deltas({"vip": False, "push_subscribe": "unsubscribed"}, FIELDS[0]).billable == {"x", "vip"}
+
+
+# The fingerprint
+
+
+def test_the_fingerprint_changes_with_every_part_of_the_mapping_and_with_nothing_else() -> None:
+    base = {"from": "property.p", "to": "x"}
+    variants = [
+        ([CRM], [field(**base)]),
+        ([CRM], [field(**base, type="integer")]),
+        ([CRM], [field(**{**base, "to": "y"})]),
+        ([CRM], [field(**{**base, "from": "property.q"})]),
+        ([CRM], [field(**base), field(value=1, to="y")]),
+        ([CRM], [field(value=1, to="y"), field(**base)]),
+        ([ExportIdentifier(blueconic="crm_id", braze="braze_id")], [field(**base)]),
+    ]
+
+    hashes = [mapping_hash(identifiers, fields) for identifiers, fields in variants]
+
+    assert len(set(hashes)) == len(variants)
+    assert mapping_hash([CRM], [field(**base)]) == hashes[0]

@@ -1,0 +1,422 @@
+"""The ledger moves only to what the target acknowledged, once, and never under another writer's feet."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import pyarrow as pa
+import pytest
+
+from airflow_provider_braze_blueconic.exceptions import WriterConflict
+from airflow_provider_braze_blueconic.sync.database import connect
+from airflow_provider_braze_blueconic.sync.ledger import Ledger
+from airflow_provider_braze_blueconic.sync.partitions import partition_of
+from tests.support.core import acknowledged, day, engine, ledger_rows, person, stored_ledger
+
+A, B, C, D = (person(name) for name in "abcd")
+
+
+def ledger_of(folder: Path) -> Ledger:
+    return Ledger(str(folder / "ledger"), {})
+
+
+def commit(folder: Path, *args: Any, **how: Any) -> bool:
+    """Commit with a ledger that was opened for it, as each task does."""
+    return ledger_of(folder).commit(engine(folder), acknowledged(folder, *args, **how))
+
+
+def hash_of(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+# What a receipt does to a row
+
+
+@pytest.mark.promise(1)
+def test_only_accepted_records_move_the_ledger(tmp_path: Path) -> None:
+    delta = [{"identifier": name, "field_x": "1", "field_y": None} for name in (A, B, C, D)]
+
+    moved = commit(
+        tmp_path, {0: delta}, [(A, "accepted"), (B, "rejected", "no good"), (C, "unknown", "timeout")], run_key="r1"
+    )
+
+    assert moved
+    assert ledger_rows(tmp_path) == {
+        A: {
+            "partition": 0, "as_of": day(1), "in_segment": True, "run_key": "r1", "rejection": None, "attempts": 0,
+            "refused_hash": None, "field_x": "1", "field_y": None,
+        },
+        B: {
+            "partition": 0, "as_of": None, "in_segment": True, "run_key": "r1", "rejection": "no good", "attempts": 1,
+            "refused_hash": hash_of("field_x:1"), "field_x": None, "field_y": None,
+        },
+    }  # fmt: skip
+
+
+@pytest.mark.promise(1)
+def test_rows_that_were_rejected_unknown_or_not_sent_keep_what_was_acknowledged_before(tmp_path: Path) -> None:
+    names = (A, B, C, D)
+    stored_ledger(tmp_path, [{"identifier": name, "field_x": "1", "field_y": "1"} for name in names])
+    delta = [{"identifier": name, "kind": "change", "as_of": day(2), "field_x": "2"} for name in names]
+
+    commit(tmp_path, {0: delta}, [(A, "accepted"), (B, "rejected", "no good"), (C, "unknown", "timeout")])
+
+    rows = ledger_rows(tmp_path)
+    assert {name: (rows[name]["field_x"], rows[name]["field_y"], rows[name]["as_of"]) for name in names} == {
+        A: ("2", "1", day(2)),
+        B: ("1", "1", day(1)),
+        C: ("1", "1", day(1)),
+        D: ("1", "1", day(1)),
+    }
+    assert {name: (rows[name]["run_key"], rows[name]["rejection"], rows[name]["attempts"]) for name in names} == {
+        A: ("run", None, 0),
+        B: ("run", "no good", 1),
+        C: ("earlier", None, 0),
+        D: ("earlier", None, 0),
+    }
+
+
+def test_people_outside_of_the_delta_are_untouched(tmp_path: Path) -> None:
+    stored_ledger(
+        tmp_path, [{"identifier": A, "field_x": "1"}, {"identifier": B, "partition": 1, "field_x": "1"}], partitions=2
+    )
+    before = ledger_rows(tmp_path)
+
+    commit(tmp_path, {0: [{"identifier": C, "field_x": "9"}]}, [(C, "accepted")], partitions=2)
+
+    after = ledger_rows(tmp_path)
+    assert after.pop(C)["field_x"] == "9"
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "value"),
+    [
+        pytest.param(["unknown", "accepted"], "2", id="unknown, then accepted"),
+        pytest.param(["accepted", "unknown"], "2", id="accepted, then unknown"),
+        pytest.param(["rejected", "accepted"], "2", id="rejected, then accepted"),
+        pytest.param(["unknown", "rejected"], "1", id="unknown, then rejected"),
+    ],
+)
+def test_of_several_receipts_of_a_person_the_best_counts(outcomes: list[str], value: str, tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}])
+
+    commit(tmp_path, {0: [{"identifier": A, "kind": "change", "field_x": "2"}]}, [(A, outcome) for outcome in outcomes])
+
+    assert ledger_rows(tmp_path)[A]["field_x"] == value
+
+
+def test_a_cleared_field_is_known_to_be_empty(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}])
+
+    commit(tmp_path, {0: [{"identifier": A, "kind": "change", "field_x": "null"}]}, [(A, "accepted")])
+
+    assert ledger_rows(tmp_path)[A]["field_x"] == "null"
+
+
+def test_a_new_field_becomes_a_new_column(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}, {"identifier": B, "field_x": "1"}])
+
+    commit(
+        tmp_path, {0: [{"identifier": A, "kind": "change", "field__x50_oints_x20_now": "7"}]}, [(A, "accepted")]
+    )  # fmt: skip
+
+    rows = ledger_rows(tmp_path)
+    assert (rows[A]["field_x"], rows[A]["field__x50_oints_x20_now"]) == ("1", "7")
+    assert (rows[B]["field_x"], rows[B]["field__x50_oints_x20_now"]) == ("1", None)
+
+
+def test_partitions_of_one_delta_may_have_different_columns(tmp_path: Path) -> None:
+    delta = {0: [{"identifier": A, "field_x": "1"}], 1: [{"identifier": B, "field_y": "2"}]}
+
+    commit(tmp_path, delta, [(A, "accepted"), (B, "accepted")], partitions=2)
+
+    rows = ledger_rows(tmp_path)
+    assert (rows[A]["field_x"], rows[A]["field_y"]) == ("1", None)
+    assert (rows[B]["field_x"], rows[B]["field_y"]) == (None, "2")
+
+
+def test_who_left_and_who_came_back_is_noted_without_a_receipt(tmp_path: Path) -> None:
+    stored_ledger(
+        tmp_path,
+        [{"identifier": A, "field_x": "1"}, {"identifier": B, "field_x": "1", "in_segment": False}],
+    )
+    delta = [
+        {"identifier": A, "kind": "leave", "as_of": day(2), "to_send": False},
+        {"identifier": B, "kind": "return", "as_of": day(2), "to_send": False},
+    ]
+
+    commit(tmp_path, {0: delta}, [])
+
+    rows = ledger_rows(tmp_path)
+    assert {name: (row["in_segment"], row["field_x"], row["as_of"]) for name, row in rows.items()} == {
+        A: (False, "1", day(1)),
+        B: (True, "1", day(1)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("receipts", "in_segment"),
+    [
+        pytest.param([(A, "accepted")], False, id="accepted"),
+        pytest.param([(A, "rejected", "no good")], True, id="rejected"),
+        pytest.param([(A, "unknown", "timeout")], True, id="unknown"),
+        pytest.param([], True, id="not sent"),
+    ],
+)
+@pytest.mark.promise(1)
+def test_a_leaver_who_was_to_be_told_is_only_gone_when_the_target_said_yes(
+    receipts: list[tuple[str, str]], in_segment: bool, tmp_path: Path
+) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}])
+
+    commit(tmp_path, {0: [{"identifier": A, "kind": "leave", "field_x": "null"}]}, receipts)
+
+    row = ledger_rows(tmp_path)[A]
+    assert (row["in_segment"], row["field_x"]) == (in_segment, "1" if in_segment else "null")
+
+
+def test_attempts_count_the_runs_in_which_the_same_values_were_refused(tmp_path: Path) -> None:
+    def refuse(run: int, **fields: str) -> tuple[int, str]:
+        delta = {0: [{"identifier": A, "kind": "change", **fields}]}
+        commit(tmp_path, delta, [(A, "rejected", "no good")], delta_id=f"d{run}", run_key=f"r{run}")
+        row = ledger_rows(tmp_path)[A]
+        return row["attempts"], row["refused_hash"]
+
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "field_y": "1"}])
+
+    assert refuse(1, field_x="2") == (1, hash_of("field_x:2"))
+    assert refuse(2, field_x="2") == (2, hash_of("field_x:2"))
+    assert refuse(3, field_y="2") == (1, hash_of("field_y:2"))
+    assert refuse(4, field_x="2", field_y="3") == (1, hash_of("field_x:2|field_y:3"))
+
+
+def test_acceptance_ends_the_count_of_attempts(tmp_path: Path) -> None:
+    stored_ledger(
+        tmp_path, [{"identifier": A, "field_x": "1", "rejection": "no good", "attempts": 3, "refused_hash": "abc"}]
+    )
+
+    commit(tmp_path, {0: [{"identifier": A, "kind": "change", "field_x": "2"}]}, [(A, "accepted")])
+
+    row = ledger_rows(tmp_path)[A]
+    assert (row["rejection"], row["attempts"], row["refused_hash"]) == (None, 0, None)
+
+
+# Twice is once
+
+
+@pytest.mark.promise(1)
+def test_committing_twice_is_committing_once(tmp_path: Path) -> None:
+    delta = {0: [{"identifier": A, "field_x": "1"}, {"identifier": B, "field_x": "1"}]}
+    receipts = [(A, "accepted"), (B, "rejected", "no good")]
+
+    first = commit(tmp_path, delta, receipts)
+    rows, version = ledger_rows(tmp_path), ledger_of(tmp_path).version
+    second = commit(tmp_path, delta, receipts)
+
+    assert (first, second) == (True, False)
+    assert ledger_rows(tmp_path) == rows
+    assert ledger_of(tmp_path).version == version
+
+
+@pytest.mark.promise(1)
+def test_receipts_that_come_on_top_are_committed_and_the_others_not_again(tmp_path: Path) -> None:
+    delta = {0: [{"identifier": name, "field_x": "1"} for name in (A, B, C)]}
+
+    first = commit(tmp_path, delta, [(A, "accepted"), (B, "rejected", "no good")])
+    only_two = ledger_rows(tmp_path)
+    second = commit(tmp_path, delta, [(A, "accepted"), (B, "rejected", "no good"), (C, "accepted")])
+
+    assert (first, second) == (True, True)
+    assert sorted(only_two) == [A, B]
+    rows = ledger_rows(tmp_path)
+    assert rows.pop(C)["field_x"] == "1"
+    assert rows == only_two
+
+
+def test_a_delta_without_receipts_is_committed_once_too(tmp_path: Path) -> None:
+    delta = {0: [{"identifier": A, "kind": "leave", "to_send": False}]}
+
+    assert [commit(tmp_path, delta, []), commit(tmp_path, delta, [])] == [True, False]
+
+
+@pytest.mark.promise(4)
+def test_the_newest_committed_version_never_goes_back(tmp_path: Path) -> None:
+    assert ledger_of(tmp_path).newest_as_of() is None
+
+    for number, read_on in enumerate((2, 5, 3)):
+        commit(tmp_path, {}, [], delta_id=f"d{number}", as_of=day(read_on))
+
+    assert ledger_of(tmp_path).newest_as_of() == day(5)
+
+
+def test_a_first_run_without_anybody_makes_a_table_with_partitions(tmp_path: Path) -> None:
+    commit(tmp_path, {}, [], partitions=4)
+
+    table = deltalake.DeltaTable(str(tmp_path / "ledger"))
+    assert table.metadata().partition_columns == ["partition"]
+    assert ledger_rows(tmp_path) == {}
+
+
+# Two writers
+
+
+def outcome_of(folder: Path, name: str, identifier: str) -> Any:
+    return acknowledged(
+        folder / name, {0: [{"identifier": identifier, "field_x": f'"{name}"'}]}, [(identifier, "accepted")],
+        delta_id=name,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("there", [pytest.param(True, id="ledger exists"), pytest.param(False, id="first runs")])
+@pytest.mark.promise(1)
+def test_of_two_writers_the_slower_one_changes_nothing_and_may_try_again(there: bool, tmp_path: Path) -> None:
+    if there:
+        stored_ledger(tmp_path, [{"identifier": C, "field_x": "1"}])
+    fast, slow = ledger_of(tmp_path), ledger_of(tmp_path)
+    assert (fast.exists, slow.exists) == (there, there)
+
+    fast.commit(engine(tmp_path), outcome_of(tmp_path, "fast", A))
+    after_the_fast_one = ledger_rows(tmp_path)
+    with pytest.raises(WriterConflict, match="this one changed nothing. Run it again."):
+        slow.commit(engine(tmp_path), outcome_of(tmp_path, "slow", B))
+
+    assert ledger_rows(tmp_path) == after_the_fast_one
+    assert slow.commit(engine(tmp_path), outcome_of(tmp_path, "slow", B))
+    assert {name: row["field_x"] for name, row in ledger_rows(tmp_path).items()} == {
+        A: '"fast"',
+        B: '"slow"',
+        **({C: "1"} if there else {}),
+    }
+
+
+def test_a_ledger_that_moved_is_not_divided(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}])
+    slow = ledger_of(tmp_path)
+    assert slow.exists
+    commit(tmp_path, {0: [{"identifier": B, "field_x": "1"}]}, [(B, "accepted")])
+
+    with pytest.raises(WriterConflict):
+        slow.divide(engine(tmp_path), 3)
+
+    assert sorted(ledger_rows(tmp_path)) == [A, B]
+
+
+def test_a_failed_commit_leaves_no_local_files_behind(tmp_path: Path) -> None:
+    fast, slow = ledger_of(tmp_path), ledger_of(tmp_path)
+    assert (fast.exists, slow.exists) == (False, False)
+    fast.commit(engine(tmp_path), outcome_of(tmp_path, "fast", A))
+
+    with pytest.raises(WriterConflict):
+        slow.commit(engine(tmp_path), outcome_of(tmp_path, "slow", B))
+
+    assert list(engine(tmp_path).folder.glob("ledger-*")) == []
+
+
+# Partitions
+
+
+@pytest.mark.parametrize("partitions", [1, 3, 7])
+@pytest.mark.promise(1)
+def test_another_number_of_partitions_keeps_every_row(partitions: int, tmp_path: Path) -> None:
+    names = [person(str(number)) for number in range(40)]
+    stored_ledger(
+        tmp_path,
+        [
+            {
+                "identifier": name, "partition": partition_of(name, 4), "field_x": f'"{name[-3]}"',
+                "rejection": "no good" if number % 5 == 0 else None, "attempts": number, "as_of": day(number % 9 + 1),
+            }
+            for number, name in enumerate(names)
+        ],
+        newest=day(9),
+        partitions=4,
+    )  # fmt: skip
+    before = ledger_rows(tmp_path)
+
+    assert ledger_of(tmp_path).divide(engine(tmp_path), partitions)
+
+    after = ledger_rows(tmp_path)
+    assert {name: row["partition"] for name, row in after.items()} == {
+        name: partition_of(name, partitions) for name in names
+    }
+    assert [{**row, "partition": 0} for row in after.values()] == [{**before[name], "partition": 0} for name in after]
+    assert sorted(after) == sorted(before)
+    assert ledger_of(tmp_path).newest_as_of() == day(9)
+    assert deltalake.DeltaTable(str(tmp_path / "ledger")).metadata().partition_columns == ["partition"]
+    assert not ledger_of(tmp_path).divide(engine(tmp_path), partitions)
+
+
+def test_a_ledger_that_is_not_there_needs_no_division(tmp_path: Path) -> None:
+    assert not ledger_of(tmp_path).divide(engine(tmp_path), 3)
+
+
+@pytest.mark.promise(1)
+def test_an_upload_that_ends_after_the_ledger_was_divided_anew_loses_nobody(tmp_path: Path) -> None:
+    names = [person(str(number)) for number in range(20)]
+    stored_ledger(
+        tmp_path,
+        [{"identifier": name, "partition": partition_of(name, 2), "field_x": "1"} for name in names],
+        partitions=2,
+    )
+    delta: dict[int, list[dict[str, Any]]] = {0: [], 1: []}
+    for name in names[:10]:
+        delta[partition_of(name, 2)].append({"identifier": name, "kind": "change", "field_x": "2"})
+    late = acknowledged(tmp_path, delta, [(name, "accepted") for name in names[:10]], partitions=2)
+    ledger_of(tmp_path).divide(engine(tmp_path), 5)
+
+    assert ledger_of(tmp_path).commit(engine(tmp_path), late)
+
+    assert {name: (row["field_x"], row["partition"]) for name, row in ledger_rows(tmp_path).items()} == {
+        name: ("2" if number < 10 else "1", partition_of(name, 5)) for number, name in enumerate(names)
+    }
+    assert ledger_of(tmp_path).divide(engine(tmp_path), 2)
+
+
+def test_one_partition_is_loaded_with_the_fields_asked_for(tmp_path: Path) -> None:
+    stored_ledger(
+        tmp_path,
+        [{"identifier": A, "field_x": "1"}, {"identifier": B, "partition": 1, "field_x": "2"}],
+        partitions=2,
+    )
+
+    with connect(engine(tmp_path)) as connection:
+        ledger_of(tmp_path).load(connection, 1, ["field_new"])
+        rows = connection.execute("SELECT identifier, field_x, field_new FROM ledger").fetchall()
+
+    assert rows == [(B, "2", None)]
+
+
+# Tables
+
+
+def test_a_table_is_read_as_it_was_when_it_was_first_looked_at(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}])
+    reader = ledger_of(tmp_path)
+    version = reader.version
+
+    commit(tmp_path, {0: [{"identifier": B, "field_x": "1"}]}, [(B, "accepted")])
+
+    assert reader.version == version
+    table = reader.open()
+    assert table is not None
+    assert table.to_pyarrow_table().num_rows == 1
+
+
+def test_a_table_shows_no_credentials() -> None:
+    assert repr(Ledger("s3://bucket/ledger", {"AWS_SECRET_ACCESS_KEY": "hush"})) == "Ledger('s3://bucket/ledger')"
+
+
+def test_appending_makes_the_table_and_remembers_its_transaction(tmp_path: Path) -> None:
+    from airflow_provider_braze_blueconic.sync.tables import Table
+
+    table = Table(str(tmp_path / "rows"), {})
+    assert (table.version, table.columns(), table.transaction("t")) == (None, [], None)
+
+    table.append(pa.table({"a": ["1"]}), transactions={"t": 3})
+    table.append(pa.table({"a": ["2"], "b": ["x"]}), transactions={"t": 4})
+
+    assert (table.columns(), table.transaction("t"), table.transaction("other")) == (["a", "b"], 4, None)

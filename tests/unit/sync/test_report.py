@@ -1,0 +1,158 @@
+"""The report says what a run did, with counters that add up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef, UploadRef
+from airflow_provider_braze_blueconic.sync.report import Report, describe_warnings, make_report, render
+
+SNAPSHOT = SnapshotRef(
+    uri="s3://b/snapshot", profiles=1_300, segment_id="x", segment_name="VIP customers", segment_size=1_300,
+    read="full", complete=True, as_of="2026-11-01T00:00:00+00:00", bytes=1, property_types={},
+)  # fmt: skip
+MAPPED = MappedRef(
+    uri="s3://b/mapped", people=1_250, skipped={"no_identifier": 20, "no_consent": 30},
+    warnings={"Time: zone: bad_date": 7, "x: too_long": 7, "y: not_an_integer": 9},
+    warning_sources={"Time: zone": "Braze docs, B", "x": "Braze docs, A", "y": "Braze docs, C"},
+    as_of="2026-11-01T00:00:00+00:00", complete=True, partitions=8,
+)  # fmt: skip
+DELTA = DeltaRef(
+    uri="s3://b/delta-1", delta_id="1", run_key="r", as_of="2026-11-01T00:00:00+00:00", ledger_partitions=8,
+    partitions=[0], send_partitions=[0], people_by_partition={"0": 100}, inserts=60, changes=30, leavers=10,
+    to_send=100, unchanged=1_150, stale=10, fields=150, clears=5, data_points=140, members=1_200,
+)  # fmt: skip
+
+
+def upload(began: str, ended: str, **counts: int) -> UploadRef:
+    plain = {"partition": 0, "requests": 2, "accepted": 0, "rejected": 0, "unknown": 0, "rate_limited": 1}
+    return UploadRef(
+        **{**plain, **counts}, seconds=0.0, started_at=f"2026-11-01T{began}+00:00", finished_at=f"2026-11-01T{ended}+00:00"
+    )  # type: ignore[typeddict-item]  # fmt: skip
+
+
+def report(**how: Any) -> Report:
+    plain: dict[str, Any] = {
+        "goal_id": "vip", "run_key": "r", "snapshot": SNAPSHOT, "mapped": MAPPED, "delta": DELTA, "passed": True,
+        "dry_run": False, "uploads": [upload("02:00:00", "02:00:10")], "committed": True,
+        "outcomes": {"accepted": 90, "rejected": 8, "unknown": 2}, "reasons": {"no good": 8, "timeout": 2},
+    }  # fmt: skip
+    return make_report(**{**plain, **how})
+
+
+def test_a_report_holds_the_counters_of_every_step() -> None:
+    assert report() == {
+        "goal_id": "vip", "run_key": "r", "status": "success", "dry_run": False,
+        "segment": "VIP customers", "read": "full", "complete": True, "profiles": 1_300,
+        "people": 1_250, "skipped": {"no_identifier": 20, "no_consent": 30},
+        "warnings": {"Time: zone: bad_date": 7, "x: too_long": 7, "y: not_an_integer": 9},
+        "warning_sources": {"Time: zone": "Braze docs, B", "x": "Braze docs, A", "y": "Braze docs, C"},
+        "inserts": 60, "changes": 30, "leavers": 10, "unchanged": 1_150, "stale": 10,
+        "to_send": 100, "fields": 150, "clears": 5, "data_points": 140,
+        "requests": 2, "rate_limited": 1, "accepted": 90, "not_accepted": 10, "unsent": 0,
+        "rejected": {"no good": 8, "timeout": 2}, "unknown": 2, "seconds": 10.0, "people_per_second": 9.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "unsent", "not_accepted"),
+    [
+        pytest.param({}, "success", 0, 10, id="everybody has an outcome"),
+        pytest.param({"outcomes": {"accepted": 100}}, "success", 0, 0, id="all accepted"),
+        pytest.param({"outcomes": {"accepted": 90}}, "incomplete", 10, 10, id="some were not sent"),
+        pytest.param({"committed": False}, "incomplete", 0, 10, id="not committed"),
+        pytest.param({"passed": False, "outcomes": {}, "committed": False}, "stopped", 100, 100, id="guard said no"),
+        pytest.param({"dry_run": True, "outcomes": {}, "committed": False}, "success", 0, 0, id="dry run"),
+        pytest.param(
+            {"dry_run": True, "passed": False, "outcomes": {}, "committed": False}, "stopped", 0, 0,
+            id="dry run that the guard stopped",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.promise(3)
+def test_a_run_is_only_a_success_when_everybody_has_an_outcome(
+    how: dict[str, Any], status: str, unsent: int, not_accepted: int
+) -> None:
+    found = report(**how)
+
+    assert (found["status"], found["unsent"], found["not_accepted"]) == (status, unsent, not_accepted)
+
+
+def test_a_run_that_failed_at_its_first_step_has_a_report_too() -> None:
+    found = report(
+        snapshot=None, mapped=None, delta=None, uploads=[], outcomes={}, reasons={}, passed=False, committed=False
+    )  # fmt: skip
+
+    assert (found["status"], found["segment"], found["complete"], found["to_send"]) == ("stopped", "", False, 0)
+    assert (found["seconds"], found["people_per_second"]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("spans", "seconds"),
+    [
+        pytest.param([("02:00:00", "02:00:10")], 10.0, id="one"),
+        pytest.param([("02:00:00", "02:00:10"), ("02:00:00", "02:00:10")], 10.0, id="side by side"),
+        pytest.param([("02:00:05", "02:00:12"), ("02:00:00", "02:00:10")], 12.0, id="overlapping"),
+        pytest.param([("02:00:00", "02:00:10"), ("02:00:02", "02:00:03")], 10.0, id="one inside the other"),
+        pytest.param([("02:00:00", "02:00:10"), ("03:00:00", "03:00:05")], 15.0, id="with a pause"),
+    ],
+)
+def test_the_time_of_a_run_is_that_in_which_something_was_sent(spans: list[tuple[str, str]], seconds: float) -> None:
+    found = report(uploads=[upload(*span) for span in spans])
+
+    assert (found["seconds"], found["requests"]) == (seconds, 2 * len(spans))
+    assert found["people_per_second"] == round(90 / seconds, 1)
+
+
+def test_a_report_reads_as_a_table_for_people() -> None:
+    rows = render(report())
+
+    assert rows == [
+        ("status", "success"),
+        ("dry run", "no"),
+        ("segment", "VIP customers"),
+        ("read", "full"),
+        ("profiles read", "1,300"),
+        ("people mapped", "1,250"),
+        ("skipped", "50"),
+        ("  no_consent", "30"),
+        ("  no_identifier", "20"),
+        ("values left out", "23"),
+        ("  y: not_an_integer", "9"),
+        ("  Time: zone: bad_date", "7"),
+        ("  x: too_long", "7"),
+        ("new", "60"),
+        ("changed", "30"),
+        ("left the segment", "10"),
+        ("unchanged", "1,150"),
+        ("stale, not sent", "10"),
+        ("people to send", "100"),
+        ("fields to send", "150"),
+        ("  that clear a value", "5"),
+        ("data points", "140"),
+        ("requests", "2"),
+        ("accepted", "90"),
+        ("not accepted", "10"),
+        ("  no good", "8"),
+        ("  timeout", "2"),
+        ("  with unknown outcome", "2"),
+        ("without an answer", "0"),
+        ("seconds", "10.0"),
+        ("people/s", "9"),
+    ]
+
+
+def test_a_report_says_when_nothing_was_sent_and_when_the_read_may_lack_people() -> None:
+    rows = dict(render(report(dry_run=True, snapshot={**SNAPSHOT, "complete": False})))
+
+    assert (rows["dry run"], rows["read"]) == ("yes, nothing was sent", "full, not known to be all")
+
+
+def test_each_kind_of_value_left_out_comes_with_its_rule() -> None:
+    assert describe_warnings(report()) == [
+        "Time: zone: bad_date: 7 people. Braze docs, B",
+        "x: too_long: 7 people. Braze docs, A",
+        "y: not_an_integer: 9 people. Braze docs, C",
+    ]
