@@ -92,7 +92,7 @@ class UploadSettings:
     max_tries: int = 6
     patience: float = 300.0
     rate_limit_patience: float = 3_900.0
-    flush_seconds: float = 1.0
+    flush_seconds: float = 0.5
     flush_patience: float = 30.0
     progress_seconds: float = 10.0
     rejected_percent: float | None = None
