@@ -339,6 +339,6 @@ class SyncReportOperator(GoalOperator):
             share = 100 * refused / (accepted + refused)
             raise LimitExceeded(
                 f"{self.goal_id}: {refused:,} of {accepted + refused:,} people were not accepted ({share:.1f} %), more "
-                f"than limits.rejected_percent = {limit:g}. Those accepted are in the ledger, the others come back next "
-                "run; the receipts table says why."
+                f"than limits.rejected_percent = {limit:g}. Those accepted are in the ledger, the others come back "
+                "next run; the receipts table says why."
             )

@@ -1,6 +1,7 @@
 """The sandbox's Braze: the REST API over :class:`~.users.BrazeState`.
 
-Written from Braze's docs and from measured answers that others published, read 2026-11. What no document states is marked UNVERIFIED where it is decided.
+Written from Braze's docs and from measured answers that others published, read 2026-11. What no document states is
+marked UNVERIFIED where it is decided.
 """
 
 from __future__ import annotations

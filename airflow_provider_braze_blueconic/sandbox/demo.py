@@ -158,7 +158,7 @@ def _demonstrate(console: Console, dags: Path, goal_name: str, *, profiles: int,
         titles: list[str] = []
         for number in range(1, runs + 1):
             title = _title(number)
-            if number == 2:  # noqa: PLR2004 - the second night
+            if number == 2:
                 day = box.next_day().counts()
                 console.print(
                     f"A day passes: {day['changed']:,} profiles change, {day['entered']:,} enter the segment, "
@@ -231,12 +231,13 @@ def _compare(box: Sandbox, goal: ExportGoal, segment_name: str) -> Agreement:
 
 def _conclude(console: Console, reports: list[Report], agreement: Agreement) -> None:
     last = reports[-1]
-    if last["to_send"] and len(reports) > 2:  # noqa: PLR2004 - a run without a change before it
+    if last["to_send"] and len(reports) > 2:
         raise click.ClickException(f"the last run sent {last['to_send']:,} people although nothing had changed.")
     if not agreement.agreed:
         differences = ", ".join(f"{name}: {people:,}" for name, people in agreement.differences.most_common())
         raise click.ClickException(
-            f"Braze and BlueConic do not agree: {agreement.absent:,} people are absent, differing: {differences or 'none'}."
+            f"Braze and BlueConic do not agree: {agreement.absent:,} people are absent; "
+            f"differing: {differences or 'none'}."
         )
     console.print(
         f"[bold green]Braze and BlueConic agree[/]: {agreement.people:,} people, {agreement.values:,} values compared; "

@@ -105,7 +105,7 @@ def is_billable(target: str) -> bool:
 
 
 def is_clearable(target: str) -> bool:
-    """Tell whether ``null`` clears this attribute. A subscription has no empty state: Braze refuses the whole person."""
+    """Tell whether ``null`` clears this attribute. A subscription has no empty state: Braze refuses the person."""
     return target not in FREE_TARGETS and not target.startswith(SUBSCRIPTION_GROUP_PREFIX)
 
 

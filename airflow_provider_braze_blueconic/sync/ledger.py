@@ -156,7 +156,7 @@ class Ledger(Table):
 
 
 def _divide_delta(engine: Engine, outcome: Acknowledged, partitions: int, folder: Path) -> Acknowledged:
-    """Divide the delta as the ledger is divided now: an upload may end after a goal got another number of partitions."""
+    """Divide the delta as the ledger is divided now: a goal may get other partitions while an upload is open."""
     source = parquet_source(list(outcome.delta.values()), union_by_name=True)
     divided: dict[int, Path] = {}
     with connect(engine) as connection:

@@ -103,8 +103,8 @@ def map_snapshot(engine: Engine, parts: Sequence[Path], plan: MappingPlan, folde
     :param parts: snapshot files: ``row``, ``profile_id``, ``as_of``, ``last_modified``, ``consented``, and the
         columns that the plan names.
     :param folder: gets ``partition=<p>/*.parquet`` (``identifier``, ``as_of``, ``last_modified``, ``warnings``, one
-        ``field_…`` column a target field) and ``skipped.parquet`` (``identifier``, ``reason``; a row for each of several
-        identifiers).
+        ``field_…`` column a target field) and ``skipped.parquet`` (``identifier``, ``reason``; a row for each of
+        several identifiers).
     """
     folder.mkdir(parents=True, exist_ok=True)
     with connect(engine) as connection:

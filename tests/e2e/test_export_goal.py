@@ -11,8 +11,7 @@ import pytest
 from airflow_provider_braze_blueconic.sandbox.agreement import compare
 from airflow_provider_braze_blueconic.sandbox.braze import READ_ONLY_API_KEY
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
-from tests.support.airflow import GoalRunner, airflow_home, goals  # noqa: F401 - fixtures are used by name
-from tests.support.sandbox import sandbox  # noqa: F401
+from tests.support.airflow import GoalRunner
 
 pytestmark = pytest.mark.airflow
 
@@ -171,7 +170,9 @@ def test_one_bad_record_of_a_batch_that_is_refused_whole_is_found(goals: GoalRun
         pytest.param(Fault("braze", "status", path="/users/track", status=429, times=2), id="429"),
         pytest.param(Fault("braze", "reset_after", path="/users/track", times=1), id="lost-answer"),
         pytest.param(Fault("braze", "reset_before", path="/users/track", times=1), id="lost-request"),
-        pytest.param(Fault("blueconic", "broken_stream", path="/rest/v2/segments/*/profiles", times=1), id="broken-page"),
+        pytest.param(
+            Fault("blueconic", "broken_stream", path="/rest/v2/segments/*/profiles", times=1), id="broken-page"
+        ),
         pytest.param(Fault("blueconic", "token_expired", path="/rest/v2/segments/*/profiles", times=1), id="token"),
         pytest.param(Fault("blueconic", "status", path="/rest/v2/segments", status=503, times=1), id="busy"),
     ],

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
-from tests.support.airflow import GoalRunner, airflow_home, goals  # noqa: F401 - fixtures are used by name
+from tests.support.airflow import GoalRunner
 from tests.support.sandbox import running_sandbox
 
 pytestmark = pytest.mark.airflow

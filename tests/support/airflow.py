@@ -127,7 +127,9 @@ class GoalRunner:
         if not reports:
             return {}
         newest = max(reports, key=lambda item: item["LastModified"])
-        report: Mapping[str, Any] = json.loads(client.get_object(Bucket="sandbox-sync", Key=newest["Key"])["Body"].read())
+        report: Mapping[str, Any] = json.loads(
+            client.get_object(Bucket="sandbox-sync", Key=newest["Key"])["Body"].read()
+        )
         return report
 
     def sent(self) -> list[dict[str, Any]]:

@@ -193,7 +193,7 @@ def upload(
     """
     files = receipts or ReceiptFiles(folder)
     part_receipts = PartReceipts(folder / "local", attempt="first", publish=files.publish)
-    chosen = UploadSettings(**{"limits": LIMITS, "before": BEFORE, "after": AFTER, **settings})
+    chosen = UploadSettings(**{"limits": LIMITS, "before": BEFORE, "after": AFTER, "flush_seconds": 1.0, **settings})
 
     async def main(loop: ClockLoop) -> Outcome:
         pacing = Pacing(rate, wall_clock=lambda: 1_800_000_000 + loop.time())

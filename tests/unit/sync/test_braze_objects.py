@@ -17,9 +17,7 @@ GROUP = "subscription_groups.01234567-89ab-cdef-0123-456789abcdef"
 OTHER_GROUP = "subscription_groups.fedcba98-7654-3210-fedc-ba9876543210"
 
 
-def objects(
-    rows: list[dict[str, Any]], targets: list[str], *, allow_creation: bool = False
-) -> list[tuple[str, str]]:
+def objects(rows: list[dict[str, Any]], targets: list[str], *, allow_creation: bool = False) -> list[tuple[str, str]]:
     """Make the objects of delta rows, given as identifier, kind, to_send and target fields."""
     columns = ["identifier", "kind", "to_send", *(field_column(target) for target in targets)]
     table = [
@@ -34,7 +32,9 @@ def objects(
     with duckdb.connect() as connection:
         names = ", ".join('"' + column.replace('"', '""') + '"' for column in columns)
         types = ", ".join(["VARCHAR", "VARCHAR", "BOOLEAN", *(["VARCHAR"] * len(targets))])
-        definition = ", ".join(f"{name} {type_}" for name, type_ in zip(names.split(", "), types.split(", "), strict=True))
+        definition = ", ".join(
+            f"{name} {type_}" for name, type_ in zip(names.split(", "), types.split(", "), strict=True)
+        )
         connection.execute(f"CREATE TABLE delta ({definition})")
         connection.executemany(f"INSERT INTO delta VALUES ({', '.join('?' * len(columns))})", table)
         return connection.execute(attributes_sql("delta", columns, allow_creation=allow_creation)).fetchall()
@@ -119,9 +119,7 @@ def test_attribute_names_with_quotes_and_non_ascii_are_written_as_json() -> None
 
 
 def test_subscription_groups_travel_in_one_list() -> None:
-    body = body_of(
-        {"vip": "true", GROUP: '"subscribed"', OTHER_GROUP: '"unsubscribed"'}, ["vip", GROUP, OTHER_GROUP]
-    )
+    body = body_of({"vip": "true", GROUP: '"subscribed"', OTHER_GROUP: '"unsubscribed"'}, ["vip", GROUP, OTHER_GROUP])
 
     assert body == (
         '{"external_id":"1","_update_existing_only":true,"vip":true,"subscription_groups":['

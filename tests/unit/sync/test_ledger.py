@@ -281,7 +281,7 @@ def test_of_two_writers_the_slower_one_changes_nothing_and_may_try_again(there: 
 
     fast.commit(engine(tmp_path), outcome_of(tmp_path, "fast", A))
     after_the_fast_one = ledger_rows(tmp_path)
-    with pytest.raises(WriterConflict, match="this one changed nothing. Run it again."):
+    with pytest.raises(WriterConflict, match=r"this one changed nothing\. Run it again\."):
         slow.commit(engine(tmp_path), outcome_of(tmp_path, "slow", B))
 
     assert ledger_rows(tmp_path) == after_the_fast_one

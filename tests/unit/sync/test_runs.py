@@ -31,7 +31,9 @@ def report(run_key: str = "run-1", **different: Any) -> dict[str, Any]:
     }
 
 
-def add(folder: Path, when: int | None = 3, run_key: str = "run-1", *, mapping_hash: str = "m1", **different: Any) -> None:
+def add(
+    folder: Path, when: int | None = 3, run_key: str = "run-1", *, mapping_hash: str = "m1", **different: Any
+) -> None:
     table(folder).add(
         report(run_key, **different), read_started_at=day(when) if when else None, mapping_hash=mapping_hash
     )

@@ -181,7 +181,9 @@ def test_a_read_that_was_stopped_is_not_complete(snapshot: Snapshot) -> None:
 
 
 def test_a_segment_that_grows_while_it_is_read_is_measured_by_its_last_size(snapshot: Snapshot) -> None:
-    counts = snapshot.read(Page([profile(0)], total_results=1), Page([profile(1)], total_results=200), Page([profile(2)]))
+    counts = snapshot.read(
+        Page([profile(0)], total_results=1), Page([profile(1)], total_results=200), Page([profile(2)])
+    )
 
     assert counts.announced == 200
     assert not counts.complete

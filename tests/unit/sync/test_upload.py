@@ -296,9 +296,7 @@ def test_a_failure_after_a_long_rate_limit_does_not_use_up_the_patience(tmp_path
     "reply",
     [
         limited(retry_after="4000"),
-        Reply(
-            Verdict.READ_ENTRIES, 201, headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000000000"}
-        ),
+        Reply(Verdict.READ_ENTRIES, 201, headers={"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000000000"}),
     ],
     ids=["429", "reset-in-milliseconds"],
 )
@@ -499,7 +497,9 @@ def test_receipts_are_durable_while_the_upload_runs(tmp_path: Path) -> None:
             await asyncio.sleep(1.5)
             seen.append(len(receipts.rows()))
 
-    upload(tmp_path, people(500), Scripted(), rate=Rate(100, 1.0), limits=LIMIT_OF_ONE, receipts=receipts, during=during)
+    upload(
+        tmp_path, people(500), Scripted(), rate=Rate(100, 1.0), limits=LIMIT_OF_ONE, receipts=receipts, during=during
+    )
 
     assert 0 < seen[0] < seen[1] < seen[2] < 500
 
@@ -510,9 +510,7 @@ def test_a_store_that_fails_once_loses_no_receipt_and_is_told_of(
 ) -> None:
     receipts = ReceiptFiles(tmp_path, fail=lambda number: number == 1)
 
-    outcome = upload(
-        tmp_path, people(500), Scripted(), rate=Rate(100, 1.0), limits=LIMIT_OF_ONE, receipts=receipts
-    )
+    outcome = upload(tmp_path, people(500), Scripted(), rate=Rate(100, 1.0), limits=LIMIT_OF_ONE, receipts=receipts)
 
     assert outcome.error is None
     assert receipts.outcomes() == {"accepted": 500}
@@ -527,9 +525,7 @@ def test_a_store_that_fails_once_loses_no_receipt_and_is_told_of(
 def test_a_store_that_keeps_failing_ends_the_upload_before_a_kill_could_cost_much(tmp_path: Path) -> None:
     receipts = ReceiptFiles(tmp_path, fail=lambda number: number < 33)
 
-    outcome = upload(
-        tmp_path, people(20_000), Scripted(), rate=Rate(100, 1.0), limits=LIMIT_OF_ONE, receipts=receipts
-    )
+    outcome = upload(tmp_path, people(20_000), Scripted(), rate=Rate(100, 1.0), limits=LIMIT_OF_ONE, receipts=receipts)
 
     assert isinstance(outcome.error, TransientError)
     assert outcome.seconds < 40
