@@ -259,7 +259,7 @@ class Night:
             sender=opened(_Mortal(self._target, life)),
             rate=Rate(100, 1.0),
             settings=UploadSettings(
-                BatchLimits(2, 4_000_000), BODY_BEFORE, BODY_AFTER, max_in_flight=1, flush_seconds=1.0
+                BatchLimits(2, 4_000_000), BODY_BEFORE, BODY_AFTER, max_in_flight=1, flush_seconds=0.5
             ),
         )
 
