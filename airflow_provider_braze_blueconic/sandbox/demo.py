@@ -179,7 +179,7 @@ def _demonstrate(console: Console, dags: Path, goal_name: str, *, profiles: int,
 
 
 def _title(number: int) -> str:
-    return {1: "first night", 2: "second night", 3: "and at once again"}.get(number, f"run {number}")
+    return {1: "first night", 2: "second night", 3: "once more"}.get(number, f"run {number}")
 
 
 def _latest_report(box: Sandbox, goal: ExportGoal) -> Report:

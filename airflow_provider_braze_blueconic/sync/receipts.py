@@ -227,7 +227,9 @@ class ReceiptTable(Table):
         if table is None:
             return None
         rows = table.to_pyarrow_dataset()
-        return rows.to_table(columns=["identifier", "sent_at"], filter=ds.field("delta_id") == delta_id)
+        # No threads: see RunTable.last_good_read.
+        wanted = ds.field("delta_id") == delta_id
+        return rows.to_table(columns=["identifier", "sent_at"], filter=wanted, use_threads=False)
 
 
 def _sent_fields(connection: duckdb.DuckDBPyConnection, delta: Sequence[Path]) -> str:

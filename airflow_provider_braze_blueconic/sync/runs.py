@@ -48,7 +48,10 @@ class RunTable(Table):
         table = self.open()
         if table is None:
             return None
+        # Arrow's threads hold delta-rs's Python file objects for a moment longer; where the interpreter ends within it
+        # (a command line), the process aborts after its work is done. Seen with pyarrow 26 and deltalake 1.6.
         rows = table.to_pyarrow_dataset().to_table(
+            use_threads=False,
             columns=["run_key", "reported_at", "read_started_at", "mapping_hash", *_JUDGED],
             filter=ds.field("dry_run").__invert__(),
         )

@@ -29,8 +29,11 @@ DELTA = DeltaRef(
 def upload(began: str, ended: str, **counts: int) -> UploadRef:
     plain = {"partition": 0, "requests": 2, "accepted": 0, "rejected": 0, "unknown": 0, "rate_limited": 1}
     return UploadRef(
-        **{**plain, **counts}, seconds=0.0, started_at=f"2026-11-01T{began}+00:00", finished_at=f"2026-11-01T{ended}+00:00"
-    )  # type: ignore[typeddict-item]  # fmt: skip
+        **{**plain, **counts},  # type: ignore[typeddict-item]
+        seconds=0.0,
+        started_at=f"2026-11-01T{began}+00:00",
+        finished_at=f"2026-11-01T{ended}+00:00",
+    )
 
 
 def report(**how: Any) -> Report:
