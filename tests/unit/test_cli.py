@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from airflow_provider_braze_blueconic import __version__
+from airflow_provider_braze_blueconic.cli import main
+
+EXAMPLES = Path(__file__).parents[2] / "dags" / "goals"
+
+
+def test_the_example_goals_are_well_formed() -> None:
+    result = CliRunner().invoke(main, ["validate", str(EXAMPLES)])
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "All goal files are well-formed.\n"
+
+
+def test_mistakes_are_lines_on_stdout_and_exit_code_1(tmp_path: Path) -> None:
+    (tmp_path / "goal.yaml").write_text("goal: export\nid: x y\n")
+
+    result = CliRunner().invoke(main, ["validate", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert any(line.startswith("goal.yaml:2 id: ") for line in result.stdout.splitlines())
+    assert result.stderr.endswith("mistakes found.\n")
+
+
+def test_mistakes_as_json_have_file_line_field_and_message(tmp_path: Path) -> None:
+    path = tmp_path / "goal.yaml"
+    path.write_text("goal: export\nid: x y\n")
+
+    result = CliRunner().invoke(main, ["validate", "--json", str(path)])
+
+    rows = json.loads(result.stdout)
+    assert {"file", "line", "field", "message"} == set(rows[0])
+    assert ("goal.yaml", 2, "id") in {(row["file"], row["line"], row["field"]) for row in rows}
+
+
+def test_a_wrong_command_exits_with_2() -> None:
+    assert CliRunner().invoke(main, ["valdate"]).exit_code == 2
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--help"])
+
+    assert result.exit_code == 0
+    assert "Example:" in result.stdout
+    assert f"braze-blueconic {command}" in result.stdout
+
+
+def test_the_version_is_the_package_s() -> None:
+    assert __version__ in CliRunner().invoke(main, ["--version"]).stdout
