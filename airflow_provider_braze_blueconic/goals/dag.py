@@ -66,9 +66,9 @@ def _dag_of(entry: LoadedGoal | BrokenGoal) -> DAG | None:
         return build_dag(entry.goal, origin=entry.origin)
     except GoalError as error:
         goal = entry.goal
-        return _placeholder(
-            BrokenGoal(entry.origin.file, goal.id, error.problems, goal.name, goal.schedule, goal.labels)
-        )
+        # A goal that is switched off must not fail every night.
+        schedule = goal.schedule if goal.enabled else None
+        return _placeholder(BrokenGoal(entry.origin.file, goal.id, error.problems, goal.name, schedule, goal.labels))
 
 
 def build_dag(goal: ExportGoal | ImportGoal, *, origin: Origin | None = None) -> DAG:

@@ -31,6 +31,8 @@ from airflow_provider_braze_blueconic.sandbox.agreement import Agreement, compar
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
 from airflow_provider_braze_blueconic.sync.report import Report, render
 
+__all__ = ["main"]
+
 _SEGMENT_EXPANSION = frozenset({"permissions", "segments"})
 _LAST_LINES = 25
 _GRACE_SECONDS = 10

@@ -1,0 +1,97 @@
+"""Which way imports point, and what a DAG file does not have to wait for."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_braze_blueconic
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = "airflow_provider_braze_blueconic"
+MODULES = [
+    name
+    for _, name, is_package in pkgutil.walk_packages(airflow_provider_braze_blueconic.__path__, f"{PACKAGE}.")
+    if not is_package
+]
+HEAVY = ("aiohttp", "boto3", "deltalake", "duckdb", "fastapi", "moto", "pyarrow")
+
+BLOCKING = """
+import importlib, sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name in blocked or name.startswith(tuple(f"{entry}." for entry in blocked)):
+            raise ImportError("blocked: " + name)
+sys.meta_path.insert(0, Block())
+for module in modules:
+    importlib.import_module(module)
+print("imported", len(modules))
+"""
+
+
+def python(code: str) -> str:
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    return ran.stdout.strip().splitlines()[-1]
+
+
+def test_the_core_and_the_goals_models_need_neither_airflow_nor_hooks() -> None:
+    modules = [name for name in MODULES if name.startswith(f"{PACKAGE}.sync.")]
+    modules += [f"{PACKAGE}.goals.{name}" for name in ("loading", "models", "reference", "validation")]
+    blocked = ["airflow", *(f"{PACKAGE}.{part}" for part in ("hooks", "operators", "sandbox"))]
+
+    said = python(f"modules = {modules!r}\nblocked = {blocked!r}\n{BLOCKING}")
+
+    assert said == f"imported {len(modules)}"
+    assert len(modules) > 20
+
+
+def test_the_sandbox_shares_no_code_with_what_it_checks() -> None:
+    # The demo runs the product against the sandbox, so it alone knows both.
+    modules = [name for name in MODULES if name.startswith(f"{PACKAGE}.sandbox.") and not name.endswith(".demo")]
+    blocked = [f"{PACKAGE}.{part}" for part in ("goals", "hooks", "operators", "sync")]
+
+    said = python(f"modules = {modules!r}\nblocked = {blocked!r}\n{BLOCKING}")
+
+    assert said == f"imported {len(modules)}"
+
+
+def test_the_command_line_starts_without_airflow() -> None:
+    said = python(f"modules = ['{PACKAGE}.cli']\nblocked = ['airflow', 'fastapi', 'moto']\n{BLOCKING}")
+
+    assert said == "imported 1"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "dags").glob("*.py")), ids=lambda path: path.name)
+def test_a_dag_file_parses_without_a_heavy_library(path: Path) -> None:
+    code = (
+        "import runpy, sys\n"
+        f"found = runpy.run_path({str(path)!r})\n"
+        "dags = [value for value in found.values() if type(value).__name__ == 'DAG']\n"
+        "tasks = [value for value in found.values() if hasattr(value, 'task_id')]\n"
+        f"print(bool(dags or tasks), [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+
+    assert python(code) == "True []"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_public_module_says_what_it_offers(name: str) -> None:
+    module = importlib.import_module(name)
+
+    offered = list(module.__all__)
+
+    # Constants, then classes, then functions, as ruff sorts them.
+    assert offered == sorted(offered, key=lambda entry: (_kind(entry), entry))
+    assert [entry for entry in offered if not hasattr(module, entry)] == []
+
+
+def _kind(name: str) -> int:
+    if name.isupper():
+        return 0
+    return 1 if name[:1].isupper() else 2
