@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,44 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
 
 def test_the_version_is_the_package_s() -> None:
     assert __version__ in CliRunner().invoke(main, ["--version"]).stdout
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 mistake found.\n"), (2, "2 mistakes found.\n")])
+def test_mistakes_are_counted_on_stderr(tmp_path: Path, count: int, said: str) -> None:
+    paths = [str(tmp_path / f"absent-{number}.yaml") for number in range(count)]
+
+    result = CliRunner().invoke(main, ["validate", *paths])
+
+    assert (result.exit_code, result.stderr) == (1, said)
+    assert len(result.stdout.splitlines()) == count
+
+
+def test_no_mistakes_as_json_are_an_empty_list() -> None:
+    result = CliRunner().invoke(main, ["validate", "--json", str(EXAMPLES)])
+
+    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+
+
+def test_a_sandbox_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "airflow_provider_braze_blueconic.sandbox.server", raising=False)
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    for name in [name for name in sys.modules if name.startswith("airflow_provider_braze_blueconic.sandbox.")]:
+        monkeypatch.delitem(sys.modules, name)
+
+    result = CliRunner().invoke(main, ["sandbox"])
+
+    assert result.exit_code == 1
+    assert (
+        result.stderr == "Error: The sandbox needs fastapi: pip install 'airflow-provider-braze-blueconic[sandbox]'\n"
+    )
+
+
+def test_a_port_that_is_taken_says_what_to_choose_instead() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ports = [f"--{name}-port=0" for name in ("blueconic", "s3")]
+
+        result = CliRunner().invoke(main, ["sandbox", "--profiles=1", f"--braze-port={port}", *ports])
+
+    assert result.exit_code == 1
+    assert result.stderr.endswith("; choose others, or 0.\n")

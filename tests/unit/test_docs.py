@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from airflow_provider_braze_blueconic.cli import main
 from airflow_provider_braze_blueconic.get_provider_info import get_provider_info
+from airflow_provider_braze_blueconic.goals.dag import build_dag
 from airflow_provider_braze_blueconic.goals.loading import load_goal
+from tests.support.reference import PACKAGE, PUBLIC_MODULES, reference_page
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -57,14 +61,82 @@ def test_every_file_that_the_architecture_page_names_is_there() -> None:
     assert missing == []
 
 
-def test_no_committed_text_names_a_registry_host() -> None:
+def test_every_proof_that_the_architecture_page_names_is_marked_as_one() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| (\d) \|.*\| ([^|]*) \|$", text, re.MULTILINE)
+    proofs = [(int(number), name) for number, cell in rows for name in re.findall(r"`(tests/[\w/]+\.py)`", cell)]
+
+    unmarked = [proof for proof in proofs if f"pytest.mark.promise({proof[0]})" not in (ROOT / proof[1]).read_text()]
+
+    # 7, no echo, belongs to import goals.
+    assert {number for number, _ in proofs} == {1, 2, 3, 4, 5, 6, 8}
+    assert unmarked == []
+
+
+def test_the_reference_page_is_that_of_the_code() -> None:
+    page = (ROOT / "docs" / "reference.md").read_text()
+
+    assert page == reference_page(), "run python -m tests.support.reference docs/reference.md"
+
+
+def test_every_module_that_airflow_is_told_of_is_in_the_reference() -> None:
+    info = get_provider_info()
+    told = {module for kind in ("hooks", "operators") for entry in info[kind] for module in entry["python-modules"]}
+
+    assert told <= {f"{PACKAGE}.{name}" for name in PUBLIC_MODULES}
+
+
+@pytest.mark.parametrize("command", ["", *sorted(main.commands)])
+def test_the_command_line_page_shows_the_real_help(command: str) -> None:
+    arguments = [*command.split(), "--help"]
+
+    shown = CliRunner().invoke(main, arguments, prog_name="braze-blueconic", terminal_width=80).stdout
+
+    call = " ".join(["braze-blueconic", *arguments])
+    assert f"```console\n$ {call}\n{shown}```\n" in (ROOT / "docs" / "cli.md").read_text()
+
+
+def test_every_make_target_is_in_the_readme() -> None:
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+    assert [target for target in targets if f"make {target}" not in README] == []
+
+
+def test_every_param_of_the_trigger_form_is_in_the_readme() -> None:
+    dag = build_dag(load_goal(ROOT / "dags" / "goals" / "vip_to_braze.yaml").goal)
+
+    assert [name for name in dag.params if f"| `{name}` |" not in README] == []
+
+
+def test_connections_in_the_readme_are_of_types_that_exist() -> None:
+    shown = {name: json.loads(text) for name, text in re.findall(r"export AIRFLOW_CONN_(\w+)='(.*)'", README)}
+
+    assert {name: connection["conn_type"] for name, connection in shown.items()} == {
+        "BRAZE_DEFAULT": "braze",
+        "BLUECONIC_DEFAULT": "blueconic",
+        "AWS_DEFAULT": "aws",
+    }
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        # In two parts, so that this file is not found.
+        pytest.param(
+            ("files.python" + "hosted.org", "pypi" + ".org", "deb.debian" + ".org", "registry.npm" + "js.org"),
+            id="registry hosts",
+        ),
+        pytest.param(("/work" + "/main", "/work" + "/shared", "/tmp" + "/w/"), id="folders of one machine"),
+    ],
+)
+def test_no_committed_text_names_places_that_others_do_not_have(places: tuple[str, ...]) -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
         pytest.skip("not a git checkout")
-    hosts = ("files.python" + "hosted.org", "pypi" + ".org", "deb.debian" + ".org", "registry.npm" + "js.org")
     found = []
-    for name in listed.stdout.split():
-        text = (ROOT / name).read_bytes()
-        found += [(name, host) for host in hosts if host.encode() in text]
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        text = path.read_bytes() if path.is_file() else b""
+        found += [(name, place) for place in places if place.encode() in text]
 
     assert found == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_braze_blueconic.goals.dag import build_dag, load_goals
 from airflow_provider_braze_blueconic.goals.models import ExportGoal
@@ -112,11 +114,99 @@ def test_a_disabled_goal_is_not_scheduled() -> None:
     assert build_dag(goal).schedule is None
 
 
+IMPORT = """\
+goal: import
+id: back
+schedule: "@daily"
+staging: s3://acme-sync/x
+source: {segment: A, export: s3://acme-exports}
+identifiers: [{braze: external_id, blueconic: crm_id}]
+fields: [{from: email, to: email}]
+"""
+
+
+@pytest.mark.parametrize(("enabled", "schedule"), [("true", "@daily"), ("false", None)])
+def test_an_import_goal_fails_on_its_schedule_unless_it_is_switched_off(
+    tmp_path: Path, enabled: str, schedule: str | None
+) -> None:
+    (tmp_path / "back.yaml").write_text(f"{IMPORT}enabled: {enabled}\n")
+
+    dag = load_goals(tmp_path)["braze_blueconic__back"]
+
+    assert dag.schedule == schedule
+
+
+def test_a_goal_that_reads_csv_files_says_where_and_that_it_is_not_built_yet(tmp_path: Path) -> None:
+    write(tmp_path, "people")
+    path = tmp_path / "people.yaml"
+    path.write_text(path.read_text().replace("{segment: People}", "{s3_csv: s3://acme-sync/in/*.csv}"))
+
+    dag = load_goals(tmp_path)["braze_blueconic__people"]
+
+    message = dag.get_task("goal_file").message  # type: ignore[union-attr]
+    assert "people.yaml:9 source.s3_csv: reading CSV files is not built yet" in message
+
+
+def test_a_second_goal_of_the_same_id_does_not_take_the_first_ones_dag(tmp_path: Path) -> None:
+    write(tmp_path, "first")
+    write(tmp_path, "second")
+
+    dags = load_goals(tmp_path)
+
+    assert set(dags) == {"braze_blueconic__people", "braze_blueconic__second__broken"}
+    assert dags["braze_blueconic__people"].has_task("extract")
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [("failure", {"on_failure_callback"}), ("every_run", {"on_failure_callback", "on_success_callback"})],
+)
+def test_whoever_wants_to_know_of_runs_is_written_to(tmp_path: Path, when: str, told: set[str]) -> None:
+    write(tmp_path, "people", more=f"notify: {{when: {when}, email: [data@acme.example]}}\n")
+
+    dag = load_goals(tmp_path)["braze_blueconic__people"]
+
+    callbacks = {name: getattr(dag, name) for name in ("on_failure_callback", "on_success_callback")}
+    assert {name for name, callback in callbacks.items() if callback} == told
+    assert {tuple(callback.to) for callback in callbacks.values() if callback} == {("data@acme.example",)}
+    assert callbacks["on_failure_callback"].subject == "People to Braze: failed"
+
+
+def test_nobody_is_written_to_unless_the_goal_names_somebody(tmp_path: Path) -> None:
+    write(tmp_path, "people", more="notify: {when: every_run}\n")
+
+    dag = load_goals(tmp_path)["braze_blueconic__people"]
+
+    assert (dag.on_failure_callback, dag.on_success_callback) == (None, None)
+
+
+def test_the_hand_written_dag_is_the_same_pipeline_as_a_goals(tmp_path: Path) -> None:
+    write(tmp_path, "people")
+    by_goal = load_goals(tmp_path)["braze_blueconic__people"]
+
+    found = runpy.run_path(str(Path(__file__).parents[3] / "dags" / "braze_blueconic_operators.py"))
+
+    by_hand = found["report"].dag
+    assert by_hand.dag_id == "braze_blueconic_by_hand"
+    assert (by_hand.schedule, by_hand.max_active_runs, by_hand.catchup) == (None, 1, False)
+    assert _shape(by_hand) == _shape(by_goal)
+
+
+def _shape(dag: DAG) -> dict[str, tuple[str, str, set[str]]]:
+    return {
+        task.task_id: (task.task_type, task.trigger_rule.value, set(task.downstream_task_ids))  # type: ignore[union-attr]
+        for task in dag.tasks
+    }
+
+
 def test_parsing_goals_loads_no_heavy_library(tmp_path: Path) -> None:
     write(tmp_path, "people")
     code = (
         "import sys\nfrom airflow.providers.common.compat.sdk import DAG, BaseOperator, Param\n"
         "from airflow.timetables.trigger import CronTriggerTimetable\n"
+        "with DAG('own', schedule=CronTriggerTimetable('0 2 * * *', timezone='UTC'), params={'p': Param(False)}) as dag:\n"
+        "    BaseOperator(task_id='a').output\n"
+        "dag.validate()\n"
         "airflow_s_own = set(sys.modules)\n"
         "from airflow_provider_braze_blueconic.goals import load_goals\n"
         f"assert load_goals({str(tmp_path)!r})\n"
