@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
+from airflow_provider_braze_blueconic.sync.receipts import best_receipts
 from airflow_provider_braze_blueconic.sync.staging import fresh_id
 from airflow_provider_braze_blueconic.sync.tables import Table
 
@@ -232,23 +233,12 @@ def _write_moved_rows(
 def _load_outcomes(
     connection: duckdb.DuckDBPyConnection, outcome: Acknowledged, partition: int, fields: Sequence[str]
 ) -> None:
-    """Load the delta of a partition with its outcomes into ``outcome``: one row a person.
-
-    A retry may have tried a person again, so the best receipt counts: accepted over rejected over unknown.
-    """
+    """Load the delta of a partition with its outcomes into ``outcome``: one row a person."""
     delta = parquet_source([outcome.delta[partition]])
     described = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {delta}").fetchall()}
     columns = [quote(field) if field in described else f"NULL::VARCHAR AS {quote(field)}" for field in fields]
     if outcome.receipts:
-        receipts = f"""
-            SELECT identifier, min_by(outcome, rank) AS outcome, min_by(reason, rank) AS reason
-            FROM (
-                SELECT identifier, outcome, reason,
-                    CASE outcome WHEN 'accepted' THEN 0 WHEN 'rejected' THEN 1 ELSE 2 END AS rank
-                FROM {parquet_source(outcome.receipts)}
-            )
-            GROUP BY identifier
-            """
+        receipts = best_receipts(outcome.receipts)
     else:
         receipts = "SELECT NULL::VARCHAR AS identifier, NULL::VARCHAR AS outcome, NULL::VARCHAR AS reason LIMIT 0"
     # Rows that have nothing to send only keep our own books (who is in the segment) and need no receipt.

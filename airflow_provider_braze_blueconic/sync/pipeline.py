@@ -239,7 +239,7 @@ def upload_partition(
         receipts = PartReceipts(
             local / "receipts",
             attempt=f"{began:%Y%m%dT%H%M%S}-{fresh_id()}",
-            publish=lambda path: _publish_receipts(workspace, path, f"{receipts_uri}/{path.name}"),
+            publish=lambda path: workspace.staging.upload_file(path, f"{receipts_uri}/{path.name}"),
         )
         source = parquet_source([file])
         if settled:
@@ -316,10 +316,6 @@ def _open_records(engine: Engine, source: str, objects_sql: ObjectsSql) -> tuple
                 yield from map(Outgoing._make, zip(*pair, strict=True))
 
     return total, records()
-
-
-def _publish_receipts(workspace: Workspace, path: Path, uri: str) -> None:
-    workspace.staging.upload_file(path, uri)
 
 
 def _delta_uri(delta: DeltaRef, partition: int) -> str:

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["Outcome", "PartReceipts", "Receipt", "ReceiptSummary", "ReceiptTable", "settled_identifiers", "summarise"]
+__all__ = [
+    "Outcome",
+    "PartReceipts",
+    "Receipt",
+    "ReceiptSummary",
+    "ReceiptTable",
+    "best_receipts",
+    "settled_identifiers",
+    "summarise",
+]
 
 Outcome = Literal["accepted", "rejected", "unknown"]
 
@@ -71,7 +80,7 @@ class PartReceipts:
         a kill leaves either the whole part or none of it.
     """
 
-    def __init__(self, folder: Path, *, attempt: str, publish: Callable[[Path], None]) -> None:
+    def __init__(self, folder: Path, *, attempt: str, publish: Callable[[Path], object]) -> None:
         # Loaded now: in the first flush it would keep the loop that sends waiting for a quarter of a second.
         import pyarrow.parquet  # noqa: F401
 
@@ -147,24 +156,29 @@ class ReceiptSummary:
     reasons: Mapping[str, int]
 
 
+def best_receipts(parts: Sequence[Path]) -> str:
+    """SQL for ``identifier``, ``receipts`` (how many), ``outcome`` and ``reason``: one row a person.
+
+    A retry may have tried a person again, so the best receipt counts: accepted over rejected over unknown. The ledger
+    and the report both ask here, so that they can't tell different stories.
+    """
+    return f"""
+        SELECT identifier, count(*) AS receipts, min_by(outcome, rank) AS outcome, min_by(reason, rank) AS reason
+        FROM (
+            SELECT *, CASE outcome WHEN 'accepted' THEN 0 WHEN 'rejected' THEN 1 ELSE 2 END AS rank
+            FROM {parquet_source(parts)}
+        )
+        GROUP BY identifier
+        """
+
+
 def summarise(engine: Engine, parts: Sequence[Path]) -> ReceiptSummary:
     """Count part receipts: accepted counts over rejected, rejected over unknown."""
     if not parts:
         return ReceiptSummary(0, {}, {})
     with connect(engine) as connection:
-        connection.execute(
-            f"""
-            CREATE TEMP TABLE best AS
-            SELECT identifier, count(*) AS receipts, min_by(outcome, rank) AS outcome, min_by(reason, rank) AS reason
-            FROM (
-                SELECT *, CASE outcome WHEN 'accepted' THEN 0 WHEN 'rejected' THEN 1 ELSE 2 END AS rank
-                FROM {parquet_source(parts)}
-            )
-            GROUP BY identifier
-            """
-        )
         rows = connection.execute(
-            "SELECT outcome, reason, count(*), sum(receipts)::BIGINT FROM best GROUP BY ALL"
+            f"SELECT outcome, reason, count(*), sum(receipts)::BIGINT FROM ({best_receipts(parts)}) GROUP BY ALL"
         ).fetchall()
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
