@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -19,10 +18,12 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from .exports import EXPORT_FIELDS, MAX_ATTRIBUTES, ExportRefused, ExportRequest, SegmentExports
 from .faults import BrazeSettings, Fault, Faults
 from .people import REFERENCE
 from .rate_limits import RateLimits
 from .users import KINDS, BrazeState, Kind
+from .workspace import CAMPAIGNS, SEGMENTS, Segment, campaign_id, segment_id
 
 __all__ = ["API_KEY", "READ_ONLY_API_KEY", "campaign_id", "make_app", "segment_id"]
 
@@ -35,36 +36,18 @@ _EXPORT_IDS = 50  # external ids or aliases in a request: docs "POST /users/expo
 _MAX_DAYS = 100  # of /segments/data_series: docs, read 2026-11
 _NO_VALID_DATA = "Valid data must be provided in the 'attributes', 'events', or 'purchases' fields."
 
-_SEGMENTS = (
-    ("All users", ("sandbox",), "Everybody in the workspace."),
-    ("BlueConic Test Users", ("sandbox", "blueconic"), "Users that came from BlueConic."),
-    ("Newsletter subscribers", ("sandbox",), "email_subscribe is opted_in."),
-    *((f"Campaign audience {number:03d}", (), "An audience of the past.") for number in range(1, 103)),
-)
-_CAMPAIGNS = ("Welcome series", "Win back", "Loyalty update")
 
-
-def segment_id(name: str) -> str:
-    """Return the API identifier of one of the workspace's segments."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"sandbox-segment:{name}"))
-
-
-def campaign_id(name: str) -> str:
-    """Return the API identifier of one of the workspace's campaigns."""
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"sandbox-campaign:{name}"))
-
-
-def make_app(state: BrazeState, *, faults: Faults) -> FastAPI:
+def make_app(state: BrazeState, *, faults: Faults, exports: SegmentExports) -> FastAPI:
     """Return the application that serves a workspace."""
-    api = _Api(state, faults=faults)
+    api = _Api(state, faults=faults, exports=exports)
     app = FastAPI(title="Braze sandbox", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_exception_handler(HTTPException, _answer_http_exception)
     for method, path, handler in (
         ("POST", "/users/track", api.track),
         ("POST", "/users/track/bulk", api.track_bulk),
         ("POST", "/users/export/ids", api.export_ids),
-        # POST /users/export/segment belongs here once import goals read segments: it answers with an object_prefix and
-        # writes gzip files of BrazeState.users() to the bucket "sandbox-braze-exports", some time later.
+        ("POST", "/users/export/segment", api.export_segment),
+        ("GET", "/downloads/{name}", api.download),
         ("GET", "/segments/list", api.list_segments),
         ("GET", "/segments/details", api.segment_details),
         ("GET", "/segments/data_series", api.segment_sizes),
@@ -79,9 +62,10 @@ def make_app(state: BrazeState, *, faults: Faults) -> FastAPI:
 class _Api:
     """The endpoints, one method each."""
 
-    def __init__(self, state: BrazeState, *, faults: Faults) -> None:
+    def __init__(self, state: BrazeState, *, faults: Faults, exports: SegmentExports) -> None:
         self._state = state
         self._faults = faults
+        self._exports = exports
         self._limits = RateLimits()
 
     async def track(self, request: Request) -> Response:
@@ -97,26 +81,48 @@ class _Api:
         settings = self._faults.braze
         return _export_ids(await _json_body(request, settings.body_bytes), headers, self._state, settings)
 
+    async def export_segment(self, request: Request) -> Response:
+        headers = self._admit(request, "users.export.segment")
+        settings = self._faults.braze
+        wanted = _read_export(await _json_body(request, settings.body_bytes))
+        try:
+            prefix = self._exports.start(wanted)
+        except ExportRefused as refusal:
+            # The limits' headers say that requests are left: this 429 is no rate limit.
+            raise HTTPException(429, str(refusal), headers=headers) from refusal
+        answer = {"message": "success", "object_prefix": prefix}
+        if not settings.own_storage:
+            answer["url"] = f"{request.base_url}downloads/{prefix}.zip"
+        return JSONResponse(answer, status_code=201, headers=headers)
+
+    async def download(self, name: str) -> Response:
+        """Serve what ``url`` points to: in reality an address of the storage, which knows no key of Braze."""
+        found = self._exports.download(name.removesuffix(".zip"))
+        if isinstance(found, bytes):
+            return Response(found, media_type="application/zip")
+        document = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{found}</Code></Error>\n'
+        return Response(document, status_code=403, media_type="application/xml")
+
     async def list_segments(self, request: Request) -> Response:
         headers = self._admit(request, "segments.list")
         segments = [
-            {"id": segment_id(name), "name": name, "analytics_tracking_enabled": True, "tags": list(tags)}
-            for name, tags, _ in _SEGMENTS
+            {"id": each.id, "name": each.name, "analytics_tracking_enabled": True, "tags": list(each.tags)}
+            for each in SEGMENTS
         ]
         return _page(request, "segments", segments, headers)
 
     async def segment_details(self, request: Request) -> Response:
         headers = self._admit(request, "segments.details")
-        name, tags, description = _named_segment(request)
+        segment = _find_segment(request.query_params.get("segment_id"))
         return JSONResponse(
             {
                 "message": "success",
                 "created_at": REFERENCE.isoformat(),
                 "updated_at": REFERENCE.isoformat(),
-                "name": name,
-                "description": description,
-                "text_description": description,
-                "tags": list(tags),
+                "name": segment.name,
+                "description": segment.description,
+                "text_description": segment.description,
+                "tags": list(segment.tags),
                 "teams": [],
             },
             headers=headers,
@@ -124,21 +130,23 @@ class _Api:
 
     async def segment_sizes(self, request: Request) -> Response:
         headers = self._admit(request, "segments.data_series")
-        name, _, _ = _named_segment(request)
-        size = len(self._state) if name == _SEGMENTS[0][0] else 0
+        members = self._state.members(_find_segment(request.query_params.get("segment_id")))
+        size = round(len(members) * (1 + self._faults.braze.size_error))
         return JSONResponse(_data_series(request, size=size), headers=headers)
 
     async def list_campaigns(self, request: Request) -> Response:
         headers = self._admit(request, "campaigns.list")
+        with_archived = request.query_params.get("include_archived", "false").lower() == "true"
         campaigns = [
             {
-                "id": campaign_id(name),
+                "id": each.id,
                 "last_edited": REFERENCE.isoformat(),
-                "name": name,
+                "name": each.name,
                 "is_api_campaign": False,
                 "tags": ["sandbox"],
             }
-            for name in _CAMPAIGNS
+            for each in CAMPAIGNS
+            if with_archived or not each.is_archived
         ]
         return _page(request, "campaigns", campaigns, headers)
 
@@ -311,6 +319,33 @@ def _export_ids(
     return JSONResponse(answer, status_code=201, headers=dict(headers))
 
 
+def _read_export(document: Mapping[str, Any]) -> ExportRequest:
+    """Read the body of ``POST /users/export/segment``. ``callback_endpoint`` is taken and never called.
+
+    Status and text of the refusals are UNVERIFIED; so is that an unknown name of a field is refused at all.
+    """
+    segment = _find_segment(document.get("segment_id"))
+    fields = document.get("fields_to_export")
+    if not _is_list_of_texts(fields) or not fields:
+        _refuse(400, "fields_to_export is required: a list of names")
+    unknown = sorted(set(fields) - EXPORT_FIELDS)
+    if unknown:
+        _refuse(400, f"fields_to_export: {', '.join(unknown)} can not be exported")
+    attributes = document.get("custom_attributes_to_export")
+    if attributes is None or "custom_attributes" in fields:  # then all of them are exported, whatever stands here
+        attributes = []
+    if not _is_list_of_texts(attributes) or len(attributes) > MAX_ATTRIBUTES:
+        _refuse(400, f"custom_attributes_to_export must be a list of at most {MAX_ATTRIBUTES} names")
+    form = document.get("output_format", "zip")
+    if form not in {"zip", "gzip"}:
+        _refuse(400, "output_format must be zip or gzip")
+    return ExportRequest(segment, tuple(dict.fromkeys(fields)), tuple(attributes), form)
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
 def _page(request: Request, name: str, items: list[dict[str, Any]], headers: Mapping[str, str]) -> Response:
     page = _whole_number(request, "page", default=0)
     if request.query_params.get("sort_direction", "asc") == "desc":
@@ -326,10 +361,9 @@ def _whole_number(request: Request, name: str, *, default: int) -> int:
     return int(text)
 
 
-def _named_segment(request: Request) -> tuple[str, tuple[str, ...], str]:
-    wanted = request.query_params.get("segment_id", "")
-    for segment in _SEGMENTS:
-        if segment_id(segment[0]) == wanted:
+def _find_segment(wanted: Any) -> Segment:
+    for segment in SEGMENTS:
+        if segment.id == wanted:
             return segment
     _refuse(400, "Invalid segment_id")  # status and text UNVERIFIED
 
@@ -348,18 +382,18 @@ def _data_series(request: Request, *, size: int) -> dict[str, Any]:
 
 def _describe_campaign(request: Request) -> dict[str, Any]:
     wanted = request.query_params.get("campaign_id", "")
-    name = next((each for each in _CAMPAIGNS if campaign_id(each) == wanted), None)
-    if name is None:
+    campaign = next((each for each in CAMPAIGNS if each.id == wanted), None)
+    if campaign is None:
         _refuse(400, "Invalid Campaign ID")
     return {
         "message": "success",
         "created_at": REFERENCE.isoformat(),
         "updated_at": REFERENCE.isoformat(),
-        "archived": False,
+        "archived": campaign.is_archived,
         "draft": False,
-        "enabled": True,
+        "enabled": not campaign.is_archived,
         "has_post_launch_draft": False,
-        "name": name,
+        "name": campaign.name,
         "description": "",
         "schedule_type": "time_based",
         "channels": ["email"],

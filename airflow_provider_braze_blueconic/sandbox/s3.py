@@ -11,10 +11,11 @@ import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
-__all__ = ["BUCKETS", "REGION", "ObjectStore"]
+__all__ = ["BUCKETS", "EXPORT_BUCKET", "REGION", "ObjectStore"]
 
 REGION = "us-east-1"
-BUCKETS = ("sandbox-sync", "sandbox-braze-exports")
+EXPORT_BUCKET = "sandbox-braze-exports"
+BUCKETS = ("sandbox-sync", EXPORT_BUCKET)
 """Buckets that exist after the start: for the ledger's files, and for what Braze exports."""
 
 _servers = 0

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import random
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from .custom_attributes import AttributeTypes, parse_time
 from .faults import Faults
 from .people import REFERENCE, Person
+from .seeded_users import (
+    HISTORY_FIELDS,
+    SEEDED_ATTRIBUTES,
+    STORES,
+    TAGS,
+    Counted,
+    invent_history,
+    seed_attributes,
+    seed_counts,
+    seed_email,
+    seed_fields,
+    seed_revenue,
+)
 from .standard_fields import BILLED, CONTROLS, IDENTIFIERS, NOT_STORED, STANDARD_FIELDS, find_problem
+from .workspace import SEGMENTS, Segment
 
-__all__ = ["KINDS", "BrazeState", "Kind", "Outcome", "Traffic", "User"]
+__all__ = ["KINDS", "BrazeDay", "BrazeState", "Kind", "Outcome", "Traffic", "User"]
 
 Kind = Literal["attributes", "events", "purchases"]
 KINDS: tuple[Kind, ...] = ("attributes", "events", "purchases")
@@ -24,30 +38,62 @@ MAX_EXTERNAL_ID_BYTES = 987  # docs "POST /users/track", read 2026-11
 MAX_QUANTITY = 100  # docs "Purchase object", read 2026-11
 _UNFIELDED = CONTROLS | IDENTIFIERS | {"subscription_groups", "push_tokens", "push_token_import"}
 _SHARED_EMAIL = 60  # every so many seeded users has the e-mail address of the one before
+_COUNTED: Mapping[Kind, str] = {"events": "custom_events", "purchases": "purchases"}
+_IMPORTED = next(segment for segment in SEGMENTS if segment.name == "BlueConic Test Users")
+_CITIES = ("Ede", "Zwolle", "Leeds", "Gent", "Sevilla")  # where people move to in a day
 _STRANGERS = 20  # one user in Braze that BlueConic does not know, for every so many people
+_ALIAS_ONLY = 50  # one user with nothing but an alias, for every so many people
+_ALIASED = 10  # every so many seeded users has an alias beside the external id
 _UNKNOWN_TO_BRAZE = 33  # every so many people have no user yet: about 3 %
 
 
 class User:
-    """One user profile."""
+    """One user profile.
 
-    __slots__ = ("aliases", "braze_id", "changed", "created", "custom", "events", "external_id", "fields", "groups")
+    :param is_seeded: whether the user has a history (devices, campaigns received, ...) besides what is kept here.
+    """
 
-    def __init__(self, braze_id: str, *, created: datetime) -> None:
+    __slots__ = (
+        "aliases",
+        "braze_id",
+        "changed",
+        "counts",
+        "created",
+        "created_from",
+        "custom",
+        "external_id",
+        "fields",
+        "groups",
+        "is_seeded",
+        "revenue",
+    )
+
+    def __init__(self, braze_id: str, *, created: datetime, created_from: str, is_seeded: bool) -> None:
         self.braze_id = braze_id
         self.external_id: str | None = None
         self.aliases: dict[tuple[str, str], None] = {}
         self.fields: dict[str, Any] = {}
         self.custom: dict[str, Any] = {}
         self.groups: dict[str, str] = {}
-        self.events: Counter[tuple[str, str]] = Counter()
+        self.counts: dict[tuple[str, str], Counted] = {}
+        self.revenue: float | None = None
         self.created = created
+        self.created_from = created_from
+        self.is_seeded = is_seeded
         self.changed = 0
 
-    def export(self) -> dict[str, Any]:
-        """Return the user as exports show it: a field without a value is left out."""
+    def export(self, *, fields: Collection[str] | None = None, attributes: Collection[str] = ()) -> dict[str, Any]:
+        """Return the user as exports show it: a field without a value is left out.
+
+        That events, purchases and messages only count for 90 days is not played: the seed data would grow old with
+        the clock.
+
+        :param fields: the fields asked for; ``None`` for all. ``custom_attributes`` among them means all of those.
+        :param attributes: the custom attributes asked for by name.
+        """
         shown: dict[str, Any] = {
             "created_at": f"{self.created:%Y-%m-%d %H:%M:%S}.{self.created.microsecond // 1000:03d} UTC",
+            "created_from": self.created_from,
             "braze_id": self.braze_id,
             "random_bucket": int(self.braze_id[-8:], 16) % 10_000,
         }
@@ -58,11 +104,18 @@ class User:
         location = self.fields.get("current_location")
         if location:
             shown["last_coordinates"] = [location["longitude"], location["latitude"]]
-        shown["custom_attributes"] = dict(self.custom)
-        for kind in ("events", "purchases"):
-            counted = [{"name": name, "count": count} for (of, name), count in self.events.items() if of == kind]
-            shown["custom_events" if kind == "events" else kind] = counted
-        return {name: value for name, value in shown.items() if value not in (None, [], {})}
+        shown["total_revenue"] = self.revenue
+        if fields is None or "custom_attributes" in fields:
+            custom = dict(self.custom)
+        else:
+            custom = {name: self.custom[name] for name in attributes if name in self.custom}
+        for kind, name in _COUNTED.items():
+            shown[name] = [counted.show(each) for (of, each), counted in self.counts.items() if of == kind]
+        if self.is_seeded and (fields is None or not HISTORY_FIELDS.isdisjoint(fields)):
+            shown.update(invent_history(self.braze_id, created=self.created))
+        wanted = shown if fields is None else {name: shown[name] for name in fields if name in shown}
+        wanted["custom_attributes"] = custom
+        return {name: value for name, value in wanted.items() if value not in (None, "", [], {})}
 
 
 @dataclass
@@ -88,6 +141,17 @@ class Traffic:
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class BrazeDay:
+    """What :meth:`BrazeState.next_day` did. The ids are external ids."""
+
+    day: int
+    changed: tuple[str, ...] = field(repr=False)
+
+    def counts(self) -> dict[str, int]:
+        return {"day": self.day, "changed": len(self.changed)}
 
 
 @dataclass(frozen=True)
@@ -122,6 +186,7 @@ class BrazeState:
         self._lock = threading.RLock()
         self._made = 0
         self._changes = 0
+        self._day = 0
         self._by_braze_id: dict[str, User] = {}
         self._by_external_id: dict[str, User] = {}
         self._by_alias: dict[tuple[str, str], User] = {}
@@ -158,6 +223,96 @@ class BrazeState:
     def external_ids(self) -> set[str]:
         with self._lock:
             return set(self._by_external_id)
+
+    def members(self, segment: Segment) -> list[User]:
+        """Return the users that are in a segment at this moment, in order of their creation."""
+        with self._lock:
+            return [user for user in self._by_braze_id.values() if segment.has(user.external_id, user.fields)]
+
+    def show(self, user: User, *, fields: Collection[str], attributes: Collection[str]) -> dict[str, Any]:
+        """Return a user as a segment export shows it: see :meth:`User.export`."""
+        with self._lock:
+            return user.export(fields=fields, attributes=attributes)
+
+    # What tests and next_day change, without a request
+
+    def add(
+        self, values: Mapping[str, Any], *, external_id: str | None = None, aliases: Iterable[tuple[str, str]] = ()
+    ) -> str:
+        """Create a user and return its ``braze_id``.
+
+        :param values: see :meth:`change`.
+        :param aliases: pairs of alias name and label.
+        """
+        with self._lock:
+            user = self._make(self._clock(), created_from="REST API")
+            if external_id is not None:
+                self._identify(user, external_id)
+            for alias in aliases:
+                self._alias(user, alias)
+            self._apply(user, values)
+            return user.braze_id
+
+    def change(self, external_id: str, values: Mapping[str, Any]) -> None:
+        """Change a user directly: no rule is applied to a value, nothing is counted or billed.
+
+        :param values: standard fields, ``custom_attributes`` (an object with those to change), ``total_revenue``,
+            and ``custom_events`` and ``purchases`` as exports show them. ``None`` removes a value.
+        :raises ValueError: on another name, or a time that is none.
+        """
+        with self._lock:
+            self._apply(self._by_external_id[external_id], values)
+
+    def increase_revenue(self, external_id: str, amount: float) -> None:
+        """Let a user spend money."""
+        with self._lock:
+            user = self._by_external_id[external_id]
+            self._apply(user, {"total_revenue": round((user.revenue or 0.0) + amount, 2)})
+
+    def next_day(self, *, changed: float = 0.01) -> BrazeDay:
+        """Let a day pass for the users of "BlueConic Test Users": some move, shop, or are tagged.
+
+        Who and what is decided by the seed and the number of the day.
+
+        :param changed: a whole number counts users, a fraction is a share of them (at least one user unless 0).
+            Each of them has another home city, tags, revenue or favourite store afterwards, or two of these.
+        """
+        with self._lock:
+            self._day += 1
+            draw = random.Random(f"{self._seed}:braze-day:{self._day}")
+            members = {user.external_id or "": user for user in self.members(_IMPORTED)}
+            chosen = draw.sample(sorted(members), _how_many(changed, len(members)))
+            for external_id in chosen:
+                self._apply(members[external_id], _new_values(members[external_id], draw))
+            return BrazeDay(self._day, changed=tuple(chosen))
+
+    def _apply(self, user: User, values: Mapping[str, Any]) -> None:
+        counted = {name: kind for kind, name in _COUNTED.items()}
+        unknown = values.keys() - STANDARD_FIELDS.keys() - counted.keys() - {"custom_attributes", "total_revenue"}
+        if unknown:
+            raise ValueError(f"a user has no {', '.join(sorted(unknown))}; put attributes into custom_attributes")
+        self._changes += 1
+        user.changed = self._changes
+        for name, value in values.items():
+            if name == "custom_attributes":
+                for attribute, each in value.items():
+                    self._set_attribute(user, attribute, each)
+            elif name == "total_revenue":
+                user.revenue = value
+            elif name in counted:
+                kept = {key: each for key, each in user.counts.items() if key[0] != counted[name]}
+                new = {(counted[name], each["name"]): _read_counted(each) for each in value or ()}
+                user.counts = kept | new
+            else:
+                self._set_field(user, name, value)
+
+    def _set_attribute(self, user: User, name: str, value: Any) -> None:
+        if value is None:
+            user.custom.pop(name, None)
+            return
+        user.custom[name] = value
+        # Written to nobody, so that the workspace knows the attribute and its type.
+        self.attributes.write({}, name, value, merge=False, array_length=self._faults.braze.array_length)
 
     def delete(self, external_id: str) -> None:
         """Remove a user."""
@@ -245,10 +400,21 @@ class BrazeState:
         if kind == "attributes":
             self._set(user, item)
         else:
-            name = item["name"] if kind == "events" else item["product_id"]
-            user.events[kind, name] += 1
+            self._count(user, kind, item)
             self.traffic.data_points += 1
         return None
+
+    def _count(self, user: User, kind: Kind, item: Mapping[str, Any]) -> None:
+        now = self._clock()
+        time = min(parse_time(item["time"]) or now, now)  # a time to come is now: docs "Event object"
+        key = (kind, item["name"] if kind == "events" else item["product_id"])
+        before = user.counts.get(key)
+        if before is None:
+            user.counts[key] = Counted(time, time, 1)
+        else:
+            user.counts[key] = Counted(min(before.first, time), max(before.last, time), before.count + 1)
+        if kind == "purchases":  # without a look at the currency: how Braze converts is UNVERIFIED
+            user.revenue = round((user.revenue or 0.0) + item["price"] * item.get("quantity", 1), 2)
 
     def _identifier_problem(self, item: Mapping[str, Any]) -> str | None:
         primary = [name for name in ("external_id", "user_alias", "braze_id") if item.get(name) is not None]
@@ -281,26 +447,32 @@ class BrazeState:
         update_only = item.get("_update_existing_only", "user_alias" in item)
         if update_only or item.get("braze_id") is not None:
             return None
-        user = self._make(self._clock())
+        user = self._make(self._clock(), created_from="REST API")
         self.traffic.created += 1
         if item.get("external_id") is not None:
-            user.external_id = item["external_id"]
-            self._by_external_id[user.external_id] = user
+            self._identify(user, item["external_id"])
         elif item.get("user_alias") is not None:
-            alias = (item["user_alias"]["alias_name"], item["user_alias"]["alias_label"])
-            user.aliases[alias] = None
-            self._by_alias[alias] = user
+            self._alias(user, (item["user_alias"]["alias_name"], item["user_alias"]["alias_label"]))
         else:  # an email-only or phone-only profile: its address is the one attribute that is written
             name = "email" if item.get("email") is not None else "phone"
             self._set_field(user, name, item[name])
             self.traffic.data_points += 1
         return user
 
-    def _make(self, created: datetime) -> User:
+    def _make(self, created: datetime, *, created_from: str, is_seeded: bool = False) -> User:
         self._made += 1
-        user = User(f"{self._seed % 2**32:08x}{self._made:016x}", created=created)
-        self._by_braze_id[user.braze_id] = user
+        braze_id = f"{self._seed % 2**32:08x}{self._made:016x}"
+        user = User(braze_id, created=created, created_from=created_from, is_seeded=is_seeded)
+        self._by_braze_id[braze_id] = user
         return user
+
+    def _identify(self, user: User, external_id: str) -> None:
+        user.external_id = external_id
+        self._by_external_id[external_id] = user
+
+    def _alias(self, user: User, alias: tuple[str, str]) -> None:
+        user.aliases[alias] = None
+        self._by_alias[alias] = user
 
     def _set(self, user: User, item: Mapping[str, Any]) -> None:
         merge = item.get("_merge_objects") is True
@@ -356,7 +528,7 @@ class BrazeState:
             each.groups[group_id] = state
 
     def _plant(self, people: Sequence[Person]) -> None:
-        for name, kind in _SEEDED_ATTRIBUTES:
+        for name, kind in SEEDED_ATTRIBUTES:
             self.attributes.fix(name, kind)
         shared = None
         for person in people:
@@ -368,30 +540,57 @@ class BrazeState:
                 continue
             user = self._plant_user(person.crm_ids[0], created=person.created)
             email = shared if shared and person.number % _SHARED_EMAIL == 2 else person.email
-            shared = person.email if find_problem({"email": person.email}) is None else None
-            self._set_field(user, "email", email if email and find_problem({"email": email}) is None else None)
-            self._set_field(user, "first_name", person.first_name)
-            self._set_field(user, "last_name", person.last_name or None)
-            self._set_field(user, "email_subscribe", person.email_state or None)
-            user.custom["favourite_store"] = f"Store {person.number % 12}"
+            shared = person.email if seed_email(person.email) else None
+            self._set_field(user, "email", seed_email(email))
+            for name, value in seed_fields(person).items():
+                self._set_field(user, name, value)
+            user.custom = seed_attributes(person)
+            user.counts = {(kind, name): counted for kind, name, counted in seed_counts(person)}
+            user.revenue = seed_revenue(person)
+            if person.number % _ALIASED == 1:
+                self._alias(user, (f"alias-{person.number:07d}", "crm"))
         for number in range(len(people) // _STRANGERS):
             user = self._plant_user(f"app-only-{number:06d}", created=REFERENCE - timedelta(days=number % 300))
             self._set_field(user, "email", f"app.only.{number}@example.net")
+        for number in range(len(people) // _ALIAS_ONLY):
+            user = self._make(REFERENCE - timedelta(days=number % 90), created_from="SDK", is_seeded=True)
+            self._alias(user, (f"visitor-{number:06d}", "web"))
 
     def _plant_user(self, external_id: str, *, created: datetime) -> User:
-        user = self._make(created)
-        user.external_id = external_id
-        self._by_external_id[external_id] = user
+        user = self._make(created, created_from="SDK" if self._made % 4 else "CSV import", is_seeded=True)
+        self._identify(user, external_id)
         return user
 
 
-# The first ones hold values; the rest makes GET /custom_attributes longer than a page.
-_SEEDED_ATTRIBUTES: tuple[tuple[str, Any], ...] = (
-    ("favourite_store", "string"),
-    ("household", "object"),
-    ("last_survey", "time"),
-    *((f"survey_answer_{number:02d}", "string") for number in range(1, 56)),
-)
+def _how_many(wanted: float, members: int) -> int:
+    if isinstance(wanted, float):
+        wanted = max(round(wanted * members), 1) if wanted else 0
+    return min(int(wanted), members)
+
+
+def _new_values(user: User, draw: random.Random) -> dict[str, Any]:
+    """Invent a day's news of a user: one or two values, each other than before."""
+    tags, tag = user.custom.get("tags", []), draw.choice(TAGS)
+    fields = {
+        "home_city": draw.choice([city for city in _CITIES if city != user.fields.get("home_city")]),
+        "total_revenue": round((user.revenue or 0.0) + draw.randrange(100, 20_000) / 100, 2),
+    }
+    attributes = {
+        "tags": ([each for each in tags if each != tag] or None) if tag in tags else [*tags, tag],
+        "favourite_store": draw.choice([store for store in STORES if store != user.custom.get("favourite_store")]),
+    }
+    chosen = draw.sample([*fields, *attributes], draw.randrange(1, 3))
+    return {
+        **{name: fields[name] for name in chosen if name in fields},
+        "custom_attributes": {name: attributes[name] for name in chosen if name in attributes},
+    }
+
+
+def _read_counted(shown: Mapping[str, Any]) -> Counted:
+    first, last = parse_time(shown["first"]), parse_time(shown["last"])
+    if first is None or last is None:
+        raise ValueError("first and last must be ISO 8601 times")
+    return Counted(first, last, shown["count"])
 
 
 def _preferred(found: Mapping[str, User], *, prefer_identified: bool = True) -> User | None:

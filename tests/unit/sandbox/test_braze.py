@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -196,7 +196,7 @@ def test_mau_contract_answers_429_with_seconds_alone(box: Sandbox) -> None:
 def test_segments_come_in_pages_of_a_hundred(shared: Sandbox) -> None:
     pages = [_get(shared, "/segments/list", page=page).json()["segments"] for page in range(3)]
 
-    assert [len(page) for page in pages] == [100, 5, 0]
+    assert [len(page) for page in pages] == [100, 6, 0]
     assert "BlueConic Test Users" in {each["name"] for each in pages[0]}
 
 
@@ -222,6 +222,45 @@ def test_segment_sizes_cover_up_to_a_hundred_days(shared: Sandbox, length: int, 
     assert status == 400 or len(answer.json()["data"]) == length
 
 
+@pytest.mark.parametrize(
+    ("segment", "belongs"),
+    [
+        pytest.param("All users", lambda _user: True, id="everybody"),
+        pytest.param(
+            "BlueConic Test Users", lambda user: user.get("external_id", "").startswith("crm-"), id="by external id"
+        ),
+        pytest.param(
+            "Newsletter subscribers", lambda user: user.get("email_subscribe") == "opted_in", id="by subscription"
+        ),
+        pytest.param("Empty segment", lambda _user: False, id="nobody"),
+    ],
+)
+def test_size_of_a_segment_counts_its_users(
+    shared: Sandbox, segment: str, belongs: Callable[[dict[str, Any]], bool]
+) -> None:
+    answer = _get(shared, "/segments/data_series", segment_id=segment_id(segment), length=1).json()
+
+    assert answer["data"][0]["size"] == sum(belongs(user) for user in shared.braze.users())
+
+
+def test_size_of_a_segment_can_be_an_estimate(box: Sandbox) -> None:
+    box.faults.braze = replace(box.faults.braze, size_error=0.5)
+
+    answer = _get(box, "/segments/data_series", segment_id=segment_id("All users"), length=1).json()
+
+    assert answer["data"][0]["size"] == round(len(box.braze) * 1.5)
+
+
+def test_archived_campaign_is_listed_only_when_asked_for(shared: Sandbox) -> None:
+    usual = _get(shared, "/campaigns/list").json()["campaigns"]
+    archived = _get(shared, "/campaigns/list", include_archived="true").json()["campaigns"]
+
+    [only_archived] = [each for each in archived if each not in usual]
+    assert len(usual) == 3
+    details = _get(shared, "/campaigns/details", campaign_id=only_archived["id"]).json()
+    assert (details["archived"], details["enabled"]) == (True, False)
+
+
 def test_custom_attributes_are_paged_by_the_link_header(shared: Sandbox) -> None:
     names: list[str] = []
     url: str | None = f"{shared.braze_url}/custom_attributes"
@@ -231,7 +270,7 @@ def test_custom_attributes_are_paged_by_the_link_header(shared: Sandbox) -> None
         url = answer.links.get("next", {}).get("url")
 
     assert names == sorted(names)
-    assert len(names) == 58
+    assert len(names) == 71
 
 
 def test_users_are_exported_by_their_ids(box: Sandbox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -178,15 +179,21 @@ def test_billing_of_an_unmatched_update_can_be_chosen(is_billed: bool, points: i
 
 
 def test_events_and_purchases_are_counted_each_time() -> None:
-    state = BrazeState()
-    event = {"external_id": "a", "name": "seen", "time": _NOW}
-    purchase = {"external_id": "a", "product_id": "p", "currency": "EUR", "price": 9.5, "time": _NOW}
+    state = BrazeState(clock=lambda: datetime(2026, 3, 1, tzinfo=UTC))
+    event = {"external_id": "a", "name": "seen", "time": "2026-02-01T00:00:00Z"}
+    later = {**event, "time": "2026-02-02T03:04:05.678Z"}
+    purchase = {"external_id": "a", "product_id": "p", "currency": "EUR", "price": 9.5, "quantity": 2}
+    purchase["time"] = "2999-01-01T00:00:00Z"
 
-    state.track({"events": [event, event], "purchases": [purchase]})
+    state.track({"events": [later, event], "purchases": [purchase]})
 
     user = state.user("a") or {}
-    assert user["custom_events"] == [{"name": "seen", "count": 2}]
-    assert user["purchases"] == [{"name": "p", "count": 1}]
+    assert user["custom_events"] == [
+        {"name": "seen", "first": "2026-02-01T00:00:00.000Z", "last": "2026-02-02T03:04:05.678Z", "count": 2}
+    ]
+    now = "2026-03-01T00:00:00.000Z"  # a time to come counts as now
+    assert user["purchases"] == [{"name": "p", "first": now, "last": now, "count": 1}]
+    assert user["total_revenue"] == 19.0
     assert state.traffic.data_points == 3
 
 
@@ -214,7 +221,7 @@ def test_export_leaves_out_what_is_empty() -> None:
 
     user = state.user("a") or {}
 
-    assert set(user) == {"created_at", "braze_id", "random_bucket", "external_id", "first_name"}
+    assert set(user) == {"created_at", "created_from", "braze_id", "random_bucket", "external_id", "first_name"}
 
 
 def test_deleted_user_is_found_by_nothing() -> None:
@@ -225,3 +232,76 @@ def test_deleted_user_is_found_by_nothing() -> None:
 
     assert len(state) == 0
     assert state.export({"email": "ann@example.com"}) is None
+
+
+def test_user_is_added_and_changed_without_traffic() -> None:
+    state = BrazeState()
+    purchase = {"name": "sku1", "first": "2026-01-01T00:00:00.000Z", "last": "2026-01-02T00:00:00.000Z", "count": 2}
+
+    state.add({"first_name": "Ann", "custom_attributes": {"x": 1, "y": 2}}, external_id="a", aliases=[("n", "l")])
+    state.change("a", {"first_name": None, "custom_attributes": {"x": [1], "y": None}, "purchases": [purchase]})
+    state.increase_revenue("a", 1.25)
+    state.increase_revenue("a", 2.5)
+
+    user = state.user("a") or {}
+    assert "first_name" not in user
+    assert user["custom_attributes"] == {"x": [1]}
+    assert user["purchases"] == [purchase]
+    assert user["total_revenue"] == 3.75
+    assert user["user_aliases"] == [{"alias_name": "n", "alias_label": "l"}]
+    assert state.attributes.known()["x"] == "number"
+    assert state.traffic.as_dict() == dict.fromkeys(state.traffic.as_dict(), 0)
+
+
+def test_direct_change_of_an_address_is_found_by_the_new_one() -> None:
+    state = BrazeState()
+    state.add({"email": "old@example.com"}, external_id="a")
+
+    state.change("a", {"email": "new@example.com"})
+
+    assert state.export({"email": "old@example.com"}) is None
+    assert state.export({"email": "new@example.com"}) is not None
+
+
+def test_direct_change_of_an_unknown_field_is_refused() -> None:
+    state = BrazeState()
+    state.add({}, external_id="a")
+
+    with pytest.raises(ValueError, match="no shoe_size"):
+        state.change("a", {"shoe_size": 5, "first_name": "Ann"})
+
+    assert "first_name" not in (state.user("a") or {})
+
+
+def test_day_in_braze_changes_the_same_users_for_the_same_seed() -> None:
+    people = make_people(300, seed=1)
+    one, other = BrazeState(people, seed=1), BrazeState(people, seed=1)
+    before = {user["braze_id"]: user for user in one.users()}
+
+    days = [(one.next_day(changed=0.1), other.next_day(changed=0.1)) for _ in range(2)]
+
+    assert [first == second for first, second in days] == [True, True]
+    assert list(one.users()) == list(other.users())
+    changed = {user["external_id"] for user in one.users() if user != before[user["braze_id"]]}
+    assert changed == {*days[0][0].changed, *days[1][0].changed}
+    assert all(external_id.startswith("crm-") for external_id in changed)
+
+
+@pytest.mark.parametrize(("wanted", "changed"), [(0, 0), (0.0, 0), (3, 3), (0.001, 1), (10_000, 282)])
+def test_day_in_braze_changes_as_many_as_wanted(wanted: float, changed: int) -> None:
+    state = BrazeState(make_people(300, seed=1))
+
+    assert state.next_day(changed=wanted).counts() == {"day": 1, "changed": changed}
+
+
+def test_export_shows_only_what_was_asked_for() -> None:
+    state = BrazeState()
+    state.add({"first_name": "Ann", "last_name": "Lee", "custom_attributes": {"x": 1, "y": 2}}, external_id="a")
+    user = state.find({"external_id": "a"})
+    assert user is not None
+
+    some = user.export(fields=["first_name", "gender"], attributes=["y", "z"])
+    every = user.export(fields=["custom_attributes"], attributes=["y"])
+
+    assert some == {"first_name": "Ann", "custom_attributes": {"y": 2}}
+    assert every == {"custom_attributes": {"x": 1, "y": 2}}
