@@ -23,6 +23,8 @@ from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
+from .bulk import write_profiles
+from .bulk_entries import RequestRefused
 from .faults import Faults
 from .profiles import BlueConicState, Profile
 from .refinement import Refinement, RefinementError
@@ -37,6 +39,7 @@ _MAX_PAGE = 1_000_000  # profiles in a page of a segment: definition of GET /seg
 _DEFAULT_PROFILES = 20  # its default is not declared; the page of the vendor's example
 _DEFAULT_SEGMENTS = 10  # not declared either; the same
 _DEFAULT_LIST = 20  # profile properties, objectives, dialogues: definition, read 2026-11
+_SEARCH_PAGE = 5  # profiles that a search shows: its example, read 2026-11; no parameter for another page is declared
 _STREAM_STEP = 100  # profiles rendered at a time while a page streams
 _EXPANSIONS = {
     "profiles.profile.permissions": "permissions",
@@ -89,8 +92,8 @@ def make_app(state: BlueConicState, *, faults: Faults, tokens: Tokens) -> FastAP
         ("POST", "/oauth/token", api.give_token),
         ("GET", "/segments", api.list_segments),
         ("GET", "/segments/{segment_id}/profiles", api.list_profiles),
-        # PUT /profiles (bulk create, update and delete) belongs here once import goals write profiles: its rules go
-        # into profiles.py, beside BlueConicState.change.
+        ("GET", "/profiles", api.search_profiles),
+        ("PUT", "/profiles", api.put_profiles),
         ("GET", "/profiles/{profile_id}", api.get_profile),
         ("GET", "/profileProperties", api.list_properties),
         ("GET", "/profileProperties/{property_id}", api.get_property),
@@ -124,6 +127,17 @@ class _Api:
         if segment_id not in self._state.segments:
             raise HTTPException(404, "Not Found")
         return _stream_profiles(request, segment_id, state=self._state, faults=self._faults)
+
+    async def search_profiles(self, request: Request) -> Response:
+        self._authorise(request, "read:profiles")
+        return _search_profiles(request, self._state)
+
+    async def put_profiles(self, request: Request) -> Response:
+        self._authorise(request, "write:profiles")
+        most = self._faults.blueconic.concurrent_bulks
+        if most is not None and request.scope["sandbox.in_flight"] > most:
+            raise HTTPException(429, "Too Many Requests")
+        return _put_profiles(request, await request.body(), state=self._state, faults=self._faults)
 
     async def get_profile(self, request: Request, profile_id: str) -> Response:
         self._authorise(request, "read:profiles")
@@ -253,6 +267,48 @@ def _page_of(request: Request, name: str, items: Sequence[Mapping[str, Any]], *,
             "totalPages": math.ceil(len(items) / count) if count else 0,
             "totalResults": len(items),
             name: list(items[start : start + count]),
+        }
+    )
+
+
+def _put_profiles(request: Request, body: bytes, *, state: BlueConicState, faults: Faults) -> Response:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        raise HTTPException(400, "the body is not valid JSON") from None
+    objectives = {each for each in request.query_params.get("objectiveIds", "").split(",") if each}
+    fault = request.scope.get("sandbox.fault")
+    breaks_off = fault is not None and fault.kind == "reset_during" and isinstance(document, list)
+    try:
+        answer = write_profiles(
+            state,
+            document,
+            objectives=objectives,
+            settings=faults.blueconic,
+            at_most=len(document) // 2 if breaks_off else None,
+        )
+    except RequestRefused as refused:
+        errors = [{"field": place, "message": text} for place, text in refused.faults.items()]
+        return JSONResponse({"code": 400, "message": str(refused), "errors": errors}, status_code=400)
+    return JSONResponse(list(answer.results), status_code=413 if answer.too_many else 200)
+
+
+def _search_profiles(request: Request, state: BlueConicState) -> Response:
+    names, values = request.query_params.getlist("property"), request.query_params.getlist("value")
+    properties = {each["id"]: each for each in state.describe_properties()}
+    # Which of the parameters are invalid is not said; an unknown property could be "not indexed" just as well.
+    if not names or len(names) != len(values) or not properties.keys() >= set(names):
+        raise HTTPException(400, "property and value must come in pairs, and the property must exist")
+    if not all(properties[name]["indexed"] for name in names):
+        raise HTTPException(501, "the property is no unique identifier")
+    found = sorted(set.intersection(*(state.look_up(*pair) for pair in zip(names, values, strict=True))))
+    return JSONResponse(
+        {
+            "profiles": [{"id": profile_id} for profile_id in found[:_SEARCH_PAGE]],
+            "itemsPerPage": _SEARCH_PAGE,
+            "startIndex": 0,
+            "totalPages": math.ceil(len(found) / _SEARCH_PAGE),
+            "totalResults": len(found),
         }
     )
 

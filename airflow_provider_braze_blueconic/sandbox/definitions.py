@@ -11,30 +11,92 @@ from typing import Any
 from .people import REFERENCE
 
 __all__ = [
+    "ALL_SEGMENT",
     "DIALOGUES",
     "EMPTY_SEGMENT",
+    "LEVELS",
     "NEWSLETTER_SEGMENT",
+    "NO_LEGISLATION",
     "OBJECTIVES",
+    "PRIVACY_LEGISLATIONS",
     "VIP_SEGMENT",
     "Segment",
     "describe_dialogue",
     "describe_objective",
     "describe_segment",
+    "has_consent",
+    "is_system_property",
     "save_property",
     "seed_properties",
     "seed_segments",
     "stamp",
 ]
 
+ALL_SEGMENT = "seg-all"
 VIP_SEGMENT = "seg-vip"
 NEWSLETTER_SEGMENT = "seg-newsletter"
 EMPTY_SEGMENT = "seg-nobody"
 
 _PROPERTY_ID = re.compile(r"[A-Za-z0-9_-]+")
 _FILTER_TYPES = ("RANGE", "CURRENCY", "DECIMAL", "SELECT", "EMAIL", "DATETIME")
-_LEVELS = ("DO_NOT_TRACK", "ANONYMOUS", "PERSONAL")
+LEVELS = ("DO_NOT_TRACK", "ANONYMOUS", "PERSONAL")
 _SENSITIVITIES = ("NON_PII", "PII")
 _MERGE_STRATEGIES = ("BOTH", "SUM", "HIGHEST", "LOWEST", "LATEST", "OLDEST", "KEEP_CURRENT", "SYSTEM_DEFINED")
+NO_LEGISLATION = "NONE"
+PRIVACY_LEGISLATIONS = frozenset(
+    {
+        "ARGENTINA_DPL",
+        "AUSTRALIA_PRIVACY_ACT",
+        "BELIZE_DPA",
+        "BRAZIL_LGPD",
+        "CCPA",
+        "CDPA_CTCPDA",
+        "CHILE_L19_628",
+        "CHINA_PIPL",
+        "COLOMBIA_L1581_D1377",
+        "COSTA_RICA_L8968",
+        "DPDPA",
+        "EL_SALVADOR",
+        "FDBR",
+        "GDPR",
+        "GUATEMALA_LAIP",
+        "HAITI_APD",
+        "HONDURAS_LPDCP",
+        "ICDPA",
+        "INDIANA_INCDPA",
+        "ISRAEL_PPL",
+        "JAMAICA_DPA",
+        "JAPAN_APPI",
+        "KENTUCKY_KCDPA",
+        "MARYLAND_MODPA",
+        "MEXICO_LFPDPPP",
+        "MINNESOTA_MCDPA",
+        "MTCDPA",
+        "NEDPA",
+        "NEW_ZEALAND_PRIVACY_ACT",
+        "NHPA",
+        "NICARAGUA_L787",
+        "NJDPA",
+        "NONE",
+        "NYPA",
+        "OCPA",
+        "PANAMA_L81",
+        "PERU_DPL",
+        "PIPEDA",
+        "RHODE_ISLAND_RIDTPPA",
+        "SB1392",
+        "SB190",
+        "SB220",
+        "SOUTH_KOREA_PIPA",
+        "SWITZERLAND_DPA",
+        "TDPSA",
+        "TENNESSEE_TIPA",
+        "TRINIDAD_TOBAGO_DPA",
+        "UCPA",
+        "UK_GDPR",
+    }
+)
+"""Zones that a profile can be created in: definition of ``PUT /profiles``, read 2026-11."""
 DIALOGUES = (
     ("dia-welcome", "Welcome message", ("var-welcome-a", "var-welcome-b")),
     ("dia-spring", "Spring offer", ("var-spring-a",)),
@@ -75,7 +137,7 @@ class Segment:
 
 def seed_segments() -> list[Segment]:
     return [
-        Segment("seg-all", "All Visitors", "Everybody", []),
+        Segment(ALL_SEGMENT, "All Visitors", "Everybody", []),
         Segment(VIP_SEGMENT, "VIP customers", "Customers with a loyalty card", ["braze", "loyalty"]),
         Segment(NEWSLETTER_SEGMENT, "Newsletter readers", "Consented to the newsletter", ["braze"]),
         Segment(EMPTY_SEGMENT, "Nobody yet", "Waits for its first profile", []),
@@ -179,11 +241,22 @@ def seed_properties() -> list[dict[str, Any]]:
         _property("customer_number", "Customer number", "SELECT", **personal),
         _property("visits", "Visits", "RANGE", mergeStrategy="SUM"),
         _property("interactions_viewed", "Viewed interactions", "SELECT", **{**system, "mergeStrategy": "BOTH"}),
+        _property("braze_tags", "Braze tags", "SELECT", mergeStrategy="BOTH"),
+        _property("braze_revenue", "Braze revenue", "DECIMAL", precision=2),
+        _property("braze_city", "Braze city", "SELECT"),
+        _property("braze_favourite_store", "Braze favourite store", "SELECT"),
+        _property("braze_campaigns", "Braze campaigns", "SELECT", mergeStrategy="BOTH"),
+        _property("braze_last_survey", "Braze last survey", "DATETIME", mergeStrategy="HIGHEST"),
         _property("creationdate", "Creation date", "DATETIME", **system),
         _property("lastmodifieddate", "Last modified date", "DATETIME", **system),
         _property("lastvisitdate", "Last visited date", "DATETIME", **system),
         _property("domaingroup", "Domain group", "SELECT", **system),
     ]
+
+
+def is_system_property(described: Mapping[str, Any]) -> bool:
+    """Tell whether a property is BlueConic's own, so that nobody may write it."""
+    return bool(described["creator"] == _SYSTEM)
 
 
 def _check_property(property_id: str, document: Mapping[str, Any]) -> None:
@@ -193,7 +266,7 @@ def _check_property(property_id: str, document: Mapping[str, Any]) -> None:
         raise ValueError("the id in the body differs from the id in the path")
     for name, allowed in (
         ("filterType", _FILTER_TYPES),
-        ("permissionLevel", _LEVELS),
+        ("permissionLevel", LEVELS),
         ("dataSensitivity", _SENSITIVITIES),
         ("mergeStrategy", _MERGE_STRATEGIES),
     ):
@@ -210,7 +283,7 @@ def save_property(
     :raises ValueError: when BlueConic would answer 400.
     """
     _check_property(property_id, document)
-    if known is not None and known["creator"] == _SYSTEM:
+    if known is not None and is_system_property(known):
         raise ValueError("the property belongs to a plug-in")
     saved = dict(known) if known else _property(property_id, property_id, "SELECT")
     saved.update({name: each for name, each in document.items() if name in saved.keys() - _READ_ONLY})
@@ -218,6 +291,17 @@ def save_property(
         saved["dataSensitivity"], saved["permissionLevel"] = "PII", "PERSONAL"
     saved["lastModifiedDate"] = stamp(now)
     return saved
+
+
+def has_consent(objective_id: str, *, consented: Sequence[str], refused: Sequence[str], legislation: str) -> bool:
+    """Tell whether a profile consented to an objective, or lives in a zone where that one needs no consent.
+
+    Where none is needed, a refusal still counts. Nobody has consented to an objective that does not exist (UNVERIFIED).
+    """
+    zones = next((each for known, _, each in OBJECTIVES if known == objective_id), None)
+    if zones is None or objective_id in refused:
+        return False
+    return objective_id in consented or legislation not in zones
 
 
 def describe_objective(

@@ -51,8 +51,8 @@ FaultKind = Literal[
 ``html``              answered with ``status`` and an HTML page, as proxies do (``status=200`` too); nothing is applied.
 ``cut_body``          applied; the answer says 2xx, but its JSON body ends in the middle.
 ``reset_before``      the connection is reset before anything is applied.
-``reset_during``      the first half of the objects is applied, then the connection is reset (Braze writes; elsewhere
-                      as ``reset_after``).
+``reset_during``      the first half of the objects is applied, then the connection is reset (Braze writes, BlueConic's
+                      bulk writes; elsewhere as ``reset_after``).
 ``reset_after``       applied in full, then the connection is reset without an answer.
 ``timeout_before``    nothing is applied and nothing is answered for ``delay_s``; then 504.
 ``timeout_after``     applied in full, but nothing is answered for ``delay_s``; then 504.
@@ -159,6 +159,26 @@ class BrazeSettings:
     :param bill_unmatched: whether an update-only object that matched nobody costs data points. UNVERIFIED.
     :param export_needs_fields: ``/users/export/ids`` without ``fields_to_export`` is refused (newer accounts).
     :param blocked_external_ids: ids of "dummy users" that Braze no longer takes data for.
+    :param size_error: share by which ``/segments/data_series`` is off (0.1: a tenth too many): sizes are estimates.
+    :param own_storage: whether the workspace has a bucket of its own connected: segment exports go there. Without one
+        the answer carries a ``url`` at which one zip archive stands as soon as the export is done; 403 before that.
+    :param export_seconds: seconds from the request to the last part; the parts appear evenly spread over them.
+    :param export_users_per_part: users in a part (docs "POST /users/export/segment": about 5,000).
+    :param export_zip_entries: JSON files in each zip part. Their number and names are UNVERIFIED.
+    :param export_shuffled: the parts appear in an order drawn from the seed.
+    :param export_across_midnight: the later half of the parts stands in the folder of the day after the request's.
+    :param export_late_s: seconds by which the last part comes later than ``export_seconds``.
+    :param export_grows: the last part first appears with half of its lines, and is then replaced by the whole.
+    :param export_duplicates: users that occur twice: every other one with outdated values earlier in the same part,
+        the rest as the same line in another part (docs "Export FAQs": possible though rare).
+    :param export_broken_lines: broken lines on top of the good ones: in turn a line cut in half and one that is not
+        UTF-8.
+    :param export_never: an export is accepted and ends after ``export_seconds`` without having written anything, as
+        with a bucket that Braze can't write to.
+    :param export_empty_part: an empty segment gives one part without a line. What Braze does is UNVERIFIED.
+    :param export_root: path in the bucket below which Braze writes, such as ``braze/eu``.
+    :param exports_at_once: segment exports of a company that may run at the same time (docs, the same page).
+    :param export_url_seconds: seconds for which a ``url`` works: "a few hours" and "four hours" say the docs.
     """
 
     keys: Mapping[str, Sequence[str]] = field(
@@ -184,6 +204,22 @@ class BrazeSettings:
     bill_unmatched: bool = False
     export_needs_fields: bool = False
     blocked_external_ids: Sequence[str] = ("sandbox-dummy-user",)
+    size_error: float = 0.0
+    own_storage: bool = True
+    export_seconds: float = 0.2
+    export_users_per_part: int = 5000
+    export_zip_entries: int = 1
+    export_shuffled: bool = False
+    export_across_midnight: bool = False
+    export_late_s: float = 0.0
+    export_grows: bool = False
+    export_duplicates: int = 0
+    export_broken_lines: int = 0
+    export_never: bool = False
+    export_empty_part: bool = False
+    export_root: str = ""
+    exports_at_once: int = 100
+    export_url_seconds: float = 4 * 3600
 
 
 @dataclass(frozen=True)
@@ -195,6 +231,19 @@ class BlueConicSettings:
     :param index_lag_s: seconds until a change is found by a refinement; BlueConic says up to ten minutes.
     :param refused_refinements: properties on which a refinement is answered 400. That ``lastmodifieddate`` is accepted
         is UNVERIFIED, so a test can switch it off here.
+    :param bulk_entries: entries of a bulk write that are processed; with more of them the answer is 413.
+    :param concurrent_bulks: bulk writes in flight at once, above which they are answered 429; BlueConic publishes no
+        number.
+    :param sum_strategy: the word by which numbers are added: BlueConic's definition says ``INCREMENT`` in one place
+        and ``SUM`` in another. The word that this tenant does not know is answered 400.
+    :param empty_set_clears: whether ``SET`` with an empty list empties the property (else it says nothing). UNVERIFIED.
+    :param stores_matching: whether a created profile gets the values that it was matched on. UNVERIFIED.
+    :param several_matches: whether the ``first`` profile that matches is written (the one with the lowest id) or
+        ``all`` of them, with a result each. UNVERIFIED.
+    :param pii_rights: without them an entry that writes a PII property is ``UNAUTHORIZED``.
+    :param skipped: entries that are answered ``SKIPPED``: their ``identifier``, ``profileId`` or a value they match on.
+    :param unanswered: entries that are applied and yet have no result in the answer, named in the same way.
+    :param shuffle_results: whether the results come in another order than the entries; the order is UNVERIFIED.
     """
 
     token_seconds: int = 3600
@@ -210,6 +259,16 @@ class BlueConicSettings:
     )
     index_lag_s: float = 0.0
     refused_refinements: Sequence[str] = ()
+    bulk_entries: int = 1000
+    concurrent_bulks: int | None = None
+    sum_strategy: Literal["INCREMENT", "SUM", "both"] = "both"
+    empty_set_clears: bool = True
+    stores_matching: bool = False
+    several_matches: Literal["first", "all"] = "first"
+    pii_rights: bool = True
+    skipped: Sequence[str] = ()
+    unanswered: Sequence[str] = ()
+    shuffle_results: bool = False
 
 
 class _Watched:

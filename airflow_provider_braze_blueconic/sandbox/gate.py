@@ -56,6 +56,10 @@ class Gate:
     :param faults: consulted for each request; paths below ``/sandbox/`` are exempt.
     :param exchanges: where request and answer are recorded, or ``None``.
     :param seed: draws the jitter.
+
+    The service finds two things in the ASGI scope: ``sandbox.fault``, the fault that it has to make itself, and
+    ``sandbox.in_flight``, the number of requests of the same method and path that were here when this one came,
+    itself included.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Gate:
         self._exchanges = exchanges
         self._jitter = random.Random(f"jitter:{seed}")
         self._lock = threading.Lock()
+        self._in_flight: Counter[str] = Counter()
 
     def routes(self) -> list[Any]:
         """Return the routes of the service behind the gate."""
@@ -83,6 +88,9 @@ class Gate:
         body = await _read(receive)
         drawn = self._faults.draw(self.service, method=method, path=path)
         passage = _Passage(scope, body=body, receive=receive, send=send)
+        operation = f"{method} {path}"
+        self._in_flight[operation] += 1  # on the one event loop of the service, so it needs no lock
+        scope["sandbox.in_flight"] = self._in_flight[operation]
         try:
             for fault in drawn:
                 if fault.kind == "latency":
@@ -94,11 +102,12 @@ class Gate:
                 scope["sandbox.fault"] = hit
                 await _answer_faulty(self._app, passage, hit, settings=self._faults)
         finally:
-            self._count(passage, method, path)
+            self._in_flight[operation] -= 1
+            self._count(passage, method, operation)
 
-    def _count(self, passage: _Passage, method: str, path: str) -> None:
+    def _count(self, passage: _Passage, method: str, operation: str) -> None:
         with self._lock:
-            self.requests[f"{method} {path}"] += 1
+            self.requests[operation] += 1
             self.statuses[passage.status or 0] += 1
         if self._exchanges is not None:
             self._exchanges.append(passage.exchange(self.service, method))

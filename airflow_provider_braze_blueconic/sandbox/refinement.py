@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from .definitions import has_consent
+
 __all__ = ["Refinement", "RefinementError"]
 
 _GROUPS = ("AND", "OR")
@@ -170,8 +172,8 @@ def _has_consent(
                 return objective not in consented and objective not in refused
             case "REFUSED_OR_UNKNOWN":
                 return objective not in consented
-            case _:  # consented, or in a zone that asks for none
-                return objective in consented or (legislation == "NONE" and objective not in refused)
+            case _:
+                return has_consent(objective, consented=consented, refused=refused, legislation=legislation)
 
     quantifier = any if bare == "CONTAINS_ANY" else all
     return quantifier(is_in_state(each) for each in tree.get("values", []))

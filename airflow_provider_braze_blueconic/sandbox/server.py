@@ -19,12 +19,13 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from . import blueconic, braze
 from .blueconic import Tokens
 from .definitions import VIP_SEGMENT
+from .exports import SegmentExports
 from .faults import Faults
 from .gate import Exchange, Gate
 from .people import make_people
 from .profiles import BlueConicState, DaySummary
 from .s3 import BUCKETS, REGION, ObjectStore
-from .users import BrazeState
+from .users import BrazeDay, BrazeState
 
 __all__ = ["Sandbox", "serve"]
 
@@ -68,7 +69,8 @@ class Sandbox:
         self.exchanges: list[Exchange] = []
         self.braze = BrazeState(people[:profiles], seed=seed, faults=self.faults, clock=clock)
         self.blueconic = BlueConicState(people, vip=profiles, seed=seed, faults=self.faults, clock=clock)
-        braze_app = braze.make_app(self.braze, faults=self.faults)
+        self.exports = SegmentExports(self.braze, faults=self.faults, client=self.s3_client, seed=seed, clock=clock)
+        braze_app = braze.make_app(self.braze, faults=self.faults, exports=self.exports)
         blueconic_app = blueconic.make_app(self.blueconic, faults=self.faults, tokens=self.tokens)
         exchanges = self.exchanges if record else None
         self.braze_gate = Gate("braze", braze_app, faults=self.faults, exchanges=exchanges, seed=seed)
@@ -113,6 +115,7 @@ class Sandbox:
             server.ask_to_stop()
         for server in servers:
             server.stop()
+        self.exports.stop()
         if self._store is not None:
             self._store.stop()
             self._store = None
@@ -166,6 +169,10 @@ class Sandbox:
         """See :meth:`BlueConicState.next_day`."""
         return self.blueconic.next_day(changed=changed, entered=entered, left=left)
 
+    def next_day_in_braze(self, *, changed: float = 0.01) -> BrazeDay:
+        """See :meth:`BrazeState.next_day`."""
+        return self.braze.next_day(changed=changed)
+
     def summary(self) -> dict[str, Any]:
         """Return what both services hold: the answer of ``GET /sandbox/state``."""
         return {
@@ -185,6 +192,8 @@ class Sandbox:
                 for gate in (self.braze_gate, self.blueconic_gate)
             },
             "track": self.braze.traffic.as_dict(),
+            "exports": self.exports.counts(),
+            "bulk": self.blueconic.bulk.as_dict(),
         }
 
 
@@ -249,11 +258,11 @@ def _add_controls(app: FastAPI, box: Sandbox) -> None:
 
     @app.post("/sandbox/next-day")
     async def next_day(request: Request) -> Response:
-        body = await request.body()
-        try:
-            return JSONResponse(box.next_day(**(json.loads(body) if body else {})).counts())
-        except (TypeError, ValueError) as error:
-            return JSONResponse({"message": str(error)}, status_code=400)
+        return await _let_a_day_pass(request, box.next_day)
+
+    @app.post("/sandbox/next-day-in-braze")
+    async def next_day_in_braze(request: Request) -> Response:
+        return await _let_a_day_pass(request, box.next_day_in_braze)
 
     @app.post("/sandbox/faults")
     async def set_faults(request: Request) -> Response:
@@ -262,6 +271,14 @@ def _add_controls(app: FastAPI, box: Sandbox) -> None:
         except ValueError as error:
             return JSONResponse({"message": str(error)}, status_code=400)
         return JSONResponse({"faults": box.faults.describe()})
+
+
+async def _let_a_day_pass(request: Request, pass_day: Callable[..., DaySummary | BrazeDay]) -> Response:
+    body = await request.body()
+    try:
+        return JSONResponse(pass_day(**(json.loads(body) if body else {})).counts())
+    except (TypeError, ValueError) as error:
+        return JSONResponse({"message": str(error)}, status_code=400)
 
 
 def serve(
@@ -323,7 +340,8 @@ Look at it and steer it, at either address:
   curl {box.braze_url}/sandbox/state        what both services hold
   curl {box.braze_url}/sandbox/requests     what was sent, and what Braze would bill
   curl {box.braze_url}/sandbox/users        every Braze user, a line each
-  curl -X POST {box.braze_url}/sandbox/next-day
+  curl -X POST {box.braze_url}/sandbox/next-day            a day passes in BlueConic
+  curl -X POST {box.braze_url}/sandbox/next-day-in-braze   and one in Braze
   curl -X POST {box.braze_url}/sandbox/faults \\
        -d '{{"faults": [{{"service": "braze", "kind": "status", "path": "/users/track", "status": 429, "times": 3}}]}}'
 

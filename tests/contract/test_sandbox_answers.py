@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import requests
 
 from airflow_provider_braze_blueconic.sandbox.braze import READ_ONLY_API_KEY, campaign_id, segment_id
+from airflow_provider_braze_blueconic.sandbox.definitions import PRIVACY_LEGISLATIONS
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
 from airflow_provider_braze_blueconic.sandbox.gate import Exchange
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
@@ -18,14 +20,17 @@ from tests.support.sandbox import blueconic_headers, braze_headers, running_sand
 
 pytestmark = needs_specs
 
+_LISTS_KEY = "sandbox-braze-key-lists"
 _ALL_EXPANSIONS = ["profiles.profile.permissions", "profiles.profile.segments", "profiles.profile.replace"]
-_NOT_DESCRIBED = {"/users/track/bulk", "/custom_attributes"}
-"""Endpoints of Braze's docs that the community definition does not have yet."""
+_NOT_DESCRIBED = {"/users/track/bulk", "/custom_attributes", "/downloads/{name}"}
+"""Endpoints of Braze's docs that the community definition does not have yet, and the storage's address of a ``url``."""
 
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
     with running_sandbox(profiles=200, record=True) as running:
+        keys = {**running.faults.braze.keys, _LISTS_KEY: ("segments.list",)}
+        running.faults.braze = replace(running.faults.braze, keys=keys)
         yield running
 
 
@@ -49,6 +54,11 @@ def _track(*attributes: dict[str, Any], **options: Any) -> Callable[[Sandbox], A
     return _braze("/users/track", method="POST", json={"attributes": list(attributes)}, **options)
 
 
+def _export(segment: str, *, key: str | None = None, **more: Any) -> Callable[[Sandbox], Any]:
+    wish = {"segment_id": segment_id(segment), "fields_to_export": ["external_id", "email"], **more}
+    return _braze("/users/export/segment", method="POST", json=wish, key=key)
+
+
 def _token(**form: str) -> Callable[[Sandbox], requests.Response]:
     return lambda box: requests.post(f"{box.blueconic_url}/rest/v2/oauth/token", data=form, timeout=10)
 
@@ -62,6 +72,27 @@ _REFINEMENT = json.dumps(
     }
 )
 _VIPS = "/segments/seg-vip/profiles"
+_ENTRY = {
+    "identifier": "row-1",
+    "strategy": "UPSERT",
+    "matching": [
+        [{"id": "braze_external_id", "value": "crm-0000001"}],
+        [{"id": "crm_id", "value": "crm-0000001"}, {"id": "email", "value": "ann@example.com"}],
+    ],
+    "privacyLegislation": "GDPR",
+    "permissionLevel": "PERSONAL",
+    "domainGroup": "DEFAULT",
+    "triggerOnPropertyChange": False,
+    "triggerOnEventAdded": False,
+    "properties": [
+        {"id": "braze_tags", "values": ["vip", "beta"], "strategy": "ADD", "restriction": "ALL_PROFILES"},
+        {"id": "braze_revenue", "values": ["12.50"], "strategy": "INCREMENT"},
+        {"id": "braze_city", "values": [], "strategy": "SET"},
+        {"id": "crm_id", "values": ["crm-0000001"], "strategy": "SET", "restriction": "NEW_PROFILES_ONLY"},
+        {"id": "points", "values": ["no number"], "strategy": "SET_IF_EMPTY"},
+        {"id": "braze_last_survey", "values": ["yesterday"], "strategy": "SET"},
+    ],
+}
 _GOOD = {"external_id": "crm-0000001", "first_name": "Ann", "loyalty_points": 5, "_update_existing_only": True}
 _BAD = {"external_id": "crm-0000002", "email": "no address"}
 
@@ -111,6 +142,35 @@ CALLS: dict[str, tuple[Callable[[Sandbox], requests.Response], int]] = {
     "objectives": (_blueconic("/objectives"), 200),
     "dialogues": (_blueconic("/dialogues"), 200),
     "profile, unknown": (_blueconic("/profiles/nobody"), 404),
+    "search profiles": (_blueconic("/profiles", params={"property": "crm_id", "value": "crm-0000001"}), 200),
+    "search profiles, two properties": (
+        _blueconic("/profiles", params={"property": ["crm_id", "email"], "value": ["crm-0000001", "a@example.com"]}),
+        200,
+    ),
+    "search profiles, not indexed": (_blueconic("/profiles", params={"property": "city", "value": "Ede"}), 501),
+    "search profiles, no value": (_blueconic("/profiles", params={"property": "crm_id"}), 400),
+    "put profiles": (_blueconic("/profiles", method="PUT", json=[_ENTRY]), 200),
+    "put profiles, with objectives": (
+        _blueconic("/profiles", method="PUT", params={"objectiveIds": "newsletter,personalisation"}, json=[_ENTRY]),
+        200,
+    ),
+    "put profiles, every zone": (
+        _blueconic(
+            "/profiles",
+            method="PUT",
+            json=[
+                {**_ENTRY, "matching": [[{"id": "crm_id", "value": f"crm-{zone}"}]], "privacyLegislation": zone}
+                for zone in sorted(PRIVACY_LEGISLATIONS)
+            ],
+        ),
+        200,
+    ),
+    "put profiles, bad entries": (_blueconic("/profiles", method="PUT", json=[{}, {"strategy": "INSERT"}]), 400),
+    "put profiles, no token": (
+        _blueconic("/profiles", method="PUT", json=[], headers={"Authorization": ""}),
+        401,
+    ),
+    "put profiles, too many": (_blueconic("/profiles", method="PUT", json=[_ENTRY] * 1001), 413),
     "track": (_track(_GOOD), 201),
     "track, partly accepted": (_track(_GOOD, _BAD), 201),
     "track, nothing accepted": (_track(_BAD), 400),
@@ -131,7 +191,15 @@ CALLS: dict[str, tuple[Callable[[Sandbox], requests.Response], int]] = {
         _braze("/segments/data_series", params={"segment_id": segment_id("All users"), "length": 3}),
         200,
     ),
+    "braze segment sizes, unknown segment": (
+        _braze("/segments/data_series", params={"segment_id": "nothing", "length": 3}),
+        400,
+    ),
     "campaigns": (_braze("/campaigns/list"), 200),
+    "campaigns, archived ones too": (
+        _braze("/campaigns/list", params={"page": 0, "include_archived": "true", "sort_direction": "desc"}),
+        200,
+    ),
     "campaign details": (_braze("/campaigns/details", params={"campaign_id": campaign_id("Win back")}), 200),
     "export by id": (
         _braze(
@@ -139,6 +207,14 @@ CALLS: dict[str, tuple[Callable[[Sandbox], requests.Response], int]] = {
         ),
         201,
     ),
+    "export a segment": (
+        _export("Newsletter subscribers", custom_attributes_to_export=["tags"], output_format="gzip"),
+        201,
+    ),
+    "export a segment, unknown field": (_export("Newsletter subscribers", fields_to_export=["shoe_size"]), 400),
+    "export a segment, unknown segment": (_export("nothing"), 400),
+    "export a segment, wrong key": (_export("All users", key="wrong"), 401),
+    "export a segment, no permission": (_export("All users", key=_LISTS_KEY), 403),
 }
 
 
@@ -168,6 +244,25 @@ def test_rate_limited_answer_fits_the_definition(box: Sandbox) -> None:
     _check(box.exchanges[-1])
 
 
+def test_export_of_a_segment_that_is_being_exported_fits_the_definition(box: Sandbox) -> None:
+    box.faults.braze = replace(box.faults.braze, export_seconds=60)
+    segment = "Empty segment"
+
+    first, second = _export(segment)(box), _export(segment)(box)
+
+    assert (first.status_code, second.status_code) == (201, 429)
+    _check(box.exchanges[-1])
+
+
+def test_export_without_own_storage_fits_the_definition(box: Sandbox) -> None:
+    box.faults.braze = replace(box.faults.braze, own_storage=False, export_seconds=0.0)
+
+    answer = _export("BlueConic Test Users")(box)
+
+    assert "url" in answer.json()
+    _check(box.exchanges[-1])
+
+
 def test_every_endpoint_of_the_sandbox_is_checked(box: Sandbox) -> None:
     """An endpoint that is added without a call here would go unchecked."""
     for call, _ in CALLS.values():
@@ -183,6 +278,61 @@ def test_every_endpoint_of_the_sandbox_is_checked(box: Sandbox) -> None:
     }
 
     assert served - {("blueconic", "GET", "/rest/v2/profiles/{profile_id}")} <= checked
+
+
+def test_every_state_of_a_bulk_write_fits_the_definition() -> None:
+    with running_sandbox(profiles=60, record=True) as box:
+        box.faults.blueconic = replace(box.faults.blueconic, pii_rights=False, skipped=("skipped",))
+        profile_id = next(iter(box.blueconic.segments["seg-vip"].members))
+        box.blueconic.change(profile_id, {}, legislation="GDPR", consented=["newsletter"], refused=[])
+        known: dict[str, Any] = {"profileId": profile_id, "strategy": "UPDATE"}
+        tag = {"id": "braze_tags", "values": ["a"], "strategy": "ADD"}
+        entries: list[dict[str, Any]] = [
+            {**known, "properties": [tag]},
+            {**known, "properties": [tag]},
+            {**known, "properties": [{"id": "firstname", "values": ["Ann"], "strategy": "SET"}]},
+            {**known, "restriction": {"isMemberOfSegment": "seg-nobody"}},
+            {**known, "identifier": "skipped"},
+            {"profileId": "nobody", "strategy": "UPDATE"},
+            {"matching": [[{"id": "crm_id", "value": "new"}]], "strategy": "UPSERT", "privacyLegislation": "GDPR"},
+            {"matching": [[{"id": "crm_id", "value": "new"}]], "strategy": "UPSERT", "privacyLegislation": "CCPA"},
+            {**known, "strategy": "DELETE"},
+        ]
+
+        answer = _blueconic("/profiles", method="PUT", json=entries, params={"objectiveIds": "newsletter"})(box)
+
+        assert [result["state"] for result in answer.json()] == [
+            "MODIFIED",
+            "UNCHANGED",
+            "UNAUTHORIZED",
+            "RESTRICTION_MISMATCH",
+            "SKIPPED",
+            "NOTFOUND",
+            "CONSENT_MISMATCH",
+            "CREATED",
+            "DELETED",
+        ]
+        _check(box.exchanges[-1])
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_turned_away_bulk_write_fits_the_definition(box: Sandbox, status: int) -> None:
+    box.faults.add(Fault("blueconic", "status", path="/rest/v2/profiles", method="PUT", status=status, times=1))
+
+    answer = _blueconic("/profiles", method="PUT", json=[_ENTRY])(box)
+
+    assert answer.status_code == status
+    _check(box.exchanges[-1])
+
+
+def test_bulk_write_without_its_scope_fits_the_definition() -> None:
+    with running_sandbox(profiles=20, record=True) as box:
+        box.faults.blueconic = replace(box.faults.blueconic, scopes=("read:profiles",))
+
+        answer = _blueconic("/profiles", method="PUT", json=[_ENTRY])(box)
+
+        assert answer.status_code == 403
+        _check(box.exchanges[-1])
 
 
 @pytest.mark.parametrize("path", sorted(_NOT_DESCRIBED))

@@ -124,7 +124,7 @@ def test_lists_come_in_pages_of_their_defaults(shared: Sandbox) -> None:
     properties = _get(shared, "/profileProperties").json()
 
     assert (len(segments["segments"]), segments["totalResults"], segments["totalPages"]) == (10, 12, 2)
-    assert (len(properties["profileProperties"]), properties["totalResults"]) == (20, 25)
+    assert (len(properties["profileProperties"]), properties["totalResults"]) == (20, 31)
 
 
 def test_last_page_of_a_list_is_short(shared: Sandbox) -> None:

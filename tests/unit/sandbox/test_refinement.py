@@ -52,6 +52,11 @@ def _date(start: str | None, end: str | None) -> dict[str, Any]:
         pytest.param({"property": "phone", "operator": "NOT_IS_EMPTY"}, False, id="not empty"),
         pytest.param({"objective": "CONSENTED", "operator": "CONTAINS_ANY", "values": ["newsletter"]}, True, id="yes"),
         pytest.param({"objective": "REFUSED", "operator": "CONTAINS_ANY", "values": ["newsletter"]}, False, id="no"),
+        pytest.param(
+            {"objective": "CONSENTED_OR_UNNEEDED", "operator": "CONTAINS_ANY", "values": ["personalisation"]},
+            False,
+            id="needed in the zone and not given",
+        ),
         pytest.param({"objective": "UNKNOWN", "operator": "CONTAINS_ALL", "values": ["survey"]}, True, id="unknown"),
         pytest.param(
             {

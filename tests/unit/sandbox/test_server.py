@@ -45,13 +45,13 @@ def test_first_sync_from_blueconic_to_braze_works_over_http() -> None:
         )
 
         counters = requests.get(f"{box.braze_url}/sandbox/requests", timeout=10).json()["track"]
-        lines = requests.get(f"{box.blueconic_url}/sandbox/users", timeout=10).text.splitlines()
+        lines = requests.get(f"{box.blueconic_url}/sandbox/users", timeout=10).content.splitlines()
 
     assert answer.json() == {"message": "success", "attributes_processed": len(attributes)}
     assert counters["objects"] == len(attributes) < 60
     assert 0 < counters["unmatched"] < 5
     assert counters["data_points"] == counters["accepted"] - counters["unmatched"]
-    reached = [json.loads(line) for line in lines if "loyalty_points" in line]
+    reached = [json.loads(line) for line in lines if b"loyalty_points" in line]
     assert 50 < len(reached) <= counters["accepted"] - counters["unmatched"]
 
 
@@ -65,6 +65,18 @@ def test_state_and_next_day_are_reachable_over_http() -> None:
     assert wrong.status_code == 400
     assert state["blueconic"]["segments"]["seg-vip"] == 61
     assert state["braze"]["users"] > 55
+
+
+def test_a_day_passes_in_braze_over_http() -> None:
+    with running_sandbox(profiles=60) as box:
+        before = {user["braze_id"]: user for user in box.braze.users()}
+        day = requests.post(f"{box.blueconic_url}/sandbox/next-day-in-braze", json={"changed": 3}, timeout=10)
+        wrong = requests.post(f"{box.braze_url}/sandbox/next-day-in-braze", json={"entered": 3}, timeout=10)
+        after = {user["braze_id"]: user for user in box.braze.users()}
+
+    assert day.json() == {"day": 1, "changed": 3}
+    assert wrong.status_code == 400
+    assert sum(after[each] != before[each] for each in before) == 3
 
 
 def test_nothing_listens_after_the_end() -> None:
