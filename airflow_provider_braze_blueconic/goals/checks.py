@@ -13,13 +13,13 @@ from typing import Any, get_args
 
 from airflow_provider_braze_blueconic.goals.findings import Finding, quoted, short, shown
 from airflow_provider_braze_blueconic.goals.targets import (
-    BRAZE_EXPORT_FIELDS,
     FieldType,
     Scalar,
     braze_attribute,
     braze_name_problem,
     braze_value_problem,
 )
+from airflow_provider_braze_blueconic.sync.braze_paths import parse_path
 from airflow_provider_braze_blueconic.sync.near_names import nearest
 
 __all__ = [
@@ -68,22 +68,20 @@ def export_source_problem(text: str) -> str | None:
 
 
 def import_source_problem(text: str) -> str | None:
-    """Say why this is not a field of an exported Braze user; ``None`` if it is."""
-    if text in BRAZE_EXPORT_FIELDS or _custom_attribute(text):
-        return None
-    if text.startswith("subscription_groups"):
-        return "Braze doesn't export subscription groups. Import one segment for each group instead."
-    if text == "user_alias" or text.startswith(("user_alias.", "user_aliases.")):
-        return 'one alias can\'t be read as a field. Expected "user_aliases", or an identifier with an alias_label.'
-    near = nearest(text, BRAZE_EXPORT_FIELDS)
-    near = near or f' For a custom attribute write "{_CUSTOM}{short(text)}".'
-    return f"Braze exports no field {quoted(text)}.{near}"
+    """Say why this is not a path into an exported Braze user; ``None`` if it is."""
+    try:
+        parse_path(text)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def import_identifier_problem(text: str) -> str | None:
     """Say why an exported Braze user can't be recognised by this; ``None`` if it can."""
     if text in _IMPORT_IDENTIFIERS or _custom_attribute(text):
         return None
+    if len(text) > len(_CUSTOM) and text.startswith(_CUSTOM):
+        return import_source_problem(text)
     expected = ", ".join(_IMPORT_IDENTIFIERS)
     return f"expected {expected} or {_CUSTOM}<name>; found {quoted(text)}.{nearest(text, _IMPORT_IDENTIFIERS)}"
 
@@ -188,9 +186,12 @@ def check_import_field(row: _Raw) -> Iterator[Finding]:
     if row.get("merge") == "sum":
         if row.get("of") is None:
             yield Finding("of", 'is missing: "sum" needs "of: increase" or "of: value".')
-        kind = BRAZE_EXPORT_FIELDS.get(str(row.get("from")))
-        if kind is not None and kind not in ("integer", "float"):
-            yield Finding("merge", f'"sum" needs a number; "{row["from"]}" is a {kind} in Braze.')
+        source = _text(row, "from")
+        if source is not None and not import_source_problem(source):
+            kind = parse_path(source).kind
+            if kind not in ("integer", "float", "any"):
+                a = "an" if kind in ("array", "object") else "a"
+                yield Finding("merge", f'"sum" needs a number; {quoted(source)} is {a} {kind} in Braze.')
     elif row.get("of") is not None:
         yield Finding("of", 'is possible only with "merge: sum".')
 
@@ -242,7 +243,7 @@ def _check_export_source(goal: _Raw, fields: Mapping[int, _Raw], identifiers: Ma
     if not isinstance(source, Mapping):
         return
     if "s3_csv" in source:
-        yield from _check_csv_source(goal, fields)
+        yield from _check_csv_source(goal, fields, identifiers)
         return
     if goal.get("leavers", "keep") != "keep" and source.get("read", "full") == "modified":
         message = 'who left is known only after reading the whole segment. Use "keep", or "read: full".'
@@ -264,14 +265,44 @@ def _check_property_id(where: str, text: str) -> Iterator[Finding]:
         yield Finding(where, message)
 
 
-def _check_csv_source(goal: _Raw, fields: Mapping[int, _Raw]) -> Iterator[Finding]:
+def _check_csv_source(goal: _Raw, fields: Mapping[int, _Raw], identifiers: Mapping[int, _Raw]) -> Iterator[Finding]:
     for index, row in fields.items():
         if _text(row, "from") in _EXPORT_KINDS:
             message = f'a CSV file has columns only: write "{_PROPERTY}<column>" instead of "{row["from"]}".'
             yield Finding(f"fields[{index}].from", message, "source.s3_csv")
+    for index, link in identifiers.items():
+        if _text(link, "blueconic") == "profile_id":
+            message = (
+                'a CSV file has columns only: write the name of the column that holds it, other than "profile_id".'
+            )
+            yield Finding(f"identifiers[{index}].blueconic", message, "source.s3_csv")
+    if goal.get("leavers", "keep") != "keep":
+        message = 'a CSV file of changes doesn\'t tell who left. Use "keep", or read the segment.'
+        yield Finding("leavers", message, "source.s3_csv")
     if goal.get("objectives"):
         message = "a CSV file doesn't tell consent. Set the objectives on the BlueConic connection that writes it."
         yield Finding("objectives", message, "source.s3_csv")
+
+
+_ASKED_OF_THE_API: Mapping[str, str] = {
+    "allow_creation": "whether profiles are created",
+    "legislation": "the legislation of created profiles",
+    "domain_group": "the domain group",
+    "trigger_on_change": "what is triggered",
+    "objectives": "whose consent is asked for",
+}
+
+
+def _check_delivery(goal: _Raw) -> Iterator[Finding]:
+    """Check that nothing is asked of a CSV file that only BlueConic's API can do: it would be ignored in silence."""
+    if goal.get("deliver") is None:
+        return
+    for name, what in _ASKED_OF_THE_API.items():
+        if goal.get(name):
+            message = (
+                f"the BlueConic connection that reads the files decides {what}. Set it there, and leave it out here."
+            )
+            yield Finding(name, message, "deliver.s3_csv")
 
 
 def check_import(goal: _Raw) -> Iterator[Finding]:
@@ -288,6 +319,7 @@ def check_import(goal: _Raw) -> Iterator[Finding]:
             yield Finding(f"fields[{index}].merge", message, f"identifiers[{linked[target]}]")
     if not goal.get("fields") and goal.get("remaining_fields") is None:
         yield Finding("fields", 'needs at least one row, unless there is "remaining_fields".')
+    yield from _check_delivery(goal)
     limits = goal.get("limits")
     for name in ("data_points", "leavers_percent"):
         if isinstance(limits, Mapping) and limits.get(name) is not None:
@@ -335,5 +367,7 @@ def _text(row: _Raw, key: str) -> str | None:
 
 
 def _custom_attribute(text: str) -> bool:
-    name = text.removeprefix(_CUSTOM)
-    return text.startswith(_CUSTOM) and name.strip() == name != "" and name.isprintable()
+    try:
+        return parse_path(text).attribute is not None
+    except ValueError:
+        return False

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from airflow_provider_braze_blueconic.sync.braze_paths import BRAZE_EXPORT_FIELDS, ExportKind
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,6 +21,7 @@ __all__ = [
     "BRAZE_ATTRIBUTES",
     "BRAZE_EXPORT_FIELDS",
     "BRAZE_STRING_CHARACTERS",
+    "LEGISLATIONS",
     "SUBSCRIPTION_GROUP_PREFIX",
     "SUBSCRIPTION_STATES",
     "AttributeKind",
@@ -36,8 +39,6 @@ FieldType = Literal["string", "integer", "float", "boolean", "time", "array", "o
 """The types that a goal can ask for."""
 AttributeKind = Literal["string", "date", "time", "boolean", "array", "object"]
 """What Braze holds in a reserved attribute; ``date`` is ``YYYY-MM-DD``."""
-ExportKind = Literal["string", "integer", "float", "time", "array", "object", "any"]
-"""What a field of an exported Braze user holds; ``any`` for custom attributes."""
 Scalar = str | int | float | bool | None
 
 _ATTRIBUTES_PAGE = 'docs "User attributes object", read 2026-11'
@@ -64,6 +65,16 @@ _ACCEPTED_TYPES: Mapping[AttributeKind, tuple[FieldType, ...]] = {
     "array": ("array",),
     "object": ("object",),
 }
+
+LEGISLATIONS = (  # noqa: SIM905 - read by people, who want lines and not quotes
+    "GDPR UK_GDPR SWITZERLAND_DPA CCPA NYPA SB220 SB1392 SB190 CDPA_CTCPDA UCPA TDPSA MTCDPA FDBR OCPA DPDPA "
+    "ICDPA NHPA NJDPA NEDPA TENNESSEE_TIPA INDIANA_INCDPA KENTUCKY_KCDPA MINNESOTA_MCDPA MARYLAND_MODPA "
+    "RHODE_ISLAND_RIDTPPA PIPEDA BRAZIL_LGPD ARGENTINA_DPL PERU_DPL MEXICO_LFPDPPP CHILE_L19_628 "
+    "COLOMBIA_L1581_D1377 COSTA_RICA_L8968 PANAMA_L81 GUATEMALA_LAIP HONDURAS_LPDCP EL_SALVADOR NICARAGUA_L787 "
+    "BELIZE_DPA HAITI_APD JAMAICA_DPA TRINIDAD_TOBAGO_DPA ISRAEL_PPL JAPAN_APPI CHINA_PIPL SOUTH_KOREA_PIPA "
+    "AUSTRALIA_PRIVACY_ACT NEW_ZEALAND_PRIVACY_ACT NONE"
+).split()
+"""Privacy legislation zones: BlueConic REST API v2, release 103, PUT /profiles, read 2026-11."""
 
 
 @dataclass(frozen=True)
@@ -146,45 +157,6 @@ _ATTRIBUTES = (
 )
 
 BRAZE_ATTRIBUTES: Mapping[str, BrazeAttribute] = MappingProxyType({item.name: item for item in _ATTRIBUTES})
-
-# Docs "POST /users/export/segment", fields_to_export, read 2026-11. `custom_attributes` is asked for by attribute.
-# campaigns_received and canvases_received are not in that table, but are named as fields by the same page.
-BRAZE_EXPORT_FIELDS: Mapping[str, ExportKind] = MappingProxyType(
-    {
-        "apps": "array",
-        "attributed_ad": "string",
-        "attributed_adgroup": "string",
-        "attributed_campaign": "string",
-        "attributed_source": "string",
-        "braze_id": "string",
-        "campaigns_received": "array",
-        "canvases_received": "array",
-        "country": "string",
-        "created_at": "time",
-        "created_from": "string",
-        "custom_events": "array",
-        "devices": "array",
-        "dob": "string",
-        "email": "string",
-        "email_subscribe": "string",
-        "external_id": "string",
-        "first_name": "string",
-        "gender": "string",
-        "home_city": "string",
-        "language": "string",
-        "last_coordinates": "array",
-        "last_name": "string",
-        "phone": "string",
-        "purchases": "array",
-        "push_subscribe": "string",
-        "push_tokens": "array",
-        "random_bucket": "integer",
-        "time_zone": "string",
-        "total_revenue": "float",
-        "uninstalled_at": "time",
-        "user_aliases": "array",
-    }
-)
 
 
 def _squeeze(name: str) -> str:

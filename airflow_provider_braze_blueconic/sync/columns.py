@@ -10,10 +10,25 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["FIELD_PREFIX", "field_column", "field_name", "property_column"]
+__all__ = [
+    "FIELD_PREFIX",
+    "INCREASE_PREFIX",
+    "NOTED_PREFIX",
+    "field_column",
+    "field_name",
+    "increase_column",
+    "noted_column",
+    "property_column",
+    "source_column",
+]
 
 FIELD_PREFIX = "field_"
+INCREASE_PREFIX = "increase_"
+"""What is added to a number in the target; the field's own column then says what the counter stands at."""
+NOTED_PREFIX = "noted_"
+"""What the ledger learns of a field without anything being sent."""
 _PROPERTY_PREFIX = "property_"
+_SOURCE_PREFIX = "source_"
 _CODE = re.compile(r"_x((?:[0-9a-f]{2})+)_")
 
 
@@ -33,6 +48,16 @@ def field_column(target: str) -> str:
     return FIELD_PREFIX + _encode(target)
 
 
+def increase_column(target: str) -> str:
+    """Name the delta's column for what is added to a target field."""
+    return INCREASE_PREFIX + _encode(target)
+
+
+def noted_column(target: str) -> str:
+    """Name the delta's column for what the ledger learns of a target field although it is not sent."""
+    return NOTED_PREFIX + _encode(target)
+
+
 def field_name(column: str) -> str:
     """Name the target field of a ledger column: the inverse of :func:`field_column`.
 
@@ -46,3 +71,8 @@ def field_name(column: str) -> str:
 def property_column(property_id: str) -> str:
     """Name the snapshot's column for a source property."""
     return _PROPERTY_PREFIX + _encode(property_id)
+
+
+def source_column(path: str) -> str:
+    """Name the snapshot's column for a path into an exported Braze user."""
+    return _SOURCE_PREFIX + _encode(path)

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_braze_blueconic.sync.columns import property_column
+from airflow_provider_braze_blueconic.sync.parts import PartWriter, Progress
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["ProfilePage", "SnapshotCounts", "write_snapshot"]
+__all__ = ["ProfilePage", "SnapshotCounts", "profile_schema", "write_snapshot"]
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,6 @@ LAST_MODIFIED_PROPERTY = "lastmodifieddate"
 """Property with the last change in Unix milliseconds: BlueConic REST API, examples, read 2026-11."""
 
 _ROWS_PER_PART = 50_000
-_PROGRESS_SECONDS = 10.0
 _COMPLETE_SHARE = 0.99
 """Share of the announced size that counts as complete. The size comes from an index that lags up to ten minutes and
 a segment moves while it is read, so equality can't be asked for; fewer than this is a broken read."""
@@ -85,9 +84,9 @@ def write_snapshot(
     :param publish: uploads a finished part and returns its size in bytes.
     :param should_stop: asked once a page; a true answer ends the read as incomplete.
     """
-    writer = _Parts(properties, interaction_names, as_of, folder, publish)
+    writer = _Profiles(properties, interaction_names, as_of, PartWriter(folder, publish))
     announced: int | None = None
-    last_progress = began = time.monotonic()
+    progress = Progress()
     stopped = False
     for page in pages:
         if page.total_results is not None:
@@ -96,39 +95,31 @@ def write_snapshot(
             writer.add(profile)
         if len(writer) >= rows_per_part:
             writer.flush()
-        now = time.monotonic()
-        if now - last_progress >= _PROGRESS_SECONDS:
-            last_progress = now
+        if seconds := progress.due():
             of = f" of {announced:,}" if announced else ""
-            log.info(
-                "%s: %s%s profiles read, %s/s", label, f"{writer.rows:,}", of, f"{writer.rows / (now - began):,.0f}"
-            )
+            log.info("%s: %s%s profiles read, %s/s", label, f"{writer.rows:,}", of, f"{writer.rows / seconds:,.0f}")
         if should_stop():
             stopped = True
             break
     writer.flush()
-    return SnapshotCounts(writer.rows, None if stopped else announced, writer.bytes)
+    return SnapshotCounts(writer.rows, None if stopped else announced, writer.parts.bytes)
 
 
-class _Parts:
+class _Profiles:
     def __init__(
         self,
         properties: Sequence[str],
         interaction_names: Mapping[str, str] | None,
         as_of: dt.datetime,
-        folder: Path,
-        publish: Callable[[Path], int],
+        parts: PartWriter,
     ) -> None:
         self._properties = list(properties)
         self._interaction_names = interaction_names
         self._as_of = as_of
-        self._folder = folder
-        self._publish = publish
-        self._schema = _schema(self._properties)
+        self._schema = profile_schema(self._properties)
         self._columns: list[list[Any]] = [[] for _ in self._schema]
-        self._parts = 0
+        self.parts = parts
         self.rows = 0
-        self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._columns[0])
@@ -159,22 +150,17 @@ class _Parts:
 
     def flush(self) -> None:
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         # Also without rows: an empty segment is a snapshot too, and the mapping wants its columns.
-        if not self and self._parts:
+        if not self and self.parts.written:
             return
         arrays = [pa.array(column, field.type) for column, field in zip(self._columns, self._schema, strict=True)]
-        path = self._folder / f"part-{self._parts:05d}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.Table.from_arrays(arrays, schema=self._schema), path, compression="zstd")
-        self.bytes += self._publish(path)
-        path.unlink()
-        self._parts += 1
+        self.parts.write(pa.Table.from_arrays(arrays, schema=self._schema))
         self._columns = [[] for _ in self._schema]
 
 
-def _schema(properties: Sequence[str]) -> pa.Schema:
+def profile_schema(properties: Sequence[str]) -> pa.Schema:
+    """Return the columns of a snapshot of profiles: what is known of each, and a list of texts a property."""
     import pyarrow as pa
 
     texts = pa.list_(pa.string())

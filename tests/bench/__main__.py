@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("upload", "core", "parse")
+BENCHES = ("upload", "core", "export", "parse")
 
 
 def main() -> int:

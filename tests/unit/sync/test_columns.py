@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_braze_blueconic.sync.columns import field_column, field_name, property_column
+from airflow_provider_braze_blueconic.sync.columns import field_column, field_name, property_column, source_column
 
 names = st.text(min_size=1, max_size=30)
 tricky_names = st.text(alphabet="aAxX_x0é .$\"'/", min_size=1, max_size=12)
@@ -57,6 +57,11 @@ def test_a_column_name_has_only_lower_case_letters_digits_and_underscores(name: 
 
 def test_a_property_column_is_told_from_a_field_column() -> None:
     assert property_column("First name") == "property__x46_irst_x20_name"
+
+
+def test_a_path_into_an_exported_user_has_a_column_of_its_own() -> None:
+    assert source_column("custom_attributes.Tags") == "source_custom_attributes_x2e__x54_ags"
+    assert source_column('custom_attributes["a.b"]') == "source_custom_attributes_x5b__x22_a_x2e_b_x22__x5d_"
 
 
 def test_a_column_that_holds_no_field_is_refused() -> None:
