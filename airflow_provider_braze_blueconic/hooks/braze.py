@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
+import requests
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
 from airflow_provider_braze_blueconic.exceptions import (
@@ -28,11 +29,24 @@ from airflow_provider_braze_blueconic.hooks.braze_track import (
     open_sender,
 )
 from airflow_provider_braze_blueconic.hooks.connection_form import with_connection_form
-from airflow_provider_braze_blueconic.hooks.http import Call, Caller, Patience, Site, usable_key
+from airflow_provider_braze_blueconic.hooks.http import (
+    USER_AGENT,
+    Action,
+    Call,
+    Caller,
+    Patience,
+    Site,
+    action_for,
+    usable_key,
+)
 from airflow_provider_braze_blueconic.hooks.segments import find_segment
 from airflow_provider_braze_blueconic.hooks.settings import Settings
+from airflow_provider_braze_blueconic.sync.export_request import EXPORT_ATTRIBUTES
 from airflow_provider_braze_blueconic.sync.pacing import Rate
 from airflow_provider_braze_blueconic.sync.sending import Sender
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "EXPORT_RATE",
@@ -45,7 +59,9 @@ __all__ = [
     "BrazeHook",
     "BrazeSegment",
     "CustomAttribute",
+    "ExportRunning",
     "SegmentExport",
+    "mask_address",
 ]
 
 EXPORT_RATE = Rate(250_000, 3_600.0)
@@ -54,10 +70,13 @@ EXPORT_RATE = Rate(250_000, 3_600.0)
 LIST_PAGE = 100
 """Entries per page of ``/segments/list`` and ``/campaigns/list``: docs of both, read 2026-11."""
 
-EXPORT_ATTRIBUTES = 500
-"""Custom attributes that one export may name: docs "POST /users/export/segment", read 2026-11."""
-
 _LIST_PAGES = 10_000
+
+_NOT_YET = frozenset({403, 404})
+"""What the address of an export answers before it is ready, and after four hours: docs "POST /users/export/segment" and
+"Export troubleshooting", read 2026-11, name 403; 404 is what S3 says to those who may list."""
+
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -96,11 +115,15 @@ class SegmentExport:
     """An export that Braze started.
 
     :param object_prefix: the folder, below any date, in which its files appear.
-    :param url: where to fetch it; ``None`` if it goes to the customer's own bucket.
+    :param url: where to fetch it; ``None`` if it goes to the customer's own bucket. It holds a signature: never shown.
     """
 
     object_prefix: str
-    url: str | None
+    url: str | None = field(repr=False)
+
+
+class ExportRunning(TransientError):
+    """Braze started nothing: it works at an export of this segment already, or a limit is used up."""
 
 
 class _FixedKey:
@@ -230,7 +253,8 @@ class BrazeHook(BaseHook):
         :param custom_attributes: names of custom attributes, at most 500; not together with the field
             ``custom_attributes``, which makes Braze ignore them and export all.
         :param output_format: ``gzip`` is honoured only where Braze writes to a bucket of your own.
-        :raises TransientError: an export of this segment runs already, or the limit is used up.
+        :raises ExportRunning: an export of this segment runs already, or a limit is used up; nothing was started.
+        :raises TransientError: no answer; it may have been started.
         """
         if not fields:
             raise ValueError("An export needs at least one field.")
@@ -246,7 +270,7 @@ class BrazeHook(BaseHook):
         if custom_attributes:
             body["custom_attributes_to_export"] = list(custom_attributes)
         site = self._caller.site
-        running = TransientError(
+        running = ExportRunning(
             f"{site.place} answered POST /users/export/segment with 429: an export of this segment is already running, "
             "or the limit is used up. It was not asked for again, since that could start a second export."
         )
@@ -266,7 +290,94 @@ class BrazeHook(BaseHook):
         prefix, url = answer.get("object_prefix"), answer.get("url")
         if not isinstance(prefix, str) or not prefix:
             raise UnexpectedAnswer(f"{site.place} took the export but gave no object_prefix to find its files by.")
-        return SegmentExport(prefix, url if isinstance(url, str) and url else None)
+        if not isinstance(url, str) or not url:
+            return SegmentExport(prefix, None)
+        mask_address(url)
+        return SegmentExport(prefix, url)
+
+    def segment_size(self, segment_id: str) -> int | None:
+        """Return how many people Braze estimates to be in a segment; ``None`` if it does not say.
+
+        An estimate, by Braze's own words: good for doubting a count, not for proving one.
+        """
+        answer = self._caller.call(
+            Call(
+                "GET",
+                "/segments/data_series",
+                "segments.data_series",
+                params={"segment_id": segment_id, "length": 1},
+                list_of="data",
+            )
+        )
+        days = [(str(day.get("time") or ""), _whole(day.get("size"))) for day in answer.body["data"]]
+        return max(days, key=lambda day: day[0])[1] if days else None
+
+    def export_is_ready(self, url: str) -> bool:
+        """Look once whether an export that Braze keeps can be fetched: until it is done, the address answers 403.
+
+        :param url: as :meth:`export_segment` returned it, masked with :func:`mask_address`. No key is sent there: its
+            signature is in the address.
+        :raises TransientError: busy or unreachable.
+        :raises UnexpectedAnswer: answered in a form that no rule covers.
+        """
+        with self._fetch(url) as response:
+            if response.status_code in _NOT_YET:
+                return False
+            self._check_fetched(response)
+            return True
+
+    def download_export(self, url: str, local: Path) -> int:
+        """Fetch an export that Braze keeps; the file is there only when it is whole.
+
+        :return: bytes.
+        :raises TransientError: busy, unreachable, or not there, be it no longer or not yet.
+        :raises UnexpectedAnswer: answered in a form that no rule covers.
+        """
+        mask_address(url)
+        part = local.with_name(f"{local.name}.part")
+        with self._fetch(url) as response, part.open("wb") as file:
+            if response.status_code in _NOT_YET:
+                raise TransientError(
+                    f"The export can't be fetched from the address that Braze gave ({response.status_code}): "
+                    "it is not there yet, or no longer. Such an address lives for about four hours."
+                )
+            self._check_fetched(response)
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                file.write(chunk)
+        part.replace(local)
+        return local.stat().st_size
+
+    @contextmanager
+    def _fetch(self, url: str) -> Iterator[requests.Response]:
+        # The library's texts quote the address with its signature, so only the class of an error is named.
+        site = self._caller.site
+        try:
+            with requests.get(
+                url,
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+                auth=lambda request: request,  # or requests would look for a password in a .netrc file
+                timeout=self._seconds(),
+                verify=site.ca_file or True,
+                stream=True,
+            ) as response:
+                yield response
+        except requests.exceptions.RequestException as error:
+            raise TransientError(
+                f"The address that {site.vendor} gave for the export can't be reached, or the connection broke "
+                f"({type(error).__name__})."
+            ) from None
+
+    def _check_fetched(self, response: requests.Response) -> None:
+        status = response.status_code
+        match action_for(status):
+            case Action.READ:
+                return
+            case Action.WAIT | Action.AGAIN:
+                raise TransientError(f"The address that Braze gave for the export answered {status}.")
+            case _:
+                raise UnexpectedAnswer(
+                    f"The address that Braze gave for the export answered {status}, which no rule covers."
+                )
 
     def track_sender(self, *, bulk: bool = False, max_in_flight: int = 512) -> AbstractAsyncContextManager[Sender]:
         """Open a sender for ``/users/track``, or for ``/users/track/bulk``.
@@ -317,6 +428,13 @@ def _list_call(path: str, name: str, page: int, extra: Mapping[str, str] | None 
     # Oldest first, so that what is made while the list is read comes at its end.
     params: dict[str, str | int | list[str]] = {"page": page, "sort_direction": "asc", **(extra or {})}
     return Call("GET", path, f"{name}.list", params=params, list_of=name)
+
+
+def mask_address(url: str) -> None:
+    """Keep a signed address out of the logs, also where only its path and query are logged."""
+    mask_secret(url)
+    parts = urlsplit(url)
+    mask_secret(parts.query or parts.path)
 
 
 def _id(entry: Mapping[str, Any]) -> str:

@@ -134,17 +134,32 @@ class StagingHook(BaseHook):
             self.get_conn().download_file(bucket, key, str(local))
         return local.stat().st_size
 
-    def list_objects(self, prefix_uri: str) -> list[StagedObject]:
-        """List everything below a prefix, sorted by key."""
+    def list_objects(self, prefix_uri: str, *, after: str | None = None) -> list[StagedObject]:
+        """List everything below a prefix, sorted by key.
+
+        :param after: skip what sorts up to this URI; the bucket itself skips it, so a long tail costs nothing.
+        """
         bucket, prefix = split_uri(prefix_uri)
+        start = {} if after is None else {"StartAfter": split_uri(after)[1]}
         found: list[StagedObject] = []
         with self._faults(prefix_uri):
-            for page in self.get_conn().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            pages = self.get_conn().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **start)
+            for page in pages:
                 found += [
                     StagedObject(f"s3://{bucket}/{entry['Key']}", entry["Size"], entry["LastModified"])
                     for entry in page.get("Contents", [])
                 ]
         return found
+
+    def copy_object(self, source_uri: str, target_uri: str) -> None:
+        """Copy an object inside S3, in parts where it is large.
+
+        :raises FileNotFoundError: there is no such object.
+        """
+        bucket, key = split_uri(source_uri)
+        target_bucket, target_key = split_uri(target_uri)
+        with self._faults(source_uri):
+            self.get_conn().copy({"Bucket": bucket, "Key": key}, target_bucket, target_key)
 
     def read_bytes(self, uri: str) -> bytes:
         """Read a small object.

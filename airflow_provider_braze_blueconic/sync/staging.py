@@ -6,11 +6,14 @@
     <staging>/<goal id>/receipts/                      Delta table
     <staging>/<goal id>/runs/                          Delta table
     <staging>/<goal id>/open/<run key>~<delta id>.json  an upload began and its outcome may not be in the ledger yet
+    <staging>/<goal id>/files/<fingerprint>.json        everything in this version of a CSV file was acknowledged
     <staging>/<goal id>/work/<run key>/<step>-<id>/    Parquet files of one step; every attempt writes into a new folder
+    <staging>/~observed/<goal id>.json                 where the goal's newest read lies, for other goals
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import re
 import uuid
@@ -27,12 +30,14 @@ _RUN_KEY_CHARACTERS = 80
 
 
 class StagedFile(Protocol):
-    """An object below the staging prefix."""
+    """An object in the store as it was listed. ``modified`` is aware."""
 
     @property
     def uri(self) -> str: ...
     @property
     def size(self) -> int: ...
+    @property
+    def modified(self) -> dt.datetime: ...
 
 
 class Staging(Protocol):
@@ -77,6 +82,19 @@ class GoalFolder:
     @property
     def open_uploads(self) -> str:
         return f"{self.root}/open/"
+
+    @property
+    def observations(self) -> str:
+        """Where all goals of this staging prefix say what they read; no goal id begins with ``~``."""
+        return f"{self.staging.rstrip('/')}/~observed"
+
+    @property
+    def observed(self) -> str:
+        return f"{self.observations}/{self.goal_id}.json"
+
+    @property
+    def written(self) -> str:
+        return f"{self.observations}/{self.goal_id}.written.json"
 
     def step(self, key: str, name: str) -> str:
         """Name a new folder for one attempt of one step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 class LocalFile:
     uri: str
     size: int
+    modified: dt.datetime
 
 
 class LocalStaging:
@@ -28,8 +30,16 @@ class LocalStaging:
         return local.stat().st_size
 
     def list_objects(self, prefix_uri: str) -> Sequence[LocalFile]:
-        folder = Path(prefix_uri)
-        return [LocalFile(str(path), path.stat().st_size) for path in sorted(folder.rglob("*")) if path.is_file()]
+        # Any text is a prefix, as in S3, and not only a folder.
+        folder = Path(prefix_uri) if prefix_uri.endswith("/") else Path(prefix_uri).parent
+        return [
+            LocalFile(str(path), path.stat().st_size, dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC))
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and str(path).startswith(prefix_uri)
+        ]
+
+    def copy_object(self, source_uri: str, target_uri: str) -> None:
+        self.upload_file(Path(source_uri), target_uri)
 
     def read_bytes(self, uri: str) -> bytes:
         return Path(uri).read_bytes()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,11 +12,25 @@ from airflow_provider_braze_blueconic.hooks.braze import (
     BrazeHook,
     BrazeSegment,
     CustomAttribute,
+    ExportRunning,
     SegmentExport,
 )
-from tests.support.odd_server import Oddity, OddServer, answer, reset
+from tests.support.odd_server import Oddity, OddServer, answer, cut_off, reset
 
 EXPORT = "/users/export/segment"
+
+
+def short(body: bytes) -> Oddity:
+    """An answer that breaks off before the length that it announced."""
+
+    def reply(handler: Any) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body) + 100))
+        handler.end_headers()
+        handler.wfile.write(body)
+        handler.close_connection = True
+
+    return reply
 
 
 def named(prefix: str, first: int, count: int) -> list[dict[str, object]]:
@@ -211,3 +227,106 @@ def test_test_connection_says_what_is_wrong(server: OddServer, braze: BrazeHook)
 
     assert not ok
     assert "refused the key (401 to GET /segments/list)" in message
+
+
+SIZES = "GET /segments/data_series"
+ADDRESS = "GET /downloads/x.zip"
+
+
+def test_running_export_and_lost_answer_are_told_apart(server: OddServer, braze: BrazeHook) -> None:
+    server.on(f"POST {EXPORT}", answer({"message": "busy"}, 429), answer({}, 500))
+
+    with pytest.raises(ExportRunning):
+        braze.export_segment("s-1", fields=["email"])
+    with pytest.raises(TransientError) as lost:
+        braze.export_segment("s-1", fields=["email"])
+
+    assert not isinstance(lost.value, ExportRunning)
+
+
+def test_address_of_an_export_is_not_shown(server: OddServer, braze: BrazeHook) -> None:
+    url = f"{server.url}/x?signature=planted-signature"
+    server.on(f"POST {EXPORT}", answer({"message": "success", "object_prefix": "uuid-1", "url": url}, 201))
+
+    export = braze.export_segment("s-1", fields=["email"])
+
+    assert export.url == url
+    assert "planted-signature" not in repr(export)
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        ([{"time": "2026-11-23", "size": 9}], 9),
+        ([{"time": "2026-11-24", "size": 8}, {"time": "2026-11-23", "size": None}], 8),
+        ([{"time": "2026-11-24", "size": None}], None),
+        ([], None),
+    ],
+    ids=["a day", "the newest day", "not counted", "no day"],
+)
+def test_size_of_a_segment_is_the_newest_estimate(
+    data: list[dict[str, object]], size: int | None, server: OddServer, braze: BrazeHook
+) -> None:
+    server.on(SIZES, answer({"message": "success", "data": data}))
+
+    assert braze.segment_size("s-1") == size
+    assert server.seen[0].query == {"segment_id": ["s-1"], "length": ["1"]}
+
+
+def test_size_that_the_key_may_not_read_names_its_permission(server: OddServer, braze: BrazeHook) -> None:
+    server.on(SIZES, answer({}, 403))
+
+    with pytest.raises(AccessError, match=r'"segments\.data_series"'):
+        braze.segment_size("s-1")
+
+
+@pytest.mark.parametrize(("status", "ready"), [(200, True), (403, False), (404, False)])
+def test_address_of_an_export_answers_403_until_it_is_ready(
+    status: int, ready: bool, server: OddServer, braze: BrazeHook
+) -> None:
+    server.on(ADDRESS, answer(b"PK", status))
+
+    assert braze.export_is_ready(f"{server.url}/downloads/x.zip") is ready
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_busy_address_says_nothing_of_the_export(status: int, server: OddServer, braze: BrazeHook) -> None:
+    server.on(ADDRESS, answer(b"", status))
+
+    with pytest.raises(TransientError):
+        braze.export_is_ready(f"{server.url}/downloads/x.zip")
+
+
+def test_answer_of_an_address_that_no_rule_covers_is_no_readiness(server: OddServer, braze: BrazeHook) -> None:
+    server.on(ADDRESS, answer(b"", 418))
+
+    with pytest.raises(UnexpectedAnswer):
+        braze.export_is_ready(f"{server.url}/downloads/x.zip")
+
+
+def test_export_is_fetched_without_the_key(server: OddServer, braze: BrazeHook, tmp_path: Path) -> None:
+    server.on(ADDRESS, answer(b"PK" + bytes(3_000_000)))
+
+    size = braze.download_export(f"{server.url}/downloads/x.zip", tmp_path / "archive")
+
+    assert size == (tmp_path / "archive").stat().st_size == 3_000_002
+    assert "authorization" not in server.seen[0].headers
+    assert [path.name for path in tmp_path.iterdir()] == ["archive"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [answer(b"", 403), cut_off("x" * 100), short(b"PK" * 100), reset],
+    ids=["no longer there", "broken stream", "too few bytes", "reset"],
+)
+def test_export_that_does_not_come_whole_leaves_no_file_and_no_address_in_the_error(
+    reply: Oddity, server: OddServer, braze: BrazeHook, tmp_path: Path
+) -> None:
+    server.on(ADDRESS, reply)
+
+    with pytest.raises(TransientError) as raised:
+        braze.download_export(f"{server.url}/downloads/x.zip?signature=planted-signature", tmp_path / "archive")
+
+    assert not (tmp_path / "archive").exists()
+    assert "planted-signature" not in str(raised.value)
+    assert raised.value.__cause__ is None

@@ -77,6 +77,18 @@ def test_file_comes_back_as_it_was_uploaded_also_in_parts(staging: StagingHook, 
     assert staging.get_conn().head_object(Bucket="acme-sync", Key="work/file.parquet")["ETag"].endswith('-2"')
 
 
+def test_listing_can_begin_in_the_middle(staging: StagingHook) -> None:
+    for day in ("2026-11-01", "2026-11-02", "2026-11-03"):
+        staging.write_bytes(f"s3://acme-sync/exports/{day}/a.gz", b"")
+
+    found = staging.list_objects("s3://acme-sync/exports/", after="s3://acme-sync/exports/2026-11-02")
+
+    assert [item.uri for item in found] == [
+        "s3://acme-sync/exports/2026-11-02/a.gz",
+        "s3://acme-sync/exports/2026-11-03/a.gz",
+    ]
+
+
 def listing(*keys: str, following: str = "") -> bytes:
     entries = "".join(
         f"<Contents><Key>{key}</Key><Size>7</Size><LastModified>2026-11-23T02:00:00.000Z</LastModified></Contents>"
