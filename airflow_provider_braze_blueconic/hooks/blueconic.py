@@ -1,10 +1,11 @@
-"""BlueConic's REST API v2: segments with their profiles, and the names of what a goal maps."""
+"""BlueConic's REST API v2: segments with their profiles, the names of what a goal maps, and writing profiles."""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -21,18 +22,30 @@ from airflow_provider_braze_blueconic.exceptions import (
     TransientError,
     UnexpectedAnswer,
 )
+from airflow_provider_braze_blueconic.hooks.blueconic_profiles import (
+    PROFILES_IN_FLIGHT,
+    PROFILES_LIMITS,
+    PROFILES_RATE,
+    SumWord,
+    open_profiles_sender,
+)
 from airflow_provider_braze_blueconic.hooks.connection_form import with_connection_form
 from airflow_provider_braze_blueconic.hooks.http import Answer, Call, Caller, Patience, Site
 from airflow_provider_braze_blueconic.hooks.segments import find_segment
 from airflow_provider_braze_blueconic.hooks.settings import Settings
+from airflow_provider_braze_blueconic.sync.sending import Sender
 
 __all__ = [
     "MODIFIED_OVERLAP",
+    "PROFILES_IN_FLIGHT",
+    "PROFILES_LIMITS",
+    "PROFILES_RATE",
     "BlueConicHook",
     "Objective",
     "ProfilePage",
     "ProfileProperty",
     "Segment",
+    "SumWord",
     "modified_between",
 ]
 
@@ -56,6 +69,9 @@ TOKEN_LIFE_USED = 0.9
 
 TOKEN_LIFE = 3600.0
 """Seconds that a token lives where the answer does not say; the vendor's example says 3600, read 2026-11."""
+
+SENDER_PATIENCE = Patience(attempts=2, seconds=30.0)
+"""For a token while profiles are written: the send loop, which is told of a failure, has a patience of its own."""
 
 EMPTY_PAGES = 100
 """After so many pages in a row without a profile, but with a next cursor, the read is given up."""
@@ -191,7 +207,7 @@ class _ClientCredentials:
 
 @with_connection_form
 class BlueConicHook(BaseHook):
-    """Reads from a BlueConic tenant.
+    """Reads from a BlueConic tenant, and writes profiles and their properties.
 
     The connection's host is the tenant, its login the client id, its password the client secret.
 
@@ -226,6 +242,15 @@ class BlueConicHook(BaseHook):
         return self._make_caller(Patience(settings.retry_attempts, settings.retry_seconds))
 
     def _make_caller(self, patience: Patience) -> Caller:
+        site, bearer, timeout = self._enter(patience)
+        return Caller(site, bearer=bearer, timeout=timeout, patience=patience, sleep=self._sleep)
+
+    def _enter(self, patience: Patience) -> tuple[Site, _ClientCredentials, float]:
+        """Read the connection.
+
+        :param patience: for the call that fetches a token.
+        :return: where, what identifies us there, and the seconds of silence after which a request is lost.
+        """
         site, connection = Site.load("BlueConic", self.blueconic_conn_id)
         if not site.base_url.endswith(API_PATH):
             site = Site(site.vendor, site.conn_id, site.base_url + API_PATH, site.ca_file)
@@ -240,7 +265,7 @@ class BlueConicHook(BaseHook):
         timeout = self._timeout if self._timeout is not None else Settings.load().request_timeout
         door = Caller(site, bearer=None, timeout=timeout, patience=patience, sleep=self._sleep)
         bearer = _ClientCredentials(door, client_id=client_id, client_secret=client_secret, clock=self._clock)
-        return Caller(site, bearer=bearer, timeout=timeout, patience=patience, sleep=self._sleep)
+        return site, bearer, timeout
 
     def get_conn(self) -> Caller:
         """Return what makes the calls."""
@@ -278,6 +303,76 @@ class BlueConicHook(BaseHook):
             ProfileProperty(_id(entry), _name(entry), str(entry.get("filterType") or ""), entry.get("indexed") is True)
             for entry in self._list("/profileProperties", "profileProperties", "read:profile-properties")
         ]
+
+    def save_property(self, property_id: str, name: str, filter_type: str) -> None:
+        """Create a profile property for what comes from Braze, or make the one with this id the same again.
+
+        It holds data that tell who somebody is or may, so it takes the permission level of such data; of two profiles
+        that are merged the latest value survives.
+
+        :param property_id: letters, digits, ``-`` and ``_``; fixed for good.
+        :param name: as BlueConic's users see it.
+        :param filter_type: as in :class:`ProfileProperty`.
+        :raises GoalError: BlueConic refuses the id, the type, or a property that belongs to a plug-in.
+        :raises AccessError: the application lacks the scope ``write:profile-properties``.
+        """
+        refused = GoalError(
+            [
+                Problem(
+                    "remaining_fields",
+                    f'BlueConic refused to create the property "{property_id}" of the type {filter_type} (400). '
+                    "Map its source to another property, or create the property in BlueConic.",
+                )
+            ]
+        )
+        self._caller.call(
+            Call(
+                "PUT",
+                f"/profileProperties/{quote(property_id, safe='')}",
+                "write:profile-properties",
+                body={
+                    "id": property_id,
+                    "name": name,
+                    "filterType": filter_type,
+                    "tags": ["braze"],
+                    "permissionLevel": "PERSONAL",
+                    "mergeStrategy": "LATEST",
+                    "showInUI": True,
+                },
+                errors={400: refused},
+            )
+        )
+
+    def create_missing_properties(self, wanted: Mapping[str, Mapping[str, str]]) -> list[str]:
+        """Create those profile properties that are not there yet; two tasks that do it at once create the same.
+
+        A property that is there stays as it is: it may have another name or type by now, and that for a reason.
+
+        :param wanted: id → ``name`` and ``filter_type``.
+        :return: ids of those created.
+        """
+        there = {entry.id for entry in self.list_profile_properties()} if wanted else set()
+        missing = [property_id for property_id in wanted if property_id not in there]
+        for property_id in missing:
+            self.save_property(property_id, wanted[property_id]["name"], wanted[property_id]["filter_type"])
+        return missing
+
+    def profiles_sender(
+        self, *, objectives: Sequence[str] = (), max_in_flight: int = PROFILES_IN_FLIGHT, sums: SumWord | None = None
+    ) -> AbstractAsyncContextManager[Sender]:
+        """Open a sender for ``PUT /profiles``.
+
+        The connection is read now, not when the context is entered: inside an event loop that could block it.
+
+        :param objectives: ids; people who consented to none of them are left alone.
+        :param max_in_flight: connections at most.
+        :param sums: which word for adding to a number to try first; it learns the right one.
+        :raises AccessError: the connection lacks a host, a client id or a secret.
+        """
+        site, bearer, timeout = self._enter(SENDER_PATIENCE)
+        return open_profiles_sender(
+            site, bearer, objectives=objectives, seconds=timeout, max_in_flight=max_in_flight, sums=sums
+        )
 
     def list_objectives(self) -> list[Objective]:
         """List all objectives."""

@@ -8,16 +8,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from airflow_provider_braze_blueconic.exceptions import AccessError
-from airflow_provider_braze_blueconic.hooks.http import USER_AGENT, Site
+from airflow_provider_braze_blueconic.hooks.attempts import lost_reply, open_session, pacing_headers, read_limited
+from airflow_provider_braze_blueconic.hooks.http import Site
 from airflow_provider_braze_blueconic.sync.pacing import Rate
 from airflow_provider_braze_blueconic.sync.sending import BatchLimits, Refusal, Reply, Sender, Verdict
 
 if TYPE_CHECKING:
-    import ssl
-
     import aiohttp
 
 __all__ = [
@@ -27,10 +24,8 @@ __all__ = [
     "TRACK_RATE",
     "TRACK_VERDICTS",
     "TrackReplies",
-    "exception_verdicts",
     "open_sender",
     "verdict_for",
-    "verdict_for_exception",
 ]
 
 TRACK_LIMITS = BatchLimits(
@@ -74,21 +69,6 @@ _REPLY_BYTES = 1 << 20
 
 _REASON_CHARACTERS = 300
 
-_KEEPALIVE = 4.0
-"""Seconds that an idle connection is kept: less than usual servers keep it (uvicorn 5 s, nginx and AWS 60 s or more).
-A request on a connection that the server is just closing has an unknown outcome, and that costs a repeat."""
-
-_TOTAL_TIMEOUTS = 4
-"""An answer that trickles is given up after so many times the timeout."""
-
-_PACING_HEADERS = (
-    "x-ratelimit-limit",
-    "x-ratelimit-remaining",
-    "x-ratelimit-reset",
-    "x-ratelimit-retry-after",
-    "retry-after",
-)
-
 _ARRAYS = ("attributes", "events", "purchases")
 """In this order Braze begins with them, and in this order positions count: docs "API limits", read 2026-11."""
 
@@ -96,40 +76,6 @@ _ARRAYS = ("attributes", "events", "purchases")
 def verdict_for(status: int) -> Verdict:
     """Classify a status; one that the table does not hold is unknown."""
     return TRACK_VERDICTS.get(status, Verdict.UNKNOWN)
-
-
-def exception_verdicts() -> tuple[tuple[type[BaseException], Verdict], ...]:
-    """Return what each exception of aiohttp means; the first row that fits holds.
-
-    What tells the rows apart is whether anything of the request can have been sent.
-    """
-    import aiohttp
-
-    return (
-        (aiohttp.ClientConnectorCertificateError, Verdict.STOP),
-        (aiohttp.ServerFingerprintMismatch, Verdict.STOP),
-        (aiohttp.InvalidURL, Verdict.STOP),
-        (aiohttp.NonHttpUrlClientError, Verdict.STOP),
-        (aiohttp.ConnectionTimeoutError, Verdict.RETRY),  # while connecting
-        (aiohttp.ClientConnectorError, Verdict.RETRY),  # refused, no such name, no TLS, no proxy
-        (aiohttp.ClientHttpProxyError, Verdict.RETRY),  # the proxy did not open the way
-        # From here on the request may have been sent, in part or whole.
-        (aiohttp.ClientPayloadError, Verdict.UNKNOWN),  # the answer broke off
-        (aiohttp.ClientResponseError, Verdict.UNKNOWN),  # the answer is not HTTP
-        (aiohttp.ServerTimeoutError, Verdict.UNKNOWN),
-        (aiohttp.ServerConnectionError, Verdict.UNKNOWN),
-        (aiohttp.ClientOSError, Verdict.UNKNOWN),  # reset while writing or reading
-        (aiohttp.ClientConnectionError, Verdict.UNKNOWN),
-        (aiohttp.RedirectClientError, Verdict.UNKNOWN),  # redirects are not followed
-        (aiohttp.ClientError, Verdict.UNKNOWN),
-        (TimeoutError, Verdict.UNKNOWN),
-        (OSError, Verdict.UNKNOWN),
-    )
-
-
-def verdict_for_exception(error: BaseException) -> Verdict:
-    """Classify what was raised instead of an answer; what no row holds is unknown."""
-    return next((verdict for kind, verdict in exception_verdicts() if isinstance(error, kind)), Verdict.UNKNOWN)
 
 
 @dataclass(frozen=True)
@@ -185,19 +131,7 @@ class TrackReplies:
         """Classify what came instead of a whole answer."""
         if status is not None and verdict_for(status) is not Verdict.READ_ENTRIES:
             return self.read(status, headers, b"", None)  # the status alone tells enough
-        # A 2xx whose body broke off was sent, whatever the exception says of connecting.
-        verdict = Verdict.UNKNOWN if status is not None else verdict_for_exception(error)
-        kind = type(error).__name__  # its text could hold a proxy's password
-        if verdict is Verdict.STOP:
-            text = (
-                f"{self.place} can't be used for {self.title} ({kind}). "
-                "Check the host and, behind a proxy that opens TLS connections, the connection's CA file."
-            )
-        elif verdict is Verdict.RETRY:
-            text = f"{self.place} can't be reached for {self.title} ({kind}); nothing was sent."
-        else:
-            text = f"{self.place} gave no whole answer to {self.title} ({kind}); the batch may have been applied."
-        return Reply(verdict, status, (), headers, text)
+        return lost_reply(error, place=self.place, title=self.title, headers=headers, status=status)
 
     def _unclear(self, status: int, headers: Mapping[str, str], what: str) -> Reply:
         text = f"{self.place} answered {self.title} with {status}, but the answer {what}. It is not taken for success."
@@ -316,47 +250,10 @@ async def open_sender(
     :param max_in_flight: connections at most.
     :raises AccessError: the CA file can't be read.
     """
-    import aiohttp
-
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=max_in_flight, keepalive_timeout=_KEEPALIVE, ssl=_trust(site)),
-        timeout=aiohttp.ClientTimeout(total=_TOTAL_TIMEOUTS * seconds, sock_connect=seconds, sock_read=seconds),
-        headers={
-            "Authorization": f"Bearer {key}",
-            "Content-Type": "application/json",
-            "User-Agent": USER_AGENT,
-            "Accept": "application/json",
-            # Answers are small: unpacking would cost more than carrying them whole.
-            "Accept-Encoding": "identity",
-        },
-        cookie_jar=aiohttp.DummyCookieJar(),
-        # With trust_env aiohttp would read the environment and .netrc for each request. The proxy is looked up once.
-        trust_env=False,
-        proxy=_proxy_for(site),
-    ) as session:
+    # Answers are small: unpacking would cost more than carrying them whole.
+    own = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
+    async with open_session(site, seconds=seconds, max_in_flight=max_in_flight, headers=own) as session:
         yield _TrackSender(session, site.base_url + path, TrackReplies(site.place, f"POST {path}", right))
-
-
-def _trust(site: Site) -> ssl.SSLContext | bool:
-    if site.ca_file is None:
-        return True
-    import ssl
-
-    try:
-        return ssl.create_default_context(cafile=site.ca_file)
-    except OSError as error:  # ssl.SSLError is one
-        kind = type(error).__name__
-        raise AccessError(f'The CA file of connection "{site.conn_id}" can\'t be read ({kind}).') from None
-
-
-def _proxy_for(site: Site) -> str | None:
-    from urllib.request import getproxies, proxy_bypass
-
-    parts = urlsplit(site.base_url)
-    proxy = getproxies().get(parts.scheme)
-    if not proxy or proxy_bypass(parts.netloc):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 class _TrackSender:
@@ -377,24 +274,12 @@ class _TrackSender:
         try:
             async with self._session.post(self._url, data=body, allow_redirects=False) as response:
                 status = response.status
-                found = response.headers
-                headers = {name: found[name] for name in _PACING_HEADERS if name in found}
+                headers = pacing_headers(response.headers)
                 # Only these bodies say something, and that of 401 is reported to repeat the key.
                 telling = status == 400 or verdict_for(status) is Verdict.READ_ENTRIES
-                answer = await _read_limited(response.content) if telling else None
+                answer = await read_limited(response.content, _REPLY_BYTES) if telling else None
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001  the edge of the network: whatever it is, the batch gets a verdict
             return self._replies.lost(error, status, headers)
         return self._replies.read(status, headers, body, answer)
-
-
-async def _read_limited(stream: aiohttp.StreamReader) -> bytes | None:
-    chunks: list[bytes] = []
-    left = _REPLY_BYTES
-    async for chunk in stream.iter_any():
-        left -= len(chunk)
-        if left < 0:
-            return None
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)

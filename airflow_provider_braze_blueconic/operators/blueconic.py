@@ -4,19 +4,46 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
+from airflow_provider_braze_blueconic.exceptions import GoalError, SyncError
 from airflow_provider_braze_blueconic.operators.base import GoalOperator, is_true
+from airflow_provider_braze_blueconic.operators.checks import Checks, objective_problems, property_problems
+from airflow_provider_braze_blueconic.operators.upload import UploadOperator
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook, Segment
+    from airflow_provider_braze_blueconic.hooks.blueconic_profiles import SumWord
+    from airflow_provider_braze_blueconic.sync.pacing import Rate
     from airflow_provider_braze_blueconic.sync.pipeline import Workspace
-    from airflow_provider_braze_blueconic.sync.references import SnapshotRef
+    from airflow_provider_braze_blueconic.sync.references import DeltaRef, SnapshotRef, UploadRef
+    from airflow_provider_braze_blueconic.sync.sending import BatchLimits
 
-__all__ = ["BlueConicSegmentToS3Operator"]
+__all__ = ["BlueConicSegmentToS3Operator", "S3ToBlueConicProfilesOperator", "profiles_limits", "profiles_rate"]
+
+
+def profiles_limits() -> BatchLimits:
+    """Return what fits into one request of ``PUT /profiles``."""
+    from airflow_provider_braze_blueconic.hooks.blueconic import PROFILES_LIMITS
+
+    return PROFILES_LIMITS
+
+
+def profiles_rate(requests_per_second: float | None) -> Rate:
+    """Return the cap of all workers together: the goal's, else a careful one, or the installation's if that is lower.
+
+    BlueConic publishes no rate, so a goal may ask for more than the careful one.
+    """
+    from airflow_provider_braze_blueconic.hooks.blueconic import PROFILES_RATE
+    from airflow_provider_braze_blueconic.hooks.settings import Settings
+    from airflow_provider_braze_blueconic.sync.pacing import Rate
+
+    if requests_per_second:
+        return Rate(requests_per_second, 1.0)
+    return PROFILES_RATE.lower(Settings.load().requests_per_second)
 
 
 class BlueConicSegmentToS3Operator(GoalOperator):
@@ -123,31 +150,15 @@ class BlueConicSegmentToS3Operator(GoalOperator):
         :return: the segment, and property id → BlueConic's type.
         :raises GoalError: with all names that BlueConic does not have.
         """
-        from airflow_provider_braze_blueconic.sync.near_names import nearest
-
-        problems: list[Problem] = []
-        segment = None
-        try:
-            segment = hook.resolve_segment(self.segment)
-        except GoalError as error:
-            problems += error.problems
-        types = {entry.id: entry.filter_type for entry in hook.list_profile_properties()}
-        for property_id in self.properties:
-            where = self.properties[property_id] if isinstance(self.properties, Mapping) else "properties"
-            if property_id not in types and where:
-                near = nearest(property_id, types)
-                problems.append(Problem(where, f'BlueConic has no property "{property_id}".{near}'))
-        if self.objectives:
-            objectives = [objective.id for objective in hook.list_objectives()]
-            for number, objective in enumerate(self.objectives):
-                if objective not in objectives:
-                    near = nearest(objective, objectives)
-                    problems.append(
-                        Problem(f"objectives[{number}]", f'BlueConic has no objective "{objective}".{near}')
-                    )
-        if problems or segment is None:
-            raise GoalError(problems)
-        return segment, {property_id: types[property_id] for property_id in self.properties if property_id in types}
+        checks = Checks()
+        segment = checks.look_up("source.segment", lambda: hook.resolve_segment(self.segment))
+        properties = {entry.id: entry for entry in hook.list_profile_properties()}
+        checks.problems += property_problems(self.properties, properties)
+        checks.problems += objective_problems(self.objectives, hook)
+        if segment is None or checks.problems:
+            raise GoalError(checks.problems)
+        types = {name: properties[name].filter_type for name in self.properties if name in properties}
+        return segment, types
 
     def _modified_since(self, workspace: Workspace) -> dt.datetime | None:
         from airflow_provider_braze_blueconic.hooks.blueconic import MODIFIED_OVERLAP
@@ -160,3 +171,129 @@ class BlueConicSegmentToS3Operator(GoalOperator):
             self.log.info("%s: reading the whole segment: first run, or another mapping", self.goal_id)
             return None
         return last[0] - MODIFIED_OVERLAP
+
+
+class S3ToBlueConicProfilesOperator(UploadOperator):
+    """Writes one partition of a delta to BlueConic's profiles (``upload``), to be mapped over partitions.
+
+    A retry reads the receipts of the attempts before it and sends only the rest. What is added to a number is never
+    sent twice: where it is not known whether it was added, it is held and reported.
+
+    :param delta: what ``ComputeDeltaOperator`` returned (templated).
+    :param partition: number of the partition (templated).
+    :param merges: property id → how its value meets what the profile holds; ``None`` for what ``ComputeDeltaOperator``
+        wrote beside the delta.
+    :param new_properties: profile properties to create before the first profile is written, if they are missing: id →
+        ``name`` and ``filter_type`` (templated).
+    :param links: properties by which profiles are looked for; a profile that is created gets them.
+    :param allow_creation: create profiles for people whom BlueConic does not know.
+    :param legislation: privacy legislation zone of the profiles that are created.
+    :param objectives: ids of objectives; people who consented to none of them are left alone.
+    :param domain_group: where BlueConic looks for profiles and creates them; ``None`` for its default.
+    :param trigger_on_change: let a changed property set off what BlueConic has configured for it, such as webhooks.
+    :param workers: tasks that run side by side; each keeps to its share of the cap.
+    :param limits: ``requests_per_second``, ``rejected_percent``, as in a goal file.
+    :param blueconic_conn_id: connection of type ``blueconic``.
+    :return: :class:`~airflow_provider_braze_blueconic.sync.references.UploadRef`.
+    """
+
+    template_fields: Sequence[str] = (*UploadOperator.template_fields, "new_properties")
+
+    def __init__(
+        self,
+        *,
+        merges: Mapping[str, str] | None = None,
+        new_properties: Any = None,
+        links: Sequence[str] = (),
+        allow_creation: bool = False,
+        legislation: str | None = None,
+        objectives: Sequence[str] = (),
+        domain_group: str | None = None,
+        trigger_on_change: bool = False,
+        blueconic_conn_id: str = "blueconic_default",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.merges = merges
+        self.new_properties = new_properties
+        self.links = links
+        self.allow_creation = allow_creation
+        self.legislation = legislation
+        self.objectives = objectives
+        self.domain_group = domain_group
+        self.trigger_on_change = trigger_on_change
+        self.blueconic_conn_id = blueconic_conn_id
+
+    def run_step(self, workspace: Workspace, context: Context) -> UploadRef:  # noqa: ARG002
+        """Create properties, send, and remember which word for adding BlueConic takes."""
+        from airflow_provider_braze_blueconic.hooks.blueconic import PROFILES_IN_FLIGHT, BlueConicHook
+        from airflow_provider_braze_blueconic.hooks.settings import Settings
+        from airflow_provider_braze_blueconic.sync.blueconic_objects import (
+            BODY_AFTER,
+            BODY_BEFORE,
+            BODY_SHOWN_KEYS,
+            profiles_sql,
+        )
+        from airflow_provider_braze_blueconic.sync.upload import UploadSettings
+
+        hook = BlueConicHook(self.blueconic_conn_id)
+        created = hook.create_missing_properties(self.new_properties or {})
+        if created:
+            self.log.info("%s: created in BlueConic: %s", self.goal_id, ", ".join(created))
+        merges = self._merges(workspace)
+        limits = self.limits or {}
+        in_flight = min(Settings.load().max_in_flight, max(1, PROFILES_IN_FLIGHT // self.workers))
+        sums = self._recall_word(workspace) if "sum" in merges.values() else None
+        try:
+            return self.send_partition(
+                workspace,
+                objects_sql=lambda source, columns: profiles_sql(
+                    source,
+                    columns,
+                    merges=merges,
+                    creates=self.allow_creation,
+                    links=self.links,
+                    legislation=self.legislation,
+                    domain_group=self.domain_group,
+                    trigger_on_change=self.trigger_on_change,
+                ),
+                sender=hook.profiles_sender(objectives=self.objectives, max_in_flight=in_flight, sums=sums),
+                rate=profiles_rate(limits.get("requests_per_second")),
+                settings=UploadSettings(
+                    limits=profiles_limits(),
+                    before=BODY_BEFORE,
+                    after=BODY_AFTER,
+                    shown_keys=BODY_SHOWN_KEYS,
+                    max_in_flight=in_flight,
+                    rejected_percent=limits.get("rejected_percent"),
+                ),
+            )
+        finally:
+            if sums is not None:
+                self._remember_word(workspace, sums)
+
+    def _merges(self, workspace: Workspace) -> Mapping[str, str]:
+        from airflow_provider_braze_blueconic.sync.pipeline import read_fields
+
+        if self.merges is not None:
+            return self.merges
+        rows = read_fields(workspace, cast("DeltaRef", self.delta)["uri"])
+        return {row["target"]: row["merge"] for row in rows}
+
+    def _recall_word(self, workspace: Workspace) -> SumWord:
+        from airflow_provider_braze_blueconic.hooks.blueconic import SumWord
+
+        try:
+            return SumWord(workspace.staging.read_bytes(_sum_word_uri(workspace)).decode(errors="replace"))
+        except FileNotFoundError:
+            return SumWord()
+
+    def _remember_word(self, workspace: Workspace, sums: SumWord) -> None:
+        # A word that is lost costs one refused request, so it is not worth failing for.
+        if sums.was_learnt:
+            with suppress(SyncError):
+                workspace.staging.write_bytes(_sum_word_uri(workspace), sums.word.encode())
+
+
+def _sum_word_uri(workspace: Workspace) -> str:
+    return f"{workspace.folder.root}/sum-strategy"

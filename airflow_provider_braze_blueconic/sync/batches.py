@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 from airflow_provider_braze_blueconic.sync.sending import BatchLimits
 
 __all__ = ["Batch", "Outgoing", "cut"]
+
+_REPEATABLE = attrgetter("repeatable")
 
 
 class Outgoing(NamedTuple):
@@ -16,10 +19,12 @@ class Outgoing(NamedTuple):
 
     :param identifier: the person, as JSON text.
     :param body: JSON text of the record in the request.
+    :param repeatable: sending it twice leaves the target as sending it once does; false for what is added to a number.
     """
 
     identifier: str
     body: bytes
+    repeatable: bool = True
 
     def __repr__(self) -> str:
         return f"Outgoing({len(self.body)} bytes)"
@@ -31,10 +36,15 @@ class Batch:
 
     :param records: in the order in which the server will number them.
     :param tries: attempts so far that ended without a verdict on the records.
+    :param repeatable: all of its records are.
     """
 
     records: tuple[Outgoing, ...]
     tries: int = 0
+    repeatable: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "repeatable", all(map(_REPEATABLE, self.records)))
 
     def __repr__(self) -> str:
         return f"Batch({len(self.records)} records, {self.tries} tries)"

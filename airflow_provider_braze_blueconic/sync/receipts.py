@@ -2,6 +2,10 @@
 
 While an upload runs, receipts are written as small Parquet files beside the delta (part receipts), so that a killed
 upload knows what was acknowledged. The commit copies them into the receipts table, with what was sent, for good.
+
+Of a record that must not be sent twice the parts also hold an intent, written before it is sent. If the server
+certainly did nothing with it, the intent is withdrawn. A record whose intent nothing followed was sent or not, and may
+have been applied: whoever reads the parts is told that its outcome is unknown.
 """
 
 from __future__ import annotations
@@ -11,11 +15,11 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_name
+from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, INCREASE_PREFIX, field_name
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.tables import Table
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
+    "OPEN_INTENT",
     "Outcome",
     "PartReceipts",
     "Receipt",
@@ -34,7 +39,13 @@ __all__ = [
     "summarise",
 ]
 
-Outcome = Literal["accepted", "rejected", "unknown"]
+Outcome = Literal["accepted", "rejected", "not_found", "no_consent", "unknown", "intended", "withdrawn"]
+"""``intended`` and ``withdrawn`` only stand in part receipts, and in pairs: see the module's first lines."""
+
+OPEN_INTENT = (
+    "the upload ended after it was decided to send this and before an answer was kept; it may have been applied"
+)
+"""Reason of a record whose intent nothing followed."""
 
 
 class Receipt(NamedTuple):
@@ -42,9 +53,10 @@ class Receipt(NamedTuple):
 
     :param identifier: the person, as JSON text.
     :param outcome: ``unknown`` means that the target may or may not have applied it.
-    :param reason: why not, with the person's own values masked; empty when accepted.
+    :param reason: why not, with the person's own values masked; empty when accepted as a whole.
     :param status: HTTP status of the last answer, if there was one.
     :param sent_at: UTC.
+    :param refused_fields: target fields that the target did not take although it took the record.
     """
 
     identifier: str
@@ -52,6 +64,7 @@ class Receipt(NamedTuple):
     reason: str
     status: int | None
     sent_at: dt.datetime
+    refused_fields: tuple[str, ...] | None = None
 
     def __repr__(self) -> str:
         return f"Receipt(outcome={self.outcome!r}, status={self.status!r})"
@@ -67,6 +80,7 @@ def _schema() -> pa.Schema:
             ("reason", pa.string()),
             ("status", pa.int32()),
             ("sent_at", pa.timestamp("us", tz="UTC")),
+            ("refused_fields", pa.list_(pa.string())),
         ]
     )
 
@@ -133,13 +147,39 @@ class PartReceipts:
         path.unlink()
 
 
-def settled_identifiers(parts: Sequence[Path], *, repeatable: bool) -> str:
-    """SQL for the identifiers that must not be sent again: accepted, or refused for what they are.
+def _part_rows(parts: Sequence[Path]) -> str:
+    """SQL for the rows of part receipts as they are; parts of an older version have no refused fields."""
+    rows = f"SELECT * FROM {parquet_source(parts, union_by_name=True)}"
+    return f"{rows} UNION ALL BY NAME SELECT NULL::VARCHAR[] AS refused_fields WHERE FALSE"
 
-    :param repeatable: sending twice does no harm. If not, an unknown outcome is settled too: it is held, not repeated.
+
+def _told(parts: Sequence[Path]) -> str:
+    """SQL for part receipts as they are to be read: without the intents, but with an unknown outcome for an open one.
+
+    Intents are counted, not compared by their times: a clock that was set back must not withdraw what was sent.
     """
-    settled = "'accepted', 'rejected'" if repeatable else "'accepted', 'rejected', 'unknown'"
-    return f"SELECT identifier FROM {parquet_source(parts)} WHERE outcome IN ({settled})"
+    rows = _part_rows(parts)
+    own_books = "outcome IN ('intended', 'withdrawn')"
+    return f"""
+        SELECT * FROM ({rows}) WHERE NOT {own_books}
+        UNION ALL BY NAME
+        SELECT identifier, 'unknown' AS outcome, {literal(OPEN_INTENT)} AS reason, max(sent_at) AS sent_at
+        FROM ({rows}) AS i
+        WHERE {own_books}
+            AND NOT EXISTS (SELECT 1 FROM ({rows}) AS r WHERE r.identifier = i.identifier AND NOT r.{own_books})
+        GROUP BY identifier
+        HAVING count(*) FILTER (WHERE outcome = 'intended') > count(*) FILTER (WHERE outcome = 'withdrawn')
+        """
+
+
+def settled_identifiers(parts: Sequence[Path], *, repeatable: bool) -> str:
+    """SQL for the identifiers that must not be sent again: accepted, or not taken for what they are.
+
+    :param repeatable: of records that may be sent twice. Of the others an unknown outcome is settled too: it is held,
+        not repeated.
+    """
+    settled = "'accepted', 'rejected', 'not_found', 'no_consent'" + ("" if repeatable else ", 'unknown'")
+    return f"SELECT identifier FROM ({_told(parts)}) WHERE outcome IN ({settled})"
 
 
 @dataclass(frozen=True)
@@ -148,37 +188,50 @@ class ReceiptSummary:
 
     :param receipts: receipts, including those of repeated attempts.
     :param outcomes: outcome → people, by the best receipt of each.
-    :param reasons: reason → people, of those not accepted.
+    :param reasons: reason → people, of those rejected or unknown; ``not_found`` and ``no_consent`` say it themselves.
+    :param refused_fields: target field → people who were accepted without it.
     """
 
     receipts: int
     outcomes: Mapping[str, int]
     reasons: Mapping[str, int]
+    refused_fields: Mapping[str, int] = field(default_factory=dict)
 
 
 def best_receipts(parts: Sequence[Path]) -> str:
-    """SQL for ``identifier``, ``receipts`` (how many), ``outcome`` and ``reason``: one row a person.
+    """SQL for ``identifier``, ``receipts`` (how many), ``outcome``, ``reason``, ``refused_fields``: one row a person.
 
-    A retry may have tried a person again, so the best receipt counts: accepted over rejected over unknown. The ledger
+    A retry may have tried a person again, so the best receipt counts: accepted over not taken over unknown. The ledger
     and the report both ask here, so that they can't tell different stories.
     """
+    # A struct, since min_by passes over rows in which its value is NULL.
     return f"""
-        SELECT identifier, count(*) AS receipts, min_by(outcome, rank) AS outcome, min_by(reason, rank) AS reason
+        SELECT identifier, receipts, best.outcome, best.reason, best.refused_fields
         FROM (
-            SELECT *, CASE outcome WHEN 'accepted' THEN 0 WHEN 'rejected' THEN 1 ELSE 2 END AS rank
-            FROM {parquet_source(parts)}
+            SELECT identifier, count(*) AS receipts,
+                min_by(
+                    {{'outcome': outcome, 'reason': reason, 'refused_fields': refused_fields}},
+                    CASE outcome WHEN 'accepted' THEN 0 WHEN 'unknown' THEN 2 ELSE 1 END
+                ) AS best
+            FROM ({_told(parts)})
+            GROUP BY identifier
         )
-        GROUP BY identifier
         """
 
 
 def summarise(engine: Engine, parts: Sequence[Path]) -> ReceiptSummary:
-    """Count part receipts: accepted counts over rejected, rejected over unknown."""
+    """Count part receipts: accepted counts over not taken, not taken over unknown."""
     if not parts:
         return ReceiptSummary(0, {}, {})
     with connect(engine) as connection:
+        connection.execute(f"CREATE TEMP TABLE best AS SELECT * EXCLUDE (identifier) FROM ({best_receipts(parts)})")
         rows = connection.execute(
-            f"SELECT outcome, reason, count(*), sum(receipts)::BIGINT FROM ({best_receipts(parts)}) GROUP BY ALL"
+            "SELECT outcome, CASE WHEN outcome IN ('rejected', 'unknown') THEN reason END, count(*), "
+            "sum(receipts)::BIGINT FROM best GROUP BY ALL"
+        ).fetchall()
+        refused = connection.execute(
+            "SELECT target, count(*) FROM (SELECT unnest(refused_fields) AS target FROM best) "
+            "GROUP BY target ORDER BY count(*) DESC, target"
         ).fetchall()
     outcomes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
@@ -186,9 +239,9 @@ def summarise(engine: Engine, parts: Sequence[Path]) -> ReceiptSummary:
     for outcome, reason, people, sent in rows:
         outcomes[outcome] += people
         receipts += sent
-        if outcome != "accepted":
+        if reason is not None:
             reasons[reason] += people
-    return ReceiptSummary(receipts, dict(outcomes), dict(reasons.most_common()))
+    return ReceiptSummary(receipts, dict(outcomes), dict(reasons.most_common()), dict(refused))
 
 
 class ReceiptTable(Table):
@@ -225,8 +278,8 @@ class ReceiptTable(Table):
             reader = connection.sql(
                 f"""
                 SELECT r.identifier, {literal(run_key)} AS run_key, {literal(delta_id)} AS delta_id, r.outcome,
-                    r.reason, r.status, r.sent_at, d.fields
-                FROM {parquet_source(parts)} AS r LEFT JOIN ({_sent_fields(connection, delta)}) AS d
+                    r.reason, r.status, r.sent_at, r.refused_fields, d.fields
+                FROM ({_told(parts)}) AS r LEFT JOIN ({_sent_fields(connection, delta)}) AS d
                     ON d.identifier = r.identifier
                 WHERE NOT {known}
                 """
@@ -247,13 +300,19 @@ class ReceiptTable(Table):
 
 
 def _sent_fields(connection: duckdb.DuckDBPyConnection, delta: Sequence[Path]) -> str:
-    """SQL for ``identifier`` and ``fields``: a JSON object of each target field that was sent, and its value."""
+    """SQL for ``identifier`` and ``fields``: a JSON object of each target field that was sent, and its value.
+
+    Of a number that is added to, what was sent is the increase.
+    """
     source = parquet_source(delta, union_by_name=True)
     columns = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
+    sent = {column: column for column in columns if column.startswith(FIELD_PREFIX)}
+    for column in columns:
+        if column.startswith(INCREASE_PREFIX):
+            sent[FIELD_PREFIX + column.removeprefix(INCREASE_PREFIX)] = column
     pairs = ", ".join(
-        f"{literal(json.dumps(field_name(column), ensure_ascii=False) + ':')} || {quote(column)}"
-        for column in columns
-        if column.startswith(FIELD_PREFIX)
+        f"{literal(json.dumps(field_name(name), ensure_ascii=False) + ':')} || {quote(column)}"
+        for name, column in sent.items()
     )
     values = f"[p FOR p IN [{pairs}] IF p IS NOT NULL]"
     return f"SELECT identifier, concat('{{', array_to_string({values}, ','), '}}') AS fields FROM {source}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
-__all__ = ["BatchLimits", "Refusal", "Reply", "Sender", "Verdict"]
+__all__ = ["BatchLimits", "NotTaken", "Refusal", "Reply", "Sender", "Verdict"]
+
+NotTaken = Literal["rejected", "not_found", "no_consent"]
+"""How a server can fail to take a record: it is bad; nobody is there to write to; the person did not consent."""
 
 
 class Verdict(StrEnum):
@@ -16,7 +19,7 @@ class Verdict(StrEnum):
     READ_ENTRIES = "read_entries"
     """The server took the batch, except for the objects that ``Reply.refusals`` names."""
     SPLIT = "split"
-    """The server took nothing; the named objects are bad, or if none is named, one of them is."""
+    """The server took nothing; the named objects are bad, or if none is named, one is (but ``Reply.doubtful``)."""
     WAIT = "wait"
     """Over a rate limit: nothing was taken, go on when the pacing headers allow."""
     RETRY = "retry"
@@ -29,14 +32,17 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Refusal:
-    """One object that the server refused.
+    """One object that the server did not take.
 
     :param position: 0-based place of the object in the batch.
-    :param reason: the server's text; it may hold a person's values, so it is masked before it is shown.
+    :param reason: of one that is ``rejected`` the server's text, which may hold a person's values and is masked before
+        it is shown; of the others a text of our own without any.
+    :param outcome: how it was not taken.
     """
 
     position: int
     reason: str
+    outcome: NotTaken = "rejected"
 
 
 @dataclass(frozen=True)
@@ -45,9 +51,13 @@ class Reply:
 
     :param verdict: what it means for the batch.
     :param status: the HTTP status, or ``None`` when there was no answer (timeout, lost connection).
-    :param refusals: objects that the server named as bad.
+    :param refusals: objects that the server named as not taken.
     :param headers: response headers with lower-case names, for pacing.
     :param sentence: for people: what happened and what to do next; free of secrets and personal values.
+    :param unanswered: positions of objects of which the answer says nothing: each may have been applied or not.
+    :param partial: position → target field → the server's reason, of objects that were taken except for these fields.
+    :param doubtful: with ``SPLIT``: some of the batch may have been applied all the same, so that only what can be
+        repeated is sent again.
     """
 
     verdict: Verdict
@@ -55,6 +65,9 @@ class Reply:
     refusals: tuple[Refusal, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     sentence: str = ""
+    unanswered: tuple[int, ...] = ()
+    partial: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    doubtful: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,11 @@ The loop owns pace, repetition and bisecting. A sender makes one attempt and say
 * refused as a whole because of one bad record: the named records are rejected, the others go again; if none is named,
   the batch is halved until the bad record stands alone;
 * busy or failed before anything was done: again after a growing pause;
-* unknown (it may have been applied): again only if the records can be repeated without harm, else held as unknown;
+* unknown (it may have been applied): records that can be repeated without harm go again, the others are held so;
 * nothing but failures: one request at a time, after growing pauses, until one succeeds or patience ends.
+
+What can't be repeated has its intent made durable before each attempt, and withdrawn when the attempt certainly did
+nothing: whatever is killed when, nobody can find such a record to be unsent that may have been sent.
 
 Time is the running event loop's, for reading as for waiting, so that a test moves both by running a loop of its own.
 """
@@ -22,16 +25,18 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, LimitExceeded, SyncError, TransientError
 from airflow_provider_braze_blueconic.sync.batches import Batch, Outgoing, cut
 from airflow_provider_braze_blueconic.sync.pacing import Pacing
 from airflow_provider_braze_blueconic.sync.receipts import PartReceipts, Receipt
-from airflow_provider_braze_blueconic.sync.sending import BatchLimits, Refusal, Reply, Sender, Verdict
+from airflow_provider_braze_blueconic.sync.sending import BatchLimits, NotTaken, Refusal, Reply, Sender, Verdict
 
 __all__ = ["Stopped", "Tally", "Upload", "UploadSettings"]
 
@@ -55,6 +60,15 @@ _OUTAGE_AFTER = 16
 
 _LONGEST_PAUSE_SECONDS = 60.0
 
+_INTENDED_AHEAD = 2
+"""Batches whose intents are durable or on their way while others are sent, so that nothing waits for them. No more: of
+each, a kill that leaves no second makes people unknown who were not sent."""
+
+_SUCCESSES = 10
+"""Successes of each request under way after which one more is tried, where there had been too many."""
+
+_UNSPOKEN = "the answer says nothing of this record, so that it may have been applied or not"
+
 _LAST_FLUSHES = 3
 """Tries to write the last receipts; half a second apart, to end before Airflow's kill."""
 
@@ -70,7 +84,8 @@ class UploadSettings:
     :param limits: what fits into one request.
     :param before: bytes before the records in a body.
     :param after: bytes after them.
-    :param repeatable: sending a record twice leaves the target as sending it once does.
+    :param shown_keys: keys of a record under which there is never a value of the person, so that a server's text may be
+        shown with what stands there.
     :param max_in_flight: requests without an answer, at most. At a cap of 1,000 requests/s, 512 reach it up to half
         a second of latency.
     :param max_tries: attempts at one batch that end without a verdict on its records.
@@ -87,7 +102,7 @@ class UploadSettings:
     limits: BatchLimits
     before: bytes
     after: bytes
-    repeatable: bool = True
+    shown_keys: frozenset[str] = frozenset()
     max_in_flight: int = 512
     max_tries: int = 6
     patience: float = 300.0
@@ -106,6 +121,8 @@ class Tally:
     :param requests: requests sent, repetitions included.
     :param accepted: records accepted.
     :param rejected: records rejected.
+    :param not_found: records for whom nobody is there to write to.
+    :param no_consent: records of people who did not consent.
     :param unknown: records whose outcome is unknown.
     :param rate_limited: answers that said to slow down.
     :param repeated: requests that were sent again.
@@ -115,6 +132,8 @@ class Tally:
     requests: int = 0
     accepted: int = 0
     rejected: int = 0
+    not_found: int = 0
+    no_consent: int = 0
     unknown: int = 0
     rate_limited: int = 0
     repeated: int = 0
@@ -123,7 +142,11 @@ class Tally:
     @property
     def records(self) -> int:
         """Records with an outcome."""
-        return self.accepted + self.rejected + self.unknown
+        return self.accepted + self.rejected + self.not_found + self.no_consent + self.unknown
+
+    def count(self, outcome: NotTaken) -> None:
+        """Count one record that was not taken."""
+        setattr(self, outcome, getattr(self, outcome) + 1)
 
 
 @dataclass(order=True)
@@ -162,6 +185,8 @@ class Upload:
         self._tally = Tally()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._clock: Callable[[], float] = time.monotonic
+        self._batches: Iterator[Batch] = iter(())
+        self._fresh: Batch | None = None
         self._waiting: list[_Waiting] = []
         self._numbers = 0
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -174,6 +199,11 @@ class Upload:
         self._held_until = 0.0
         self._limited_since: float | None = None
         self._limit_told_until = 0.0
+        self._room = float(settings.max_in_flight)
+        self._backed_off = 0
+        self._backed_off_until = 0.0
+        self._intending = 0
+        self._intended: deque[Batch] = deque()
 
     def stop(self) -> None:
         """Start no further request; safe to call from a signal handler or another thread."""
@@ -206,6 +236,7 @@ class Upload:
             raise
         finally:
             await self._drain()
+            self._put_back()
             self._tally.seconds = self._clock() - began
             books.cancel()
             await asyncio.gather(books, return_exceptions=True)  # what went wrong there is in self._failure
@@ -236,33 +267,100 @@ class Upload:
             await asyncio.wait(late, timeout=_LOOK_UP_SECONDS)
 
     async def _dispatch(self, batches: Iterator[Batch]) -> None:
-        fresh: Batch | None = next(batches, None)
+        self._batches = batches
+        self._fresh = next(batches, None)
         while self._failure is None and not self._stop_requested:
             now = self._clock()
-            again = self._waiting and self._waiting[0].ready <= now
-            if not again and fresh is None:
+            following = self._waiting[0].batch if self._is_time_again(now) else self._fresh
+            if following is None and not self._intended:
                 if not self._waiting and not self._in_flight:
                     return
                 await self._wait_for_change(self._waiting[0].ready - now if self._waiting else _LOOK_UP_SECONDS)
-                continue
-            # A server that is down is asked by one request at a time.
-            if len(self._in_flight) >= (self._settings.max_in_flight if self._failures < _OUTAGE_AFTER else 1):
+            elif len(self._in_flight) >= self._in_flight_limit(self._intended[0] if self._intended else following):
                 await self._wait_for_change(_LOOK_UP_SECONDS)
-                continue
-            start = max(self._pacing.next_start(now), self._held_until)
-            if start > now:
-                await self._wait_for_start(start - now)
-                continue
-            if again:
-                batch = heapq.heappop(self._waiting).batch
-                self._tally.repeated += 1
-            elif fresh is not None:
-                batch, fresh = fresh, next(batches, None)
-            task = asyncio.create_task(self._attempt(batch, self._pacing.started(now)))
-            self._in_flight.add(task)
-            task.add_done_callback(self._finished)
-            if len(self._in_flight) % 16 == 0:
-                await asyncio.sleep(0)  # answers come first: a burst of starts must not keep them waiting
+            else:
+                await self._go_on(following, now)
+
+    async def _go_on(self, following: Batch | None, now: float) -> None:
+        """Send a batch, wait until one may start, or prepare one that can't be repeated.
+
+        :param following: the batch whose turn it is, beside those that are prepared.
+        """
+        start = max(self._pacing.next_start(now), self._held_until, self._backed_off_until)
+        if start - now > _LOOK_UP_SECONDS:
+            self._put_back()
+        elif following is not None and not following.repeatable and self._may_intend():
+            self._intending += 1
+            self._start(self._intend(self._take(now)))
+            return
+        if start > now:
+            await self._wait_for_start(start - now)
+        elif self._intended:
+            self._start(self._attempt(self._intended.popleft(), self._pacing.started(now)))
+        elif following is not None and following.repeatable:
+            self._start(self._attempt(self._take(now), self._pacing.started(now)))
+        else:
+            await self._wait_for_change(_LOOK_UP_SECONDS)  # for intents on their way
+        if len(self._in_flight) % 16 == 0:
+            await asyncio.sleep(0)  # answers come first: a burst of starts must not keep them waiting
+
+    def _is_time_again(self, now: float) -> bool:
+        return bool(self._waiting) and self._waiting[0].ready <= now
+
+    def _may_intend(self) -> bool:
+        return self._intending + len(self._intended) < _INTENDED_AHEAD
+
+    def _take(self, now: float) -> Batch:
+        """Take the batch whose turn it is: one that waited to go again, else a fresh one."""
+        if self._fresh is None or self._is_time_again(now):
+            self._tally.repeated += 1
+            return heapq.heappop(self._waiting).batch
+        batch, self._fresh = self._fresh, next(self._batches, None)
+        return batch
+
+    def _in_flight_limit(self, batch: Batch | None) -> int:
+        """A server that is down is asked by one request at a time, and at once if each could leave people unknown."""
+        outage = _OUTAGE_AFTER if batch is None or batch.repeatable else 1
+        return int(self._room) if self._failures < outage else 1
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._in_flight.add(task)
+        task.add_done_callback(self._finished)
+
+    async def _intend(self, batch: Batch) -> None:
+        """Make durable that a batch is about to be sent, and let it be sent then."""
+        self._note(batch, "intended")
+        try:
+            await asyncio.to_thread(self._receipts.flush)
+        except Exception as error:  # noqa: BLE001  the edge of the object store, as in _keep_books, which ends the upload
+            self._note(batch, "withdrawn")
+            log.warning("%s Trying again before anybody is sent.", self._not_durable(error))
+            self._requeue(batch, self._clock() + _LOOK_UP_SECONDS)
+        except BaseException:
+            self._note(batch, "withdrawn")
+            raise
+        else:
+            self._intended.append(batch)
+        finally:
+            self._intending -= 1
+
+    def _put_back(self) -> None:
+        """Withdraw the intents of batches whose turn does not come soon, or not at all."""
+        while self._intended:
+            batch = self._intended.pop()
+            self._note(batch, "withdrawn")
+            self._requeue(batch, self._clock())
+
+    def _note(self, batch: Batch, outcome: Literal["intended", "withdrawn"]) -> None:
+        """Write into our own books what is about to happen, or did not happen, to what can't be repeated."""
+        if not batch.repeatable:
+            noted_at = dt.datetime.now(dt.UTC)
+            self._receipts.add(
+                Receipt(record.identifier, outcome, "", None, noted_at)
+                for record in batch.records
+                if not record.repeatable
+            )
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
@@ -305,65 +403,113 @@ class Upload:
             reply = await self._sender.send(body)
         except BaseException:
             # Cut off, or a sender with a bug: what can't be repeated must not look as if it had never been sent.
-            if not settings.repeatable:
-                self._hold(batch, "the upload ended before the answer came", None)
+            self._hold_unrepeatable(batch, "the upload ended before the answer came", None)
             raise
         self._pacing.observe(reply.headers, self._clock(), number=number)
-        if reply.refusals and not all(0 <= refusal.position < len(batch.records) for refusal in reply.refusals):
+        if not _speaks_of(batch, reply):
             # It speaks of records that were not sent, so of ours it says nothing.
-            reply = replace(reply, verdict=Verdict.UNKNOWN)
+            reply = Reply(Verdict.UNKNOWN, reply.status, (), reply.headers, reply.sentence)
         self._judge(batch, reply)
         self._check_rejections()
 
     def _judge(self, batch: Batch, reply: Reply) -> None:
-        now, verdict = self._clock(), reply.verdict
+        now = self._clock()
+        self._note_progress(reply.verdict, now)
+        match reply.verdict:
+            case Verdict.READ_ENTRIES:
+                self._settle(batch, reply, now)
+            case Verdict.SPLIT:
+                self._split(batch, reply)
+            case Verdict.WAIT:
+                self._note(batch, "withdrawn")
+                self._wait(batch, reply, now)
+            case Verdict.RETRY:
+                self._note(batch, "withdrawn")
+                self._note_failure(reply, now)
+                self._repeat(batch, reply, now)
+            case Verdict.UNKNOWN:
+                if reply.status is None or reply.status >= _FIRST_FAILURE:
+                    self._note_failure(reply, now, held=not batch.repeatable)
+                self._leave_open(batch, batch.records, reply, now)
+            case Verdict.STOP:
+                self._note(batch, "withdrawn")
+                self._fail(AccessError(reply.sentence))
+
+    def _note_progress(self, verdict: Verdict, now: float) -> None:
         if verdict is not Verdict.WAIT:
             self._limited_since = None
         if self._failures and verdict not in (Verdict.RETRY, Verdict.UNKNOWN):
             self._failures = self._pauses = 0
             self._held_until = now
-        match verdict:
-            case Verdict.READ_ENTRIES:
-                self._settle(batch, reply)
-            case Verdict.SPLIT:
-                self._split(batch, reply)
-            case Verdict.WAIT:
-                self._wait(batch, reply, now)
-            case Verdict.RETRY:
-                self._repeat_or_hold(batch, reply, now, repeatable=True)
-            case Verdict.UNKNOWN if reply.status is not None and reply.status < _FIRST_FAILURE:
-                # It took the batch and said something unclear. Asking again would cost as much again, and not be
-                # clearer: who is really missing comes back with the next run.
-                self._hold(batch, reply.sentence or "unclear answer", reply.status)
-            case Verdict.UNKNOWN:
-                self._repeat_or_hold(batch, reply, now, repeatable=self._settings.repeatable)
-            case Verdict.STOP:
-                self._fail(AccessError(reply.sentence))
 
-    def _settle(self, batch: Batch, reply: Reply) -> None:
-        refused = {refusal.position: refusal for refusal in reply.refusals}
-        self._reject(batch, reply.refusals, reply.status)
-        accepted = [record for position, record in enumerate(batch.records) if position not in refused]
-        self._tally.accepted += len(accepted)
+    def _settle(self, batch: Batch, reply: Reply, now: float) -> None:
+        self._room_again()
         sent_at = dt.datetime.now(dt.UTC)
+        if not (reply.refusals or reply.unanswered or reply.partial):
+            accepted: Iterable[Outgoing] = batch.records
+            self._tally.accepted += len(batch.records)
+        else:
+            refused = {refusal.position for refusal in reply.refusals}
+            silent = set(reply.unanswered) - refused
+            self._refuse(batch, reply.refusals, reply.status)
+            self._leave_open(batch, [batch.records[position] for position in sorted(silent)], reply, now)
+            partial = {position: why for position, why in reply.partial.items() if position not in refused | silent}
+            self._accept_in_part(batch, partial, reply.status)
+            other = refused | silent | partial.keys()
+            accepted = [record for position, record in enumerate(batch.records) if position not in other]
+            self._tally.accepted += len(accepted)
         self._receipts.add(Receipt(record.identifier, "accepted", "", reply.status, sent_at) for record in accepted)
 
+    def _leave_open(self, batch: Batch, silent: Collection[Outgoing], reply: Reply, now: float) -> None:
+        """Deal with records of a batch of which no answer tells whether they were applied."""
+        if not silent:
+            return
+        reason = reply.sentence or _UNSPOKEN
+        if reply.status is not None and reply.status < _FIRST_FAILURE:
+            # It took the batch and said something unclear. Asking again would cost as much again, and not be
+            # clearer: who is really missing comes back with the next run.
+            self._hold(silent, reason, reply.status)
+            return
+        rest = self._hold_unrepeatable(Batch(tuple(silent), batch.tries), reason, reply.status)
+        if rest is not None:
+            self._repeat(rest, reply, now)
+
+    def _accept_in_part(self, batch: Batch, partial: Mapping[int, Mapping[str, str]], status: int | None) -> None:
+        sent_at = dt.datetime.now(dt.UTC)
+        for position, reasons in partial.items():
+            record = batch.records[position]
+            text = self._mask("; ".join(f"{target}: {reason}" for target, reason in reasons.items()), record)
+            self._receipts.add([Receipt(record.identifier, "accepted", text, status, sent_at, tuple(reasons))])
+        self._tally.accepted += len(partial)
+
     def _split(self, batch: Batch, reply: Reply) -> None:
-        if reply.refusals:
-            refused = {refusal.position for refusal in reply.refusals}
-            self._reject(batch, reply.refusals, reply.status)
-            rest = tuple(record for position, record in enumerate(batch.records) if position not in refused)
-            if rest:
-                self._requeue(Batch(rest), self._clock())
-        elif len(batch.records) == 1:
-            self._reject(batch, (Refusal(0, reply.sentence or "refused"),), reply.status)
+        refused = {refusal.position for refusal in reply.refusals}
+        self._refuse(batch, reply.refusals, reply.status)
+        rest: Batch | None = batch
+        if refused:
+            others = tuple(record for position, record in enumerate(batch.records) if position not in refused)
+            rest = Batch(others) if others else None
+        if rest is None:
+            return
+        if reply.doubtful and not rest.repeatable:
+            held = self._hold_unrepeatable(rest, reply.sentence or "refused, perhaps not as a whole", reply.status)
+            if held is not None:
+                self._requeue(Batch(held.records), self._clock())
+            return
+        self._note(rest, "withdrawn")
+        if refused:
+            self._requeue(rest, self._clock())
+        elif len(rest.records) == 1:
+            self._refuse(rest, (Refusal(0, reply.sentence or "refused"),), reply.status)
         else:
-            for half in batch.halves():
+            for half in rest.halves():
                 self._requeue(half, self._clock())
 
     def _wait(self, batch: Batch, reply: Reply, now: float) -> None:
         self._tally.rate_limited += 1
         until = self._pacing.refused(reply.headers, now)
+        if not reply.headers:
+            until = max(until, self._back_off(now, until - now))
         if self._limited_since is None:
             self._limited_since = now
         waited = until - self._limited_since
@@ -374,27 +520,58 @@ class Upload:
             log.warning("%s: over the rate limit; waiting %.0f s, as the server asks", self._label, until - now)
         self._requeue(batch, until)
 
+    def _back_off(self, now: float, pause: float) -> float:
+        """Send less at a time, after pauses that double: the server does not say how long to wait, or for what.
+
+        Refusals of requests that were under way together count once.
+
+        :param pause: seconds of the first pause.
+        :return: until when.
+        """
+        if now >= self._backed_off_until:
+            self._room = max(1.0, self._room / 2)
+            self._backed_off_until = now + min(_LONGEST_PAUSE_SECONDS, pause * 2.0**self._backed_off)
+            self._backed_off = min(self._backed_off + 1, 10)
+        return self._backed_off_until
+
+    def _room_again(self) -> None:
+        """Let one more request be under way after a while of successes: each try too many costs a pause."""
+        self._backed_off = 0
+        if self._room < self._settings.max_in_flight:
+            self._room = min(float(self._settings.max_in_flight), self._room + 1.0 / (_SUCCESSES * self._room))
+
     def _limited_for_too_long(self, seconds: float) -> TransientError:
         return TransientError(
             f"{self._label}: the rate limit keeps everything waiting for {seconds:,.0f} s, longer than the "
             f"{self._settings.rate_limit_patience:,.0f} s that a run waits. The rest is sent by the next try."
         )
 
-    def _repeat_or_hold(self, batch: Batch, reply: Reply, now: float, *, repeatable: bool) -> None:
-        self._note_failure(reply, now)
-        if not repeatable or batch.tries + 1 >= self._settings.max_tries:
-            self._hold(batch, reply.sentence or "no answer", reply.status)
+    def _repeat(self, batch: Batch, reply: Reply, now: float) -> None:
+        """Send a batch again after a pause, unless it was tried often enough.
+
+        What can't be repeated is only here if nothing was done with it. Tried often enough, it stays unsent: unknown
+        would be said of it for good.
+        """
+        if batch.tries + 1 >= self._settings.max_tries:
+            tried = [record for record in batch.records if record.repeatable]
+            self._hold(tried, reply.sentence or "no answer", reply.status)
+            if len(tried) < len(batch.records):
+                log.warning("%s: %s people were not sent; they go with the next run. Last answer: %s",
+                            self._label, f"{len(batch.records) - len(tried):,}", reply.sentence or "none.")  # fmt: skip
             return
         # Spread by a running number, so that a recovering server is not hit by all at once.
         pause = _growing_pause(batch.tries) * (0.75 + 0.5 * (self._numbers % 16) / 16)
         self._requeue(replace(batch, tries=batch.tries + 1), now + pause)
 
-    def _note_failure(self, reply: Reply, now: float) -> None:
-        """Hold everything back when nothing succeeds any more: it would use up the tries of every batch in seconds."""
+    def _note_failure(self, reply: Reply, now: float, *, held: bool = False) -> None:
+        """Hold everything back when nothing succeeds any more: it would use up the tries of every batch in seconds.
+
+        :param held: the failure left people unknown for good; each further one would leave more.
+        """
         if not self._failures:
             self._failing_since = now
         self._failures += 1
-        if self._failures >= _OUTAGE_AFTER and now >= self._held_until:
+        if self._failures >= (1 if held else _OUTAGE_AFTER) and now >= self._held_until:
             pause = _growing_pause(self._pauses)
             self._pauses += 1
             self._held_until = now + pause
@@ -411,21 +588,29 @@ class Upload:
         self._numbers += 1
         heapq.heappush(self._waiting, _Waiting(ready, self._numbers, batch))
 
-    def _reject(self, batch: Batch, refusals: Iterable[Refusal], status: int | None) -> None:
+    def _refuse(self, batch: Batch, refusals: Iterable[Refusal], status: int | None) -> None:
         sent_at = dt.datetime.now(dt.UTC)
-        named = {refusal.position: refusal.reason for refusal in refusals}
-        for position, reason in named.items():
-            record = batch.records[position]
-            self._receipts.add(
-                [Receipt(record.identifier, "rejected", mask_values(reason, record.body), status, sent_at)]
-            )
-        self._tally.rejected += len(named)
+        for refusal in {refusal.position: refusal for refusal in refusals}.values():
+            record = batch.records[refusal.position]
+            reason = self._mask(refusal.reason, record) if refusal.outcome == "rejected" else refusal.reason
+            self._receipts.add([Receipt(record.identifier, refusal.outcome, reason, status, sent_at)])
+            self._tally.count(refusal.outcome)
 
-    def _hold(self, batch: Batch, reason: str, status: int | None) -> None:
+    def _hold(self, records: Collection[Outgoing], reason: str, status: int | None) -> None:
         sent_at = dt.datetime.now(dt.UTC)
-        held = [Receipt(record.identifier, "unknown", reason, status, sent_at) for record in batch.records]
-        self._receipts.add(held)
-        self._tally.unknown += len(held)
+        self._receipts.add([Receipt(record.identifier, "unknown", reason, status, sent_at) for record in records])
+        self._tally.unknown += len(records)
+
+    def _hold_unrepeatable(self, batch: Batch, reason: str, status: int | None) -> Batch | None:
+        """Hold what can't be repeated, and return the rest of the batch."""
+        if batch.repeatable:
+            return batch
+        self._hold([record for record in batch.records if not record.repeatable], reason, status)
+        rest = tuple(record for record in batch.records if record.repeatable)
+        return Batch(rest, batch.tries) if rest else None
+
+    def _mask(self, reason: str, record: Outgoing) -> str:
+        return mask_values(reason, record.body, shown_keys=self._settings.shown_keys)
 
     def _check_rejections(self) -> None:
         limit, tally = self._settings.rejected_percent, self._tally
@@ -492,6 +677,14 @@ class Upload:
         return TransientError(f"{self._label}: the receipts of {people} people could not be written ({kind}).")
 
 
+def _speaks_of(batch: Batch, reply: Reply) -> bool:
+    """Tell whether a reply only speaks of records that are in the batch."""
+    if not (reply.refusals or reply.unanswered or reply.partial):
+        return True
+    positions = [refusal.position for refusal in reply.refusals]
+    return all(0 <= place < len(batch.records) for place in (*positions, *reply.unanswered, *reply.partial))
+
+
 def _growing_pause(number: int) -> float:
     """1, 2, 4 … s, at most a minute."""
     return min(_LONGEST_PAUSE_SECONDS, 2.0 ** min(number, 10))
@@ -500,25 +693,27 @@ def _growing_pause(number: int) -> float:
 _EMAIL_LIKE = re.compile(r"[^\s'\"<>]+@[^\s'\"<>]+")
 
 
-def mask_values(reason: str, body: bytes) -> str:
+def _own_texts(value: object, shown_keys: frozenset[str]) -> Iterator[str]:
+    """Walk through the values of a record, as texts."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key not in shown_keys:
+                yield from _own_texts(inner, shown_keys)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _own_texts(inner, shown_keys)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def mask_values(reason: str, body: bytes, *, shown_keys: frozenset[str] = frozenset()) -> str:
     """Hide the person's own values in a text of the server, so that it can be shown.
 
     :param body: the record as it was sent.
+    :param shown_keys: keys under which there is never a value of the person.
     """
-    texts: list[str] = []
-
-    def collect(value: object) -> None:
-        if isinstance(value, dict):
-            for inner in value.values():
-                collect(inner)
-        elif isinstance(value, list):
-            for inner in value:
-                collect(inner)
-        elif value is not None and not isinstance(value, bool):
-            texts.append(str(value))
-
     try:
-        collect(json.loads(body))
+        texts = list(_own_texts(json.loads(body), shown_keys))
     except ValueError:
         return "refused; the server's text is not shown because the record could not be read"
     texts += [json.dumps(text, ensure_ascii=ascii_)[1:-1] for text in texts for ascii_ in (True, False)]

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import duckdb
 import pytest
 
-from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook, modified_between
+from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook, SumWord, modified_between
 from airflow_provider_braze_blueconic.hooks.braze import BrazeHook
+from airflow_provider_braze_blueconic.sync.blueconic_objects import BODY_AFTER, BODY_BEFORE, profiles_sql
 from tests.support.odd_server import OddServer, answer
 from tests.support.openapi import ContractError, Vendor, needs_specs, validate_request
 from tests.support.sandbox import running_sandbox
@@ -56,10 +58,35 @@ def _use_braze(hook: BrazeHook) -> None:
     segment = hook.resolve_segment(hook.list_segments()[0].name)
     campaign = hook.list_campaigns(include_archived=True)[0]
     hook.segment_details(segment.id)
+    hook.segment_size(segment.id)
     hook.campaign_details(campaign.id)
     hook.list_custom_attributes()
     hook.test_connection()
     asyncio.run(_track(hook))
+
+
+async def _write_profiles(hook: BlueConicHook) -> None:
+    columns = ["field_city", "field_tags", "increase_points"]
+    row = """SELECT '{"braze_id":"b1"}' AS identifier, 'change' AS kind, TRUE AS to_send,
+        '[[{"id":"crm_id","value":"crm-1"}],[{"id":"email","value":"a@b.example"}]]' AS matching,
+        '["Ede"]' AS field_city, 'null' AS field_tags, '["5"]' AS increase_points"""
+    merges = {"city": "set_if_empty", "tags": "set_or_clear", "points": "sum"}
+    with duckdb.connect() as connection:
+        sqls = [
+            profiles_sql(
+                f"({row})",
+                columns,
+                merges=merges,
+                creates=creates,
+                links=["crm_id", "email"],
+                legislation="GDPR",
+                domain_group="DEFAULT",
+            )
+            for creates in (True, False)
+        ]
+        entries = [connection.execute(sql).fetchall()[0][1].encode() for sql in sqls]
+    async with hook.profiles_sender(objectives=["newsletter"], sums=SumWord("INCREMENT")) as sender:
+        await sender.send(BODY_BEFORE + b",".join(entries) + BODY_AFTER)
 
 
 def _use_blueconic(hook: BlueConicHook) -> None:
@@ -79,6 +106,8 @@ def _use_blueconic(hook: BlueConicHook) -> None:
     hook.list_objectives()
     hook.interaction_names()
     hook.test_connection()
+    hook.save_property("braze_contract", "Braze contract", "RANGE")
+    asyncio.run(_write_profiles(hook))
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +136,7 @@ def test_every_endpoint_that_the_hooks_use_was_called(sent: list[Sent]) -> None:
         "GET /campaigns/details",
         "GET /campaigns/list",
         "GET /custom_attributes",
+        "GET /segments/data_series",
         "GET /segments/details",
         "GET /segments/list",
         "POST /users/export/segment",
@@ -118,6 +148,8 @@ def test_every_endpoint_that_the_hooks_use_was_called(sent: list[Sent]) -> None:
         "/oauth/token",
         "/objectives",
         "/profileProperties",
+        "/profileProperties/braze_contract",
+        "/profiles",
         "/segments",
     }
     assert any(one.url.partition("?")[0].endswith("/profiles") for one in sent)

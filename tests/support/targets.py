@@ -39,10 +39,10 @@ LIMITS = BatchLimits(objects=75, body_bytes=4_000_000)
 BEFORE, AFTER = b'{"attributes":[', b"]}"
 
 
-def people(count: int, *, first: int = 0) -> list[Outgoing]:
+def people(count: int, *, first: int = 0, repeatable: bool = True) -> list[Outgoing]:
     """People ``p0``, ``p1`` and so on, ready to be sent."""
     return [
-        Outgoing(f'{{"external_id":"p{number}"}}', b'{"external_id":"p%d","vip":true}' % number)
+        Outgoing(f'{{"external_id":"p{number}"}}', b'{"external_id":"p%d","vip":true}' % number, repeatable)
         for number in range(first, first + count)
     ]
 
@@ -153,8 +153,13 @@ class ReceiptFiles:
         return [row for path in sorted(self.folder.iterdir()) for row in pq.ParquetFile(path).read().to_pylist()]
 
     def outcomes(self) -> dict[str, int]:
-        """Receipts by outcome."""
-        return dict(Counter(row["outcome"] for row in self.rows()))
+        """Receipts by outcome, without what the upload wrote of its intents."""
+        rows = Counter(row["outcome"] for row in self.rows())
+        return {outcome: count for outcome, count in rows.items() if outcome not in ("intended", "withdrawn")}
+
+    def steps(self, who: str) -> list[str]:
+        """Everything that was written of a person, in its order."""
+        return [row["outcome"] for row in self.rows() if json.loads(row["identifier"]).get("external_id") == who]
 
 
 @dataclass

@@ -402,3 +402,61 @@ def test_long_read_renews_its_token_between_pages(server: OddServer, blueconic: 
 def test_page_size_outside_the_vendors_limits_is_refused(size: int, blueconic: BlueConicHook) -> None:
     with pytest.raises(ValueError, match="page_size"):
         read(blueconic, page_size=size)
+
+
+def properties(*ids: str) -> dict[str, object]:
+    entries = [{"id": name, "name": name, "filterType": "SELECT"} for name in ids]
+    return {"totalResults": len(ids), "profileProperties": entries}
+
+
+def test_only_properties_that_are_missing_are_created(server: OddServer, blueconic: BlueConicHook) -> None:
+    server.on("GET /rest/v2/profileProperties", answer(properties("email")))
+    server.on("PUT /rest/v2/profileProperties/braze_points", answer({"id": "braze_points"}))
+
+    created = blueconic.create_missing_properties(
+        {
+            "email": {"name": "Another name", "filter_type": "SELECT"},
+            "braze_points": {"name": "Braze points", "filter_type": "RANGE"},
+        }
+    )
+
+    assert created == ["braze_points"]
+    (asked,) = [seen for seen in server.seen if seen.method == "PUT"]
+    assert asked.json() == {
+        "id": "braze_points",
+        "name": "Braze points",
+        "filterType": "RANGE",
+        "tags": ["braze"],
+        "permissionLevel": "PERSONAL",
+        "mergeStrategy": "LATEST",
+        "showInUI": True,
+    }
+
+
+def test_nothing_to_create_costs_no_request(server: OddServer, blueconic: BlueConicHook) -> None:
+    assert blueconic.create_missing_properties({}) == []
+    assert server.seen == []
+
+
+def test_refused_property_is_named(server: OddServer, blueconic: BlueConicHook) -> None:
+    server.on("PUT /rest/v2/profileProperties/braze_x", answer({"code": 400}, 400))
+
+    with pytest.raises(GoalError, match=r'remaining_fields: .*"braze_x" of the type SELECT'):
+        blueconic.save_property("braze_x", "X", "SELECT")
+
+
+def test_missing_right_to_create_properties_is_named(server: OddServer, blueconic: BlueConicHook) -> None:
+    server.on("PUT /rest/v2/profileProperties/braze_x", answer({}, 403))
+
+    with pytest.raises(AccessError, match='lacks "write:profile-properties"'):
+        blueconic.save_property("braze_x", "X", "SELECT")
+
+
+def test_creating_a_property_is_tried_again_since_twice_is_harmless(
+    server: OddServer, blueconic: BlueConicHook
+) -> None:
+    server.on("PUT /rest/v2/profileProperties/braze_x", answer({}, 503), reset, answer({"id": "braze_x"}))
+
+    blueconic.save_property("braze_x", "X", "SELECT")
+
+    assert len(server.asked("/rest/v2/profileProperties/braze_x")) == 3

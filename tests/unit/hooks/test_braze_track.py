@@ -11,13 +11,9 @@ import aiohttp
 import pytest
 
 from airflow_provider_braze_blueconic.exceptions import AccessError
+from airflow_provider_braze_blueconic.hooks.attempts import exception_verdicts, verdict_for_exception
 from airflow_provider_braze_blueconic.hooks.braze import TRACK_BULK_LIMITS, TRACK_LIMITS, BrazeHook
-from airflow_provider_braze_blueconic.hooks.braze_track import (
-    TrackReplies,
-    exception_verdicts,
-    verdict_for,
-    verdict_for_exception,
-)
+from airflow_provider_braze_blueconic.hooks.braze_track import TrackReplies, verdict_for
 from airflow_provider_braze_blueconic.sync.sending import Refusal, Reply, Verdict
 from tests.support.odd_server import (
     Oddity,

@@ -78,6 +78,15 @@ def test_two_halves_are_the_whole_and_neither_is_empty(count: int) -> None:
     assert (first.tries, second.tries) == (0, 0)
 
 
+def test_a_batch_knows_whether_all_of_it_can_be_repeated() -> None:
+    plain, sums = people(3), people(1, first=3, repeatable=False)
+
+    first, second = Batch((*plain, *sums)).halves()
+
+    assert Batch((*plain, *sums)).repeatable is False
+    assert (first.repeatable, second.repeatable) == (True, False)
+
+
 def test_a_person_is_not_shown() -> None:
     record = Outgoing('{"external_id":"secret"}', b'{"external_id":"secret"}')
 

@@ -13,20 +13,23 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from airflow_provider_braze_blueconic.sync.columns import field_column
 from airflow_provider_braze_blueconic.sync.receipts import (
+    OPEN_INTENT,
     PartReceipts,
     Receipt,
     ReceiptSummary,
     ReceiptTable,
+    best_receipts,
     settled_identifiers,
     summarise,
 )
 from tests.support.core import engine, person
 from tests.support.targets import ReceiptFiles
 
+WHOLE = {"refused_fields": None}
 MOMENT = dt.datetime(2026, 11, 3, 4, 5, 6, 789, tzinfo=dt.UTC)
 
 
@@ -60,9 +63,9 @@ def test_a_flush_makes_durable_what_came_since_the_last_one(tmp_path: Path) -> N
 
     assert [path.name for path in sorted(files.folder.iterdir())] == ["first-00000.parquet", "first-00001.parquet"]
     assert files.rows() == [
-        {"identifier": person("a"), "outcome": "accepted", "reason": "", "status": 201, "sent_at": MOMENT},
-        {"identifier": person("b"), "outcome": "rejected", "reason": "bad", "status": 201, "sent_at": MOMENT},
-        {"identifier": person("c"), "outcome": "unknown", "reason": "lost", "status": None, "sent_at": MOMENT},
+        {"identifier": person("a"), "outcome": "accepted", "reason": "", "status": 201, "sent_at": MOMENT, **WHOLE},
+        {"identifier": person("b"), "outcome": "rejected", "reason": "bad", "status": 201, "sent_at": MOMENT, **WHOLE},
+        {"identifier": person("c"), "outcome": "unknown", "reason": "lost", "status": None, "sent_at": MOMENT, **WHOLE},
     ]
 
 
@@ -192,6 +195,91 @@ def test_a_retry_leaves_out_who_has_an_outcome(tmp_path: Path, repeatable: bool,
     assert sorted(identifier for (identifier,) in rows) == [person(who) for who in settled]
 
 
+@pytest.mark.promise(2)
+def test_a_retry_holds_what_cannot_be_repeated_and_may_have_been_sent(tmp_path: Path) -> None:
+    path = part(
+        tmp_path,
+        "first",
+        *[receipt("killed", "intended")],
+        *[receipt("done-nothing", "intended"), receipt("done-nothing", "withdrawn", minute=1)],
+        *[receipt("done", "intended"), receipt("done", "accepted", minute=1)],
+        *[receipt("lost", "intended"), receipt("lost", "unknown", "lost", minute=1)],
+        *[receipt("again", outcome, minute=n) for n, outcome in enumerate(["intended", "withdrawn", "intended"])],
+        receipt("gone", "not_found", "nobody"),
+        receipt("refused", "no_consent", "no"),
+    )
+
+    with duckdb.connect() as connection:
+        settled = {
+            repeatable: sorted(
+                json.loads(identifier)["external_id"]
+                for (identifier,) in connection.execute(settled_identifiers([path], repeatable=repeatable)).fetchall()
+            )
+            for repeatable in (True, False)
+        }
+
+    assert settled[True] == ["done", "gone", "refused"]
+    assert settled[False] == ["again", "done", "gone", "killed", "lost", "refused"]
+
+
+@pytest.mark.promise(2)
+def test_a_clock_that_was_set_back_does_not_withdraw_an_intent(tmp_path: Path) -> None:
+    path = part(
+        tmp_path,
+        "first",
+        receipt("a", "intended", minute=10),
+        receipt("a", "withdrawn", minute=11),
+        receipt("a", "intended", minute=5),
+    )
+
+    assert summarise(engine(tmp_path), [path]).outcomes == {"unknown": 1}
+
+
+def test_an_intent_that_nothing_followed_is_an_unknown_outcome_with_a_reason(tmp_path: Path) -> None:
+    path = part(tmp_path, "first", receipt("a", "intended"), receipt("b", "intended"), receipt("b", "withdrawn"))
+
+    summary = summarise(engine(tmp_path), [path])
+
+    assert summary == ReceiptSummary(1, {"unknown": 1}, {OPEN_INTENT: 1})
+
+
+def test_people_accepted_without_a_field_are_counted_by_field(tmp_path: Path) -> None:
+    path = part(
+        tmp_path,
+        "first",
+        receipt("a")._replace(refused_fields=("city", "age"), reason="city: bad; age: bad"),
+        receipt("b")._replace(refused_fields=("city",), reason="city: bad"),
+        receipt("c"),
+        receipt("d", "not_found", "nobody"),
+    )
+
+    summary = summarise(engine(tmp_path), [path])
+
+    assert summary == ReceiptSummary(4, {"accepted": 3, "not_found": 1}, {}, {"city": 2, "age": 1})
+
+
+def test_the_best_receipt_tells_reason_and_refused_fields(tmp_path: Path) -> None:
+    first = part(tmp_path, "first", receipt("a", "unknown", "lost"), receipt("b", "no_consent", "no consent"))
+    second = part(tmp_path, "second", receipt("a")._replace(refused_fields=("city",), reason="city: bad"))
+
+    with duckdb.connect() as connection:
+        rows = connection.execute(f"FROM ({best_receipts([first, second])}) ORDER BY identifier").fetchall()
+
+    assert rows == [
+        (person("a"), 2, "accepted", "city: bad", ["city"]),
+        (person("b"), 1, "no_consent", "no consent", None),
+    ]
+
+
+def test_parts_of_an_older_version_are_still_read(tmp_path: Path) -> None:
+    old = tmp_path / "old.parquet"
+    pq.write_table(pq.read_table(part(tmp_path, "first", receipt("a"))).drop_columns(["refused_fields"]), old)
+    new = part(tmp_path, "second", receipt("b"))
+
+    assert summarise(engine(tmp_path), [old]).outcomes == {"accepted": 1}
+    assert summarise(engine(tmp_path), [old, new]).outcomes == {"accepted": 2}
+
+
 def test_people_are_counted_by_their_best_receipt(tmp_path: Path) -> None:
     first = part(
         tmp_path,
@@ -254,6 +342,7 @@ def test_the_table_says_who_was_sent_what_when_and_with_what_outcome(tmp_path: P
         "reason": "is bad",
         "status": 201,
         "sent_at": MOMENT + dt.timedelta(minutes=1),
+        "refused_fields": None,
         "fields": '{"Say \\"hi\\"":null}',
     }
     assert [json.loads(row["fields"]) for row in rows] == [
@@ -262,6 +351,39 @@ def test_the_table_says_who_was_sent_what_when_and_with_what_outcome(tmp_path: P
         {"tags": ["x", "y"]},
     ]
     assert rows[0]["fields"] == '{"Say \\"hi\\"":"Zoë","points":42}'
+
+
+def test_the_table_holds_outcomes_and_no_intents_and_of_a_sum_what_was_added(tmp_path: Path) -> None:
+    path = tmp_path / "delta.parquet"
+    columns = {"field_revenue": ['["12"]', '["7"]'], "increase_revenue": ['["5"]', None], "field_city": [None, '["x"]']}
+    pq.write_table(pa.table({"identifier": [person("a"), person("b")], **columns}), path)
+    receipts = part(
+        tmp_path,
+        "first",
+        *[receipt("a", "intended")],
+        *[receipt("b", "intended"), receipt("b", minute=1)._replace(refused_fields=("city",))],
+    )
+
+    assert commit(tmp_path, [path], [receipts]) is True
+
+    rows = committed(tmp_path)
+    assert [(row["outcome"], row["reason"], row["refused_fields"]) for row in rows] == [
+        ("unknown", OPEN_INTENT, None),
+        ("accepted", "", ["city"]),
+    ]
+    assert [json.loads(row["fields"]) for row in rows] == [{"revenue": ["5"]}, {"city": ["x"]}]
+
+
+def test_a_table_of_an_older_version_gets_the_new_column(tmp_path: Path) -> None:
+    delta = delta_file(tmp_path, a={"vip": "true"}, b={"vip": "true"})
+    commit(tmp_path, [delta], [part(tmp_path, "first", receipt("a"))])
+    rows = DeltaTable(str(tmp_path / "receipts")).to_pyarrow_table().drop_columns(["refused_fields"])
+    write_deltalake(str(tmp_path / "receipts"), rows, mode="overwrite", schema_mode="overwrite")
+
+    second = part(tmp_path, "second", receipt("b")._replace(refused_fields=("vip",)))
+    assert commit(tmp_path, [delta], [second], delta_id="d2") is True
+
+    assert [row["refused_fields"] for row in committed(tmp_path)] == [None, ["vip"]]
 
 
 @pytest.mark.promise(1)

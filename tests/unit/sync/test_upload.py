@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, LimitExceeded, SyncError, TransientError
 from airflow_provider_braze_blueconic.sync.batches import Outgoing
@@ -227,7 +232,7 @@ def test_a_batch_that_never_gets_an_answer_is_unknown_after_its_tries(tmp_path: 
 def test_what_cannot_be_repeated_is_not_sent_again_when_its_outcome_is_unknown(tmp_path: Path) -> None:
     target = Scripted(LOST)
 
-    outcome = upload(tmp_path, people(75), target, repeatable=False)
+    outcome = upload(tmp_path, people(75, repeatable=False), target)
 
     assert outcome.receipts.outcomes() == {"unknown": 75}
     assert target.requests == 1
@@ -236,10 +241,308 @@ def test_what_cannot_be_repeated_is_not_sent_again_when_its_outcome_is_unknown(t
 def test_what_cannot_be_repeated_goes_again_when_the_server_did_nothing(tmp_path: Path) -> None:
     target = Scripted(BUSY, limited(retry_after="1"))
 
-    outcome = upload(tmp_path, people(75), target, repeatable=False)
+    outcome = upload(tmp_path, people(75, repeatable=False), target)
 
     assert outcome.receipts.outcomes() == {"accepted": 75}
     assert target.requests == 3
+
+
+# What cannot be repeated: its intent is durable before it is sent
+
+
+SUMS = people(75, repeatable=False)
+
+
+def mixed(count: int) -> list[Outgoing]:
+    """People of whom every third one can't be repeated: p0, p3 and so on."""
+    plain, sums = people(count), people(count, repeatable=False)
+    return [sums[number] if number % 3 == 0 else plain[number] for number in range(count)]
+
+
+@pytest.mark.promise(2)
+def test_an_intent_is_durable_before_the_record_is_sent(tmp_path: Path) -> None:
+    receipts = ReceiptFiles(tmp_path)
+    durable: list[dict[str, int]] = []
+
+    def answer(_: bytes, __: int) -> Reply:
+        durable.append(dict(Counter(row["outcome"] for row in receipts.rows())))
+        return ACCEPTED
+
+    outcome = upload(tmp_path, mixed(30), Target(answer, latency=0.0), receipts=receipts)
+
+    assert durable == [{"intended": 10}]
+    assert outcome.receipts.outcomes() == {"accepted": 30}
+    assert outcome.receipts.steps("p0") == ["intended", "accepted"]
+    assert outcome.receipts.steps("p1") == ["accepted"]
+
+
+def test_what_can_be_repeated_costs_no_durable_write_before_it_is_sent(tmp_path: Path) -> None:
+    receipts = ReceiptFiles(tmp_path)
+    tries: list[int] = []
+
+    def answer(_: bytes, __: int) -> Reply:
+        tries.append(receipts.tries)
+        return ACCEPTED
+
+    upload(tmp_path, people(150), Target(answer, latency=0.0), receipts=receipts)
+
+    assert tries == [0, 0]
+
+
+@pytest.mark.promise(2)
+def test_nobody_is_sent_whose_intent_could_not_be_written(tmp_path: Path) -> None:
+    receipts = ReceiptFiles(tmp_path, fail=lambda _: True)
+    target = Scripted()
+
+    outcome = upload(tmp_path, SUMS, target, receipts=receipts, flush_patience=10.0)
+
+    assert isinstance(outcome.error, TransientError)
+    assert target.requests == 0
+
+
+def test_an_intent_that_could_not_be_written_is_written_later(tmp_path: Path) -> None:
+    receipts = ReceiptFiles(tmp_path, fail=lambda number: number < 3)
+    target = Scripted()
+
+    outcome = upload(tmp_path, SUMS, target, receipts=receipts)
+
+    assert outcome.error is None
+    assert outcome.receipts.outcomes() == {"accepted": 75}
+    assert target.requests == 1
+    assert outcome.receipts.steps("p0")[-2:] == ["intended", "accepted"]
+
+
+@pytest.mark.promise(2)
+def test_only_what_cannot_be_repeated_is_held_when_the_answer_is_lost(tmp_path: Path) -> None:
+    target = Scripted(LOST)
+
+    outcome = upload(tmp_path, mixed(30), target)
+
+    assert outcome.receipts.outcomes() == {"accepted": 20, "unknown": 10}
+    assert outcome.who("unknown") == [f"p{number}" for number in range(0, 30, 3)]
+    assert target.sent()["p0"] == 1
+    assert target.sent()["p1"] == 2
+    assert outcome.receipts.steps("p0") == ["intended", "unknown"]
+
+
+@pytest.mark.parametrize(
+    "reply", [BUSY, limited(retry_after="1"), Reply(Verdict.SPLIT, 400)], ids=["busy", "429", "refused-whole"]
+)
+def test_an_intent_is_withdrawn_when_the_server_did_nothing_and_written_anew_before_the_next_attempt(
+    tmp_path: Path, reply: Reply
+) -> None:
+    outcome = upload(tmp_path, SUMS, Scripted(reply))
+
+    assert outcome.receipts.outcomes() == {"accepted": 75}
+    assert outcome.receipts.steps("p0") == ["intended", "withdrawn", "intended", "accepted"]
+
+
+def test_an_attempt_that_may_not_be_made_withdraws_the_intent(tmp_path: Path) -> None:
+    outcome = upload(tmp_path, SUMS, Scripted(Reply(Verdict.STOP, 403, sentence="no right")))
+
+    assert isinstance(outcome.error, AccessError)
+    assert outcome.receipts.steps("p0") == ["intended", "withdrawn"]
+
+
+def test_what_cannot_be_repeated_stays_unsent_and_not_unknown_when_the_server_never_did_anything(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    target = Target(lambda body, _: BUSY if "p0" in external_ids(body) else ACCEPTED)
+
+    outcome = upload(tmp_path, [*mixed(75), *people(75, first=75)], target, max_tries=3)
+
+    assert outcome.error is None
+    assert outcome.receipts.outcomes() == {"accepted": 75, "unknown": 50}
+    assert outcome.receipts.steps("p0")[-1] == "withdrawn"
+    assert "25 people were not sent; they go with the next run" in caplog.text
+
+
+@pytest.mark.promise(2)
+def test_told_to_end_before_their_turn_people_are_unsent_and_not_unknown(tmp_path: Path) -> None:
+    target = Scripted(latency=0.0)
+
+    outcome = upload(
+        tmp_path,
+        people(75 * 10, repeatable=False),
+        target,
+        rate=Rate(1, 0.9),
+        during=stopping_after(2.0),
+    )
+
+    assert isinstance(outcome.error, Stopped)
+    assert outcome.receipts.outcomes() == {"accepted": 75 * target.requests}
+    rows = Counter(row["outcome"] for row in outcome.receipts.rows())
+    assert rows["intended"] == rows["accepted"] + rows["withdrawn"]
+    assert rows["withdrawn"] > 0
+
+
+def test_intents_are_withdrawn_for_the_length_of_a_rate_limit(tmp_path: Path) -> None:
+    receipts = ReceiptFiles(tmp_path)
+    during_the_limit: list[Counter[str]] = []
+
+    async def during(_: Upload) -> None:
+        await asyncio.sleep(30)
+        during_the_limit.append(Counter(row["outcome"] for row in receipts.rows()))
+
+    target = Scripted(limited(retry_after="60"), latency=0.0)
+    outcome = upload(tmp_path, people(75 * 4, repeatable=False), target, receipts=receipts, during=during)
+
+    assert outcome.receipts.outcomes() == {"accepted": 300}
+    (rows,) = during_the_limit
+    assert rows["intended"] == rows["withdrawn"] + rows["accepted"]
+
+
+def test_a_failing_server_is_asked_with_few_records_that_it_could_leave_unknown(tmp_path: Path) -> None:
+    failed = Reply(Verdict.UNKNOWN, 503, sentence="busy, perhaps not for all")
+
+    outcome = upload(tmp_path, people(75 * 200, repeatable=False), Target(lambda *_: failed), max_in_flight=4)
+
+    assert isinstance(outcome.error, TransientError)
+    assert outcome.receipts.outcomes()["unknown"] <= 75 * 16
+
+
+@given(
+    script=st.lists(st.sampled_from(["ok", "busy", "limited", "refused", "lost", "silent", "doubtful"]), max_size=12),
+    sums=st.lists(st.booleans(), min_size=1, max_size=12),
+)
+@settings(deadline=None, max_examples=60)
+@pytest.mark.promise(2)
+def test_whatever_the_server_answers_nothing_is_added_twice(script: list[str], sums: list[bool]) -> None:
+    added: Counter[str] = Counter()
+    replies = {
+        "busy": BUSY,
+        "limited": limited(retry_after="1"),
+        "refused": Reply(Verdict.SPLIT, 400),
+        "lost": LOST,
+        "doubtful": Reply(Verdict.SPLIT, 413, doubtful=True),
+    }
+
+    def answer(body: bytes, number: int) -> Reply:
+        what = script[number] if number < len(script) else "ok"
+        if what in ("ok", "lost", "silent", "doubtful"):
+            added.update(external_ids(body))
+        if what == "silent":
+            return Reply(Verdict.READ_ENTRIES, 413, unanswered=(0,))
+        return replies.get(what, ACCEPTED)
+
+    records = [people(1, first=number, repeatable=not is_sum)[0] for number, is_sum in enumerate(sums)]
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = upload(Path(folder), records, Target(answer), limits=BatchLimits(4, 1_000_000), max_tries=30)
+        told = Counter(
+            json.loads(row["identifier"])["external_id"]
+            for row in outcome.receipts.rows()
+            if row["outcome"] in ("accepted", "unknown", "rejected")
+        )
+
+    assert outcome.error is None
+    assert all(added[f"p{number}"] <= 1 for number, is_sum in enumerate(sums) if is_sum)
+    assert set(told) == {f"p{number}" for number in range(len(sums))}
+    assert set(told.values()) == {1}
+
+
+# What an answer says of single records
+
+
+@pytest.mark.promise(3)
+def test_records_that_an_answer_leaves_out_are_unknown(tmp_path: Path) -> None:
+    reply = Reply(Verdict.READ_ENTRIES, 200, (Refusal(1, "bad"),), unanswered=(0, 2))
+
+    outcome = upload(tmp_path, people(5), Scripted(reply))
+
+    assert outcome.who("unknown") == ["p0", "p2"]
+    assert outcome.who("rejected") == ["p1"]
+    assert outcome.receipts.outcomes() == {"accepted": 2, "rejected": 1, "unknown": 2}
+
+
+@pytest.mark.promise(2)
+def test_of_a_batch_that_was_half_done_only_what_can_be_repeated_goes_again(tmp_path: Path) -> None:
+    target = Scripted(Reply(Verdict.READ_ENTRIES, 413, unanswered=tuple(range(15, 30))))
+
+    outcome = upload(tmp_path, mixed(30), target)
+
+    assert outcome.receipts.outcomes() == {"accepted": 25, "unknown": 5}
+    assert outcome.who("unknown") == ["p15", "p18", "p21", "p24", "p27"]
+    assert external_ids(target.bodies[1]) == [f"p{number}" for number in range(15, 30) if number % 3]
+
+
+@pytest.mark.promise(2)
+def test_of_a_batch_that_was_refused_but_perhaps_applied_in_part_sums_are_held(tmp_path: Path) -> None:
+    target = Scripted(Reply(Verdict.SPLIT, 413, sentence="too large (413)", doubtful=True))
+
+    outcome = upload(tmp_path, mixed(30), target)
+
+    assert outcome.receipts.outcomes() == {"accepted": 20, "unknown": 10}
+    assert target.sent()["p0"] == 1
+
+
+def test_people_who_are_not_there_or_did_not_consent_are_not_rejected(tmp_path: Path) -> None:
+    reply = Reply(
+        Verdict.READ_ENTRIES,
+        200,
+        (Refusal(0, "nobody matches", "not_found"), Refusal(1, "no consent", "no_consent"), Refusal(2, "bad")),
+    )
+
+    outcome = upload(tmp_path, people(4), Scripted(reply), rejected_percent=26.0, rejected_after=1)
+
+    assert outcome.error is None
+    assert outcome.receipts.outcomes() == {"accepted": 1, "rejected": 1, "not_found": 1, "no_consent": 1}
+    tally = outcome.tally
+    assert tally is not None
+    assert (tally.not_found, tally.no_consent, tally.rejected, tally.records) == (1, 1, 1, 4)
+
+
+@pytest.mark.promise(8)
+def test_a_record_that_was_taken_without_a_field_is_accepted_and_says_which(tmp_path: Path) -> None:
+    reply = Reply(Verdict.READ_ENTRIES, 200, partial={1: {"city": "p1 is no city", "age": "not a number"}})
+
+    outcome = upload(tmp_path, people(3), Scripted(reply))
+
+    assert outcome.receipts.outcomes() == {"accepted": 3}
+    assert outcome.tally is not None
+    assert outcome.tally.accepted == 3
+    rows = {json.loads(row["identifier"])["external_id"]: row for row in outcome.receipts.rows()}
+    assert rows["p1"]["refused_fields"] == ["city", "age"]
+    assert rows["p1"]["reason"] == "city: *** is no city; age: not a number"
+    assert rows["p0"]["refused_fields"] is None
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(Verdict.READ_ENTRIES, 200, unanswered=(5,)),
+        Reply(Verdict.READ_ENTRIES, 200, partial={-1: {"city": "bad"}}),
+    ],
+    ids=["unanswered", "partial"],
+)
+def test_a_reply_about_other_peoples_fields_is_not_believed(tmp_path: Path, reply: Reply) -> None:
+    outcome = upload(tmp_path, people(5), Scripted(reply))
+
+    assert outcome.receipts.outcomes() == {"unknown": 5}
+
+
+def test_refusals_without_a_hint_halve_what_is_under_way(tmp_path: Path) -> None:
+    def answer(_: bytes, __: int) -> Reply:
+        return limited() if target.in_flight > 3 else ACCEPTED
+
+    target = Target(answer, latency=0.5)
+    outcome = upload(tmp_path, people(60), target, limits=LIMIT_OF_ONE, max_in_flight=8, rate=FAST)
+
+    assert outcome.error is None
+    assert outcome.receipts.outcomes() == {"accepted": 60}
+    assert outcome.tally is not None
+    assert outcome.tally.rate_limited < 15
+    assert outcome.seconds < 40
+
+
+def test_pauses_after_refusals_without_a_hint_double(tmp_path: Path) -> None:
+    target = Scripted(*[limited()] * 5, latency=0.0)
+
+    outcome = upload(tmp_path, people(75), target)
+
+    pauses = [round(after - before) for before, after in zip(target.starts, target.starts[1:], strict=False)]
+    assert pauses == [5, 10, 20, 40, 60]
+    assert outcome.receipts.outcomes() == {"accepted": 75}
 
 
 # When it gives up
@@ -372,7 +675,7 @@ def test_it_ends_in_time_when_answers_do_not_come(tmp_path: Path) -> None:
 def test_what_cannot_be_repeated_and_is_cut_off_is_unknown_not_unsent(tmp_path: Path) -> None:
     target = Scripted(latency=600)
 
-    outcome = upload(tmp_path, people(75), target, during=stopping_after(1.0), repeatable=False)
+    outcome = upload(tmp_path, people(75, repeatable=False), target, during=stopping_after(1.0))
 
     assert outcome.receipts.outcomes() == {"unknown": 75}
 
@@ -431,7 +734,7 @@ def test_a_sender_that_raises_ends_the_run_without_naming_a_person(
 
     target = Target(answer)
     with caplog.at_level(logging.DEBUG):
-        outcome = upload(tmp_path, people(75 * 1_000), target, repeatable=repeatable, max_in_flight=8)
+        outcome = upload(tmp_path, people(75 * 1_000, repeatable=repeatable), target, max_in_flight=8)
 
     assert type(outcome.error) is SyncError
     assert "RuntimeError in the send loop, at test_upload.py:" in str(outcome.error)
@@ -585,6 +888,17 @@ def test_a_persons_values_are_masked_in_a_reason(reason: str, shown: str | None)
     masked = mask_values(reason, body)
 
     assert masked == shown if shown else "Neil" not in masked
+
+
+@pytest.mark.promise(8)
+def test_names_of_properties_are_shown_where_no_value_of_a_person_stands() -> None:
+    body = (
+        b'{"matching":[[{"id":"email","value":"Ann"}]],"properties":[{"id":"city","values":["SET"],"strategy":"ADD"}]}'
+    )
+
+    shown = mask_values("email of Ann: city can't ADD, SET", body, shown_keys=frozenset({"id", "strategy"}))
+
+    assert shown == "email of ***: city can't ADD, ***"
 
 
 def test_a_reason_of_a_record_that_cannot_be_read_is_not_shown() -> None:

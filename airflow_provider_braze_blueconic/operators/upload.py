@@ -1,0 +1,100 @@
+"""What the operators that send a delta share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow_provider_braze_blueconic.operators.base import GoalOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_braze_blueconic.sync.pacing import Rate
+    from airflow_provider_braze_blueconic.sync.pipeline import ObjectsSql, Workspace
+    from airflow_provider_braze_blueconic.sync.references import DeltaRef, UploadRef
+    from airflow_provider_braze_blueconic.sync.sending import Sender
+    from airflow_provider_braze_blueconic.sync.upload import Upload, UploadSettings
+
+__all__ = ["UploadOperator"]
+
+
+class UploadOperator(GoalOperator):
+    """Sends one partition of a delta (``upload``), to be mapped over partitions.
+
+    A retry reads the receipts of the attempts before it and sends only the rest.
+
+    :param delta: what ``ComputeDeltaOperator`` returned (templated).
+    :param partition: number of the partition (templated).
+    :param workers: tasks that run side by side; each keeps to its share of the cap.
+    :param limits: ``requests_per_second``, ``rejected_percent``, as in a goal file.
+    """
+
+    template_fields: Sequence[str] = (*GoalOperator.template_fields, "delta", "partition")
+    ui_color = "#ffedd5"
+
+    def __init__(
+        self,
+        *,
+        delta: Any,
+        partition: Any,
+        workers: int = 1,
+        limits: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.delta = delta
+        self.partition = partition
+        self.workers = workers
+        self.limits = limits
+        self._upload: Upload | None = None
+        self._killed = False
+
+    def on_kill(self) -> None:
+        """Start no further request; answers on their way still get their receipts."""
+        self._killed = True
+        if self._upload is not None:
+            self._upload.stop()
+
+    def send_partition(
+        self,
+        workspace: Workspace,
+        *,
+        objects_sql: ObjectsSql,
+        sender: AbstractAsyncContextManager[Sender],
+        rate: Rate,
+        settings: UploadSettings,
+    ) -> UploadRef:
+        """Send the partition.
+
+        :param rate: cap of all workers together.
+        """
+        from airflow_provider_braze_blueconic.sync.pipeline import upload_partition
+
+        result = upload_partition(
+            workspace,
+            cast("DeltaRef", self.delta),
+            int(self.partition),
+            objects_sql=objects_sql,
+            sender=sender,
+            rate=rate.share(self.workers),
+            settings=settings,
+            on_start=self._started,
+        )
+        not_taken = {name: result.get(name, 0) for name in ("not_found", "no_consent")}
+        self.log.info(
+            "%s partition %s: %s accepted, %s rejected, %s unknown, %s%s requests, %.1f s",
+            self.goal_id,
+            result["partition"],
+            f"{result['accepted']:,}",
+            f"{result['rejected']:,}",
+            f"{result['unknown']:,}",
+            "".join(f"{count:,} {name.replace('_', ' ')}, " for name, count in not_taken.items() if count),
+            f"{result['requests']:,}",
+            result["seconds"],
+        )
+        return result
+
+    def _started(self, upload: Upload) -> None:
+        self._upload = upload
+        if self._killed:
+            upload.stop()
