@@ -11,9 +11,11 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    "CERTAIN_PREFIX",
     "FIELD_PREFIX",
     "INCREASE_PREFIX",
     "NOTED_PREFIX",
+    "certain_column",
     "field_column",
     "field_name",
     "increase_column",
@@ -25,6 +27,8 @@ __all__ = [
 FIELD_PREFIX = "field_"
 INCREASE_PREFIX = "increase_"
 """What is added to a number in the target; the field's own column then says what the counter stands at."""
+CERTAIN_PREFIX = "certain_"
+"""Whether what was seen of a field is the target's own, and not one that is still on its way to it."""
 NOTED_PREFIX = "noted_"
 """What the ledger learns of a field without anything being sent."""
 _PROPERTY_PREFIX = "property_"
@@ -51,6 +55,11 @@ def field_column(target: str) -> str:
 def increase_column(target: str) -> str:
     """Name the delta's column for what is added to a target field."""
     return INCREASE_PREFIX + _encode(target)
+
+
+def certain_column(target: str) -> str:
+    """Name the column that tells whether what was seen of a target field is the target's own."""
+    return CERTAIN_PREFIX + _encode(target)
 
 
 def noted_column(target: str) -> str:

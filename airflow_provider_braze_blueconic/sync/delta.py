@@ -2,29 +2,58 @@
 
 Delta row: ``identifier``, ``kind`` (``insert``, ``change``, ``leave``, ``return``), ``as_of``, ``to_send``,
 ``data_points``, and one ``field_…`` column a target field: JSON text to send, or NULL to say nothing.
-A row without anything to send only keeps the books of who is in the segment.
+A row without anything to send only keeps the books: who is in the segment, and what was seen.
+
+Some goals have more columns: ``matching`` (how the target finds the person), ``increase_…`` of a number that is added
+to (what is added; its ``field_…`` says what the counter stands at then), and ``noted_…`` with ``seen_as_of`` (what the
+ledger learns of a field that is not sent, since the target holds it already or a counter fell).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from airflow_provider_braze_blueconic.sync.columns import field_column
+from airflow_provider_braze_blueconic.sync.blueconic_values import Merge, already_holds_sql
+from airflow_provider_braze_blueconic.sync.columns import certain_column, field_column, increase_column, noted_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
-from airflow_provider_braze_blueconic.sync.ledger import Ledger
+from airflow_provider_braze_blueconic.sync.ledger import HELD_REASONS, Ledger, sent_hash_sql
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.values import CLEAR
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["DeltaCounts", "DeltaPlan", "compute_delta"]
+__all__ = ["DeltaCounts", "DeltaPlan", "Seen", "SendPolicy", "compute_delta"]
 
 SendPolicy = Literal["changed_fields", "whole_profile"]
+
+_HELD_FOR = dt.timedelta(days=7)
+"""How long a record that the target could not take as it is rests, unless something of it changes. What changed on the
+target's side, a profile that came to be or a consent that was given, can't be seen from here, so it is asked again."""
+
+_ONE_NUMBER = "DECIMAL(38, 4)"
+"""Exact to four decimals, which is what a number of BlueConic holds."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What another goal's read saw in the target: it takes the ledger's place where it is newer.
+
+    :param file: Parquet file, as the mapping writes it: ``identifier`` (JSON text by which a person is found again),
+        ``as_of``, ``field_…`` columns; ``null`` where the field was seen empty, NULL where it was not looked at.
+    :param settles_in: the target may show a write only after so long; what was seen is that much older.
+    :param certain: targets whose value there can be known to be the target's own, and not one on its way from here: it
+        counts also where it differs from what is to be sent. A column ``certain_…`` in the file says for whom; without
+        it, for everybody.
+    """
+
+    file: Path
+    settles_in: dt.timedelta
+    certain: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -40,6 +69,12 @@ class DeltaPlan:
     :param leavers: target → JSON text to write for people who left; ``None`` leaves them alone.
     :param complete: the snapshot is known to hold every member, so that absence means departure.
     :param allow_stale: rows older than what the ledger already knows are sent all the same.
+    :param merges: target → how its value meets what the target holds, where that is not simply replacing it.
+    :param increases: those among the sums that send what the counter grew by, and not its value.
+    :param holds_back: a record that the target could not take rests until something of it changes.
+    :param policy: fingerprint of what else decides whether the target takes a record.
+    :param confirms: the read tells of everybody, changed or not, so that older data are stale for all; a file of
+        changes tells only of those in it.
     """
 
     targets: tuple[str, ...]
@@ -51,6 +86,15 @@ class DeltaPlan:
     leavers: Mapping[str, str] | None = None
     complete: bool = False
     allow_stale: bool = False
+    merges: Mapping[str, Merge] = field(default_factory=dict)
+    increases: frozenset[str] = frozenset()
+    holds_back: bool = False
+    policy: str = ""
+    confirms: bool = True
+
+    def merge(self, target: str) -> Merge:
+        """How a target's value meets what is there."""
+        return self.merges.get(target, "set")
 
 
 @dataclass(frozen=True)
@@ -67,6 +111,8 @@ class DeltaCounts:
     :param clears: those among them that empty a field.
     :param data_points: what Braze will bill.
     :param members: people of whom the ledger says that they are in the segment, before this run.
+    :param seen: people of whom the target was seen to hold something already that would have been sent.
+    :param held: people not sent because the target could not take the same values before.
     """
 
     inserts: int = 0
@@ -79,6 +125,8 @@ class DeltaCounts:
     clears: int = 0
     data_points: int = 0
     members: int = 0
+    seen: int = 0
+    held: int = 0
 
     def __add__(self, other: DeltaCounts) -> DeltaCounts:
         return DeltaCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -93,12 +141,14 @@ def compute_delta(
     ledger: Ledger,
     plan: DeltaPlan,
     out: Path,
+    seen: Sequence[Seen] = (),
 ) -> DeltaCounts:
     """Write the delta of one partition.
 
     :param mapped: the partition's files of the mapped snapshot; none when nobody is in it.
     :param skipped: people who were read but not mapped; they did not leave.
     :param out: Parquet file to write; not written when it would be empty.
+    :param seen: what reads of other goals saw in the target.
     """
     sent_to_leavers = {field_column(target): text for target, text in (plan.leavers or {}).items()}
     columns = [field_column(target) for target in plan.targets]
@@ -106,15 +156,135 @@ def compute_delta(
     with connect(engine) as connection:
         ledger.load(connection, partition, every)
         _load_mapped(connection, mapped, columns)
-        floor = ledger.newest_as_of()
-        _compare(connection, columns, plan, floor)
-        _collect_delta(connection, columns, every, plan)
+        floor = ledger.newest_as_of() if plan.confirms else None
+        looks = _Looks.at(plan, _load_seen(connection, plan, seen))
+        _compare(connection, columns, plan, floor, looks)
+        _collect_delta(connection, columns, every, plan, looks)
         if plan.complete:
             _collect_leavers(connection, partition, skipped, every, sent_to_leavers, plan, floor)
-        counts = _count(connection, every, plan)
+        held = _hold_back(connection, every, plan, looks) if plan.holds_back else 0
+        counts = _count(connection, every, plan, looks, held)
         if connection.execute("SELECT count(*) FROM delta").fetchall()[0][0]:
             connection.execute(f"COPY delta TO {literal(str(out))} (FORMAT parquet, COMPRESSION zstd)")
     return counts
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """SQL for what is sent and noted of each target, over ``m`` (mapped), ``l`` (ledger) and ``s`` (seen).
+
+    :param differs: target → whether the target has to be told.
+    :param noted: target → JSON text that the ledger learns without a sending.
+    :param increase: target → JSON text of what is added.
+    :param is_seen: anything was seen, so that ``s`` is there.
+    """
+
+    differs: Mapping[str, str]
+    noted: Mapping[str, str]
+    increase: Mapping[str, str]
+    is_seen: bool
+
+    @classmethod
+    def at(cls, plan: DeltaPlan, seen: Mapping[str, bool]) -> _Looks:
+        """Work out the SQL of every target.
+
+        :param seen: targets that were seen → whether what was seen there is certain to be the target's own.
+        """
+        differs: dict[str, str] = {}
+        noted: dict[str, str] = {}
+        increase: dict[str, str] = {}
+        for target in plan.targets:
+            column = quote(field_column(target))
+            mapped, known = f"m.{column}", f"l.{column}"
+            changed = f"{mapped} IS DISTINCT FROM {known}"
+            if plan.merge(target) == "sum":
+                increase[target] = _increase_sql(mapped, known, changed, grows=target in plan.increases)
+                differs[target] = f"({increase[target]}) IS NOT NULL"
+                if target in plan.increases:
+                    fell = f"{changed} AND {mapped} IS NOT NULL AND ({increase[target]}) IS NULL"
+                    noted[target] = f"CASE WHEN {fell} THEN {mapped} END"
+            elif target in seen:
+                looked = (
+                    f"coalesce(s.as_of > coalesce(l.as_of, '-infinity'::TIMESTAMPTZ), FALSE) AND s.{column} IS NOT NULL"
+                )
+                held = f"({looked} AND {already_holds_sql(plan.merge(target), mapped, f's.{column}')})"
+                certain = f"s.{quote(certain_column(target))}"
+                otherwise = f"({looked} AND {mapped} IS NOT NULL AND {certain})" if seen[target] else "FALSE"
+                differs[target] = f"(NOT coalesce({held}, FALSE) AND ({changed} OR {otherwise}))"
+                noted[target] = f"CASE WHEN {held} AND {changed} THEN {mapped} END"
+            else:
+                differs[target] = f"({changed})"
+        return cls(differs, noted, increase, bool(seen))
+
+    def tells(self, target: str) -> str:
+        """SQL that tells whether a target field makes the person worth a request."""
+        if target in self.increase:
+            return self.differs[target]
+        return f"(m.{quote(field_column(target))} IS NOT NULL AND {self.differs[target]})"
+
+    @property
+    def notes(self) -> str:
+        """SQL that tells whether the ledger learns anything."""
+        return " OR ".join(f"({text}) IS NOT NULL" for text in self.noted.values()) or "FALSE"
+
+
+def _increase_sql(mapped: str, known: str, changed: str, *, grows: bool) -> str:
+    """SQL for what is added: the value itself, or what it grew by since the last acknowledged one; NULL for nothing.
+
+    Who was never sent counts from zero. A counter that fell adds nothing, and grows from where it fell to.
+    """
+    if not grows:
+        return f"CASE WHEN {changed} THEN {mapped} END"
+    # What the ledger knows may be a text from before the property became a number: there is no number to grow from.
+    now, before = (f"TRY_CAST(json_extract_string({text}, '$[0]') AS {_ONE_NUMBER})" for text in (mapped, known))
+    grown = f"({now} - coalesce({before}, 0))"
+    plain = f"regexp_replace(regexp_replace({grown}::VARCHAR, '0+$', ''), '\\.$', '')"
+    return f"CASE WHEN {changed} AND {grown} > 0 THEN concat('[\"', {plain}, '\"]') END"
+
+
+def _load_seen(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, seen: Sequence[Seen]) -> dict[str, bool]:
+    """Load what was seen of this partition's people into ``seen``, the newest look at each of them.
+
+    A person is found again by the identifier, or by any of the conditions by which the target would find them.
+
+    :return: targets that were seen → whether what was seen is certain.
+    """
+    targets: dict[str, bool] = {}
+    looks = []
+    for look in seen:
+        source = parquet_source([look.file])
+        there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
+        here = [target for target in plan.targets if field_column(target) in there and plan.merge(target) != "sum"]
+        for target in here:
+            targets[target] = targets.get(target, False) or target in look.certain
+        shown = [quote(field_column(target)) for target in here]
+        for target in here:
+            column = quote(certain_column(target))
+            known = column if certain_column(target) in there else "TRUE"
+            shown.append(f"{known if target in look.certain else 'FALSE'} AS {column}")
+        settled = f"as_of - INTERVAL {int(look.settles_in.total_seconds())} SECONDS AS as_of"
+        looks.append(f"SELECT {', '.join(['identifier AS key', settled, *shown])} FROM {source}")
+    if not targets:
+        return {}
+    described = {name for name, *_ in connection.execute("DESCRIBE mapped").fetchall()}
+    keys = "SELECT identifier, identifier AS key FROM mapped"
+    if "matching" in described:
+        condition = "STRUCT(id VARCHAR, value VARCHAR)"
+        keys = (
+            "SELECT identifier, "
+            "concat('{\"id\":', to_json(c.id)::VARCHAR, ',\"value\":', to_json(c.value)::VARCHAR, '}') AS key "
+            f"FROM (SELECT identifier, unnest(flatten(matching::JSON::{condition}[][])) AS c FROM mapped)"
+        )
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE seen AS
+        SELECT * EXCLUDE (key, place) FROM (
+            SELECT k.identifier, s.*, row_number() OVER (PARTITION BY k.identifier ORDER BY s.as_of DESC) AS place
+            FROM ({keys}) AS k JOIN ({" UNION ALL BY NAME ".join(looks)}) AS s ON s.key = k.key
+        ) WHERE place = 1
+        """
+    )
+    return targets
 
 
 def _load_mapped(connection: duckdb.DuckDBPyConnection, mapped: Sequence[Path], columns: Sequence[str]) -> None:
@@ -130,7 +300,11 @@ def _load_mapped(connection: duckdb.DuckDBPyConnection, mapped: Sequence[Path], 
 
 
 def _compare(
-    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], plan: DeltaPlan, floor: dt.datetime | None
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[str],
+    plan: DeltaPlan,
+    floor: dt.datetime | None,
+    looks: _Looks,
 ) -> None:
     """Find the people of whom anything differs, by two hashes of their fields, into ``moved``.
 
@@ -142,32 +316,47 @@ def _compare(
     hashes = f"hash({listed}) AS h, hash('', {backwards}) AS g"
     stale = "FALSE" if plan.allow_stale else "coalesce(m.as_of < greatest(l.as_of, $floor::TIMESTAMPTZ), FALSE)"
     parameters = {} if plan.allow_stale else {"floor": floor}
+    # What was seen may differ also where mapped and ledger agree.
+    elsewhere = " OR m.identifier IN (SELECT identifier FROM seen)" if looks.is_seen else ""
+    if not plan.confirms:
+        elsewhere += " OR m.as_of > l.as_of"
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE moved AS
         SELECT m.identifier, {stale} AS stale
         FROM (SELECT identifier, as_of, {hashes} FROM mapped) AS m
         LEFT JOIN (SELECT identifier, as_of, in_segment, {hashes} FROM ledger) AS l ON l.identifier = m.identifier
-        WHERE l.identifier IS NULL OR l.in_segment IS DISTINCT FROM TRUE OR m.h <> l.h OR m.g <> l.g
+        WHERE l.identifier IS NULL OR l.in_segment IS DISTINCT FROM TRUE OR m.h <> l.h OR m.g <> l.g{elsewhere}
         """,
         parameters,
     )
 
 
 def _collect_delta(
-    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], every: Sequence[str], plan: DeltaPlan
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], every: Sequence[str], plan: DeltaPlan, looks: _Looks
 ) -> None:
-    differs = {column: f"m.{quote(column)} IS DISTINCT FROM l.{quote(column)}" for column in columns}
-    any_change = " OR ".join(f"(m.{quote(column)} IS NOT NULL AND {differs[column]})" for column in columns)
+    any_change = " OR ".join(looks.tells(target) for target in plan.targets)
+    targets = {field_column(target): target for target in plan.targets}
     wanted = []
     for column in every:
-        if column not in differs:
+        if column not in targets:
             wanted.append(f"NULL::VARCHAR AS {quote(column)}")
         elif plan.send == "whole_profile":
             wanted.append(f"CASE WHEN {any_change} THEN m.{quote(column)} END AS {quote(column)}")
         else:
-            wanted.append(f"CASE WHEN {differs[column]} THEN m.{quote(column)} END AS {quote(column)}")
+            wanted.append(f"CASE WHEN {looks.differs[targets[column]]} THEN m.{quote(column)} END AS {quote(column)}")
+    wanted += [f"{text} AS {quote(increase_column(target))}" for target, text in looks.increase.items()]
+    wanted += [f"{text} AS {quote(noted_column(target))}" for target, text in looks.noted.items()]
+    # A file that says the same as before makes it true for longer: what is older than the file must not undo it.
+    confirmed = "FALSE" if plan.confirms else f"m.as_of > l.as_of AND NOT ({any_change})"
+    if looks.noted or not plan.confirms:
+        seen_as_of = "s.as_of" if looks.is_seen else "NULL::TIMESTAMPTZ"
+        wanted.append(f"CASE WHEN {confirmed} THEN greatest(m.as_of, {seen_as_of}) ELSE {seen_as_of} END AS seen_as_of")
+    described = {name for name, *_ in connection.execute("DESCRIBE mapped").fetchall()}
+    if "matching" in described:
+        wanted.insert(0, "m.matching")
     known = " OR ".join(f"l.{quote(column)} IS NOT NULL" for column in columns)
+    seen = "LEFT JOIN seen AS s ON s.identifier = m.identifier" if looks.is_seen else ""
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE delta AS
@@ -179,8 +368,8 @@ def _collect_delta(
             END AS kind,
             m.as_of, ({any_change}) AS to_send, 0::INTEGER AS data_points, {", ".join(wanted)}
         FROM (SELECT * FROM mapped WHERE identifier IN (SELECT identifier FROM moved WHERE NOT stale)) AS m
-        LEFT JOIN ledger AS l ON l.identifier = m.identifier
-        WHERE ({any_change}) OR l.in_segment IS DISTINCT FROM TRUE
+        LEFT JOIN ledger AS l ON l.identifier = m.identifier {seen}
+        WHERE ({any_change}) OR l.in_segment IS DISTINCT FROM TRUE OR {looks.notes} OR ({confirmed})
         """
     )
 
@@ -220,8 +409,9 @@ def _collect_leavers(
         )
     connection.execute(
         f"""
-        INSERT INTO delta
-        SELECT identifier, 'leave', as_of, ({anything}), 0, {", ".join(quote(column) for column in every)}
+        INSERT INTO delta BY NAME
+        SELECT identifier, 'leave' AS kind, as_of, ({anything}) AS to_send, 0 AS data_points,
+            {", ".join(quote(column) for column in every)}
         FROM (
             SELECT l.identifier, $as_of::TIMESTAMPTZ AS as_of, {", ".join(wanted)}
             FROM ledger AS l
@@ -232,15 +422,51 @@ def _collect_leavers(
     )
 
 
-def _count(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: DeltaPlan) -> DeltaCounts:
+def _hold_back(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: DeltaPlan, looks: _Looks) -> int:
+    """Send nothing of who would be refused again: the same values, the same policy, and not long ago.
+
+    What the ledger is to learn of them stays, or a counter that fell and grew again meanwhile would count too little.
+
+    :return: how many they were.
+    """
+    again = f"{sent_hash_sql(every, plan.policy, prefix='d.')} = l.refused_hash"
+    reasons = ", ".join(literal(reason) for reason in HELD_REASONS)
+    learns = " OR ".join(f"d.{quote(noted_column(target))} IS NOT NULL" for target in looks.noted) or "FALSE"
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE held AS
+        SELECT d.identifier, l.in_segment IS DISTINCT FROM TRUE OR {learns} AS keeps_books
+        FROM delta AS d JOIN ledger AS l ON l.identifier = d.identifier
+        WHERE d.to_send AND l.refused_as IN ({reasons}) AND {again} AND l.tried_at > $since::TIMESTAMPTZ
+        """,
+        {"since": plan.as_of - _HELD_FOR},
+    )
+    sent = [*every, *(increase_column(target) for target in looks.increase)]
+    unsent = ", ".join(f"{quote(column)} = NULL" for column in sent)
+    connection.execute("DELETE FROM delta WHERE identifier IN (SELECT identifier FROM held WHERE NOT keeps_books)")
+    connection.execute(
+        f"UPDATE delta SET kind = 'return', to_send = FALSE, {unsent} WHERE identifier IN (SELECT identifier FROM held)"
+    )
+    return int(connection.execute("SELECT count(*) FROM held").fetchall()[0][0])
+
+
+def _count(
+    connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: DeltaPlan, looks: _Looks, held: int
+) -> DeltaCounts:
     points = ["0"]
     for target in dict.fromkeys((*plan.targets, *(plan.leavers or {}))):
         column = quote(field_column(target))
         if target in plan.billable:
             points.append(_points_sql(column, nested=target in plan.documents))
     connection.execute(f"UPDATE delta SET data_points = {' + '.join(points)} WHERE to_send")
-    sent = " + ".join(f"count({quote(column)}) FILTER (WHERE to_send)" for column in every)
+    sums = {field_column(target): increase_column(target) for target in looks.increase}
+    sent = " + ".join(f"count({quote(sums.get(column, column))}) FILTER (WHERE to_send)" for column in every)
     cleared = " + ".join(f"count(*) FILTER (WHERE to_send AND {quote(column)} = '{CLEAR}')" for column in every)
+    seen = "FALSE"
+    if looks.is_seen:
+        seen = " OR ".join(
+            f"{quote(noted_column(target))} IS NOT NULL" for target in looks.noted if target not in looks.increase
+        )
     row = connection.execute(
         f"""
         SELECT
@@ -249,14 +475,17 @@ def _count(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: De
             count(*) FILTER (WHERE kind = 'leave'),
             count(*) FILTER (WHERE to_send),
             (SELECT count(*) FROM mapped) - count(*) FILTER (WHERE to_send AND kind <> 'leave')
-                - (SELECT count(*) FROM moved WHERE stale),
+                - (SELECT count(*) FROM moved WHERE stale) - $held::BIGINT,
             (SELECT count(*) FROM moved WHERE stale),
             {sent},
             {cleared},
             coalesce(sum(data_points), 0)::BIGINT,
-            (SELECT count(*) FROM ledger WHERE in_segment)
+            (SELECT count(*) FROM ledger WHERE in_segment),
+            count(*) FILTER (WHERE {seen or "FALSE"}),
+            $held::BIGINT
         FROM delta
-        """
+        """,
+        {"held": held},
     ).fetchall()[0]
     return DeltaCounts(*row)
 

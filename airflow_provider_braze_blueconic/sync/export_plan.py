@@ -8,8 +8,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from airflow_provider_braze_blueconic.sync.braze_paths import BRAZE_EXPORT_FIELDS, alias_path, attribute_path
 from airflow_provider_braze_blueconic.sync.braze_values import (
     EMAIL_PATTERN,
     PHONE_PATTERN,
@@ -18,17 +20,27 @@ from airflow_provider_braze_blueconic.sync.braze_values import (
     is_billable,
     is_clearable,
 )
-from airflow_provider_braze_blueconic.sync.columns import property_column
+from airflow_provider_braze_blueconic.sync.columns import property_column, source_column
 from airflow_provider_braze_blueconic.sync.database import quote
 from airflow_provider_braze_blueconic.sync.delta import DeltaPlan, SendPolicy
 from airflow_provider_braze_blueconic.sync.mapping import IdentifierLink, MappedField, MappingPlan
+from airflow_provider_braze_blueconic.sync.observations import Observation, ObservedPlan
 from airflow_provider_braze_blueconic.sync.snapshot import INTERACTIONS_PROPERTY, LAST_MODIFIED_PROPERTY
 from airflow_provider_braze_blueconic.sync.values import CLEAR, FieldType, canonical_json
 
 if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.goals.models import ExportField, ExportIdentifier
 
-__all__ = ["delta_plan", "expansions", "mapping_hash", "mapping_plan", "properties_to_read", "warning_sources"]
+__all__ = [
+    "delta_plan",
+    "expansions",
+    "exported_pairs",
+    "mapping_hash",
+    "mapping_plan",
+    "observed_users",
+    "properties_to_read",
+    "warning_sources",
+]
 
 _EXTERNAL_ID_BYTES = 987  # Braze docs "POST /users/track": EXTERNAL_USER_ID_TOO_LARGE, read 2026-11
 
@@ -97,9 +109,11 @@ def mapping_plan(
 
 def _link(link: ExportIdentifier) -> IdentifierLink:
     if link.blueconic == _NAMED_WITHOUT_ID:
-        column, is_list = "profile_id", False
-    else:
-        column, is_list = quote(property_column(link.blueconic)), True
+        return _link_by(link, "profile_id", is_list=False)
+    return _link_by(link, quote(property_column(link.blueconic)), is_list=True)
+
+
+def _link_by(link: ExportIdentifier, column: str, *, is_list: bool) -> IdentifierLink:
     before, after, normal = f"{{{canonical_json(link.braze)}:", "}", "{v}"
     if link.braze == "external_id":
         normal = f"CASE WHEN strlen({{v}}) <= {_EXTERNAL_ID_BYTES} THEN {{v}} END"
@@ -204,3 +218,51 @@ def mapping_hash(identifiers: Sequence[ExportIdentifier], fields: Sequence[Expor
 def warning_sources(plan: MappingPlan) -> dict[str, str]:
     """Say where each target's rule comes from, for the report."""
     return {field.target: field.rule.source for field in plan.fields if field.rule is not None}
+
+
+def exported_pairs(fields: Sequence[ExportField]) -> dict[str, tuple[str, str]]:
+    """Say which attributes take a property as it is: target → (attribute, property)."""
+    return {field.to: (field.to, field.property_id) for field in fields if field.property_id is not None}
+
+
+def observed_users(
+    identifiers: Sequence[ExportIdentifier],
+    fields: Sequence[ExportField],
+    property_types: Mapping[str, str],
+    observation: Observation,
+) -> list[ObservedPlan]:
+    """Read what an import goal saw of Braze: the attributes that this goal writes, in the form in which it writes them.
+
+    A person is known by the first link for which the profile has a value, and can be found again by that one alone: so
+    each link has a plan of its own.
+    """
+    there = set(observation.columns)
+    mapped = []
+    for field in fields:
+        source = field.to if field.to in BRAZE_EXPORT_FIELDS else attribute_path(field.to)
+        if source in there:
+            mapped.append(_as_exported(field, property_types, quote(source_column(source))))
+    if not mapped:
+        return []
+    plans = []
+    for link in identifiers:
+        source = alias_path(link.alias_label or "") if link.braze == "user_alias" else link.braze
+        if source in there:
+            plan = MappingPlan(
+                identifiers=(_link_by(link, quote(source_column(source)), is_list=True),),
+                fields=tuple(mapped),
+                clear_missing=True,
+                objectives=(),
+                partitions=1,
+            )
+            plans.append(ObservedPlan(plan, exported_pairs(fields)))
+    return plans
+
+
+def _as_exported(field: ExportField, property_types: Mapping[str, str], column: str) -> MappedField:
+    """Map an exported attribute as this goal maps its own source; the export's texts are Braze's stored form."""
+    if field.kind != "value":
+        return replace(_field(field, property_types), column=column, is_list=True, joined=False)
+    types: Mapping[type, FieldType] = {bool: "boolean", int: "integer", float: "float"}
+    type_ = field.type or types.get(type(field.value), "string")
+    return MappedField(field.to, column, rule=braze_rule(field.to, type_), clearable=is_clearable(field.to))

@@ -2,21 +2,27 @@
 
 Columns: ``identifier`` (JSON text, as in a request), ``partition``, ``as_of`` (UTC, version of the acknowledged
 data), ``in_segment`` (present in the last complete read), ``run_key`` (last run that changed the row),
-``rejection``, ``attempts`` and ``refused_hash`` (of records that keep failing), and one ``field_…`` column a
-target field with its JSON text; NULL means that the target's value is not known.
+``rejection``, ``attempts``, ``refused_hash``, ``refused_as`` and ``tried_at`` (of records that the target did not take,
+or not whole), and one ``field_…`` column a target field with its JSON text; NULL means that the target's value is not
+known.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX
+from airflow_provider_braze_blueconic.sync.columns import (
+    FIELD_PREFIX,
+    INCREASE_PREFIX,
+    NOTED_PREFIX,
+    field_name,
+)
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.receipts import best_receipts
@@ -27,7 +33,24 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["Acknowledged", "Ledger"]
+__all__ = ["HELD_REASONS", "Acknowledged", "Ledger", "sent_hash_sql"]
+
+HELD_REASONS = ("not_found", "no_consent", "fields")
+"""What ``refused_as`` says of records that the target would not take today either, while nothing changes: it knows no
+such person, the person did not consent, or it refused single fields of a record that it took."""
+
+_BOOKS: Mapping[str, str] = {
+    "identifier": "VARCHAR",
+    "as_of": "TIMESTAMPTZ",
+    "in_segment": "BOOLEAN",
+    "run_key": "VARCHAR",
+    "rejection": "VARCHAR",
+    "attempts": "INTEGER",
+    "refused_hash": "VARCHAR",
+    "refused_as": "VARCHAR",
+    "tried_at": "TIMESTAMPTZ",
+}
+"""Columns beside the fields, and their types."""
 
 _AS_OF = "as_of"
 """Application transaction that holds the newest committed ``as_of`` in microseconds since 1970. People whose values
@@ -49,6 +72,7 @@ class Acknowledged:
     :param delta: partition → local delta file.
     :param receipts: local receipt files of that delta.
     :param receipt_rows: number of receipts in them.
+    :param policy: fingerprint of what decides, beside the values, whether the target takes a record.
     """
 
     run_key: str
@@ -58,6 +82,7 @@ class Acknowledged:
     delta: dict[int, Path]
     receipts: Sequence[Path]
     receipt_rows: int
+    policy: str = ""
 
 
 class Ledger(Table):
@@ -75,21 +100,18 @@ class Ledger(Table):
 
         :param targets: field columns that must be there; those the table does not have yet are NULL.
         """
-        names = ["identifier", "as_of", "in_segment", "run_key", "rejection", "attempts", "refused_hash"]
-        types = ["VARCHAR", "TIMESTAMPTZ", "BOOLEAN", "VARCHAR", "VARCHAR", "INTEGER", "VARCHAR"]
         present = self.columns()
         fields = [*targets, *(name for name in present if name.startswith(FIELD_PREFIX) and name not in targets)]
+        types = {**_BOOKS, **dict.fromkeys(fields, "VARCHAR")}
         table = self.open()
         if table is None:
-            columns = [f"NULL::{type_} AS {name}" for name, type_ in zip(names, types, strict=True)]
-            columns += [f"NULL::VARCHAR AS {quote(field)}" for field in fields]
+            columns = [f"NULL::{type_} AS {quote(name)}" for name, type_ in types.items()]
             connection.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {', '.join(columns)} LIMIT 0")
             return
-        rows = table.to_pyarrow_dataset(file_pruning_predicate=[("partition", "=", partition)])
         columns = [
-            *names,
-            *(quote(field) if field in present else f"NULL::VARCHAR AS {quote(field)}" for field in fields),
+            quote(name) if name in present else f"NULL::{type_} AS {quote(name)}" for name, type_ in types.items()
         ]
+        rows = table.to_pyarrow_dataset(file_pruning_predicate=[("partition", "=", partition)])
         connection.register("ledger_rows", rows)
         try:
             connection.execute(
@@ -196,6 +218,8 @@ def _schema(fields: Sequence[str]) -> pa.Schema:
             ("rejection", pa.string()),
             ("attempts", pa.int32()),
             ("refused_hash", pa.string()),
+            ("refused_as", pa.string()),
+            ("tried_at", pa.timestamp("us", tz="UTC")),
             *((field, pa.string()) for field in fields),
         ]
     )
@@ -225,7 +249,7 @@ def _write_moved_rows(
             ledger.load(connection, partition, fields)
             _load_outcomes(connection, outcome, partition, fields)
             files.append(folder / f"moved-{partition}.parquet")
-            moved = _moved_sql(fields, partition, outcome.run_key)
+            moved = _moved_sql(fields, partition, outcome)
             connection.execute(f"COPY ({moved}) TO {literal(str(files[-1]))} (FORMAT parquet, COMPRESSION lz4_raw)")
     return ds.dataset(files, schema=_schema(fields), format="parquet").scanner(batch_size=50_000).to_reader()
 
@@ -233,58 +257,107 @@ def _write_moved_rows(
 def _load_outcomes(
     connection: duckdb.DuckDBPyConnection, outcome: Acknowledged, partition: int, fields: Sequence[str]
 ) -> None:
-    """Load the delta of a partition with its outcomes into ``outcome``: one row a person."""
+    """Load the delta of a partition with its outcomes into ``outcome``: one row a person.
+
+    Beside what was to be sent (``field_…``) it holds what the ledger learns whatever became of the sending
+    (``noted_…``): what was seen in the target, and of a sum whose outcome is unknown the value that was tried. It may
+    have been added, so it must not be added again; the receipts table says what is in doubt.
+    """
     delta = parquet_source([outcome.delta[partition]])
     described = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {delta}").fetchall()}
     columns = [quote(field) if field in described else f"NULL::VARCHAR AS {quote(field)}" for field in fields]
+    for field in fields:
+        noted, increase = (prefix + field.removeprefix(FIELD_PREFIX) for prefix in (NOTED_PREFIX, INCREASE_PREFIX))
+        known = [f"d.{quote(noted)}"] if noted in described else []
+        if increase in described:
+            tried = f"r.outcome = 'unknown' AND d.{quote(increase)} IS NOT NULL"
+            known.append(f"CASE WHEN {tried} THEN d.{quote(field)} END")
+        columns.append(f"coalesce({', '.join([*known, 'NULL::VARCHAR'])}) AS {quote(noted)}")
+    seen_as_of = "d.seen_as_of" if "seen_as_of" in described else "NULL::TIMESTAMPTZ"
     if outcome.receipts:
         receipts = best_receipts(outcome.receipts)
     else:
-        receipts = "SELECT NULL::VARCHAR AS identifier, NULL::VARCHAR AS outcome, NULL::VARCHAR AS reason LIMIT 0"
+        receipts = (
+            "SELECT NULL::VARCHAR AS identifier, NULL::VARCHAR AS outcome, NULL::VARCHAR AS reason, "
+            "NULL::VARCHAR[] AS refused_fields LIMIT 0"
+        )
     # Rows that have nothing to send only keep our own books (who is in the segment) and need no receipt.
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE outcome AS
-        SELECT d.identifier, d.kind, d.as_of, d.to_send, {", ".join(["r.reason", *columns])},
+        SELECT d.identifier, d.kind, d.as_of, d.to_send, {seen_as_of} AS seen_as_of,
+            {", ".join(["r.reason", "r.refused_fields", *columns])},
             coalesce(r.outcome, CASE WHEN d.to_send THEN 'unsent' ELSE 'noted' END) AS outcome
         FROM {delta} AS d LEFT JOIN ({receipts}) AS r ON r.identifier = d.identifier
         """
     )
 
 
-def _moved_sql(fields: Sequence[str], partition: int, run_key: str) -> str:
+def sent_hash_sql(fields: Sequence[str], policy: str, *, prefix: str = "", only: str = "TRUE") -> str:
+    """SQL for the fingerprint of what is sent of a record: the same for the same fields, values and policy.
+
+    :param fields: field columns, in any order.
+    :param prefix: of the relation, with its dot.
+    :param only: SQL with ``{name}`` for a target's name as a literal: which fields count.
+    """
+    sent = ", ".join(
+        f"CASE WHEN {only.replace('{name}', literal(field_name(field)))} "
+        f"THEN {literal(field + ':')} || {prefix}{quote(field)} END"
+        for field in sorted(fields)
+    )
+    return f"md5(concat_ws('|', {literal(policy)}{', ' + sent if sent else ''}))"
+
+
+def _moved_sql(fields: Sequence[str], partition: int, outcome: Acknowledged) -> str:
     """SQL for a partition after the run: acknowledged fields move, everything else stays."""
+    run_key = literal(outcome.run_key)
     accepted = "c.outcome = 'accepted'"
-    rejected = "c.outcome = 'rejected'"
-    sent = ", ".join(f"{literal(field + ':')} || c.{quote(field)}" for field in fields)
-    refused = f"md5(concat_ws('|', {sent}))" if fields else "NULL"
-    moved = [
-        f"CASE WHEN {accepted} AND c.{quote(field)} IS NOT NULL THEN c.{quote(field)} ELSE l.{quote(field)} END "
-        f"AS {quote(field)}"
-        for field in fields
-    ]
+    partly = f"({accepted} AND len(c.refused_fields) > 0)"
+    whole = f"({accepted} AND coalesce(len(c.refused_fields), 0) = 0)"
+    refused = "c.outcome IN ('rejected', 'not_found', 'no_consent')"
+    failed = f"({refused} OR {partly})"
+    # Of a record that was taken without some fields, these alone are what was refused.
+    missing = f"({refused} OR list_contains(c.refused_fields, {{name}}))"
+    refused_hash = sent_hash_sql(fields, outcome.policy, prefix="c.", only=missing)
+    moved = []
+    for field in fields:
+        taken = f"{accepted} AND NOT coalesce(list_contains(c.refused_fields, {literal(field_name(field))}), FALSE)"
+        noted = f"c.{quote(NOTED_PREFIX + field.removeprefix(FIELD_PREFIX))}"
+        moved.append(
+            f"CASE WHEN {taken} AND c.{quote(field)} IS NOT NULL THEN c.{quote(field)} "
+            f"ELSE coalesce({noted}, l.{quote(field)}) END AS {quote(field)}"
+        )
+    nothing_learnt = " AND ".join(
+        ["outcome IN ('unsent', 'unknown')"]
+        + [f"{quote(NOTED_PREFIX + field.removeprefix(FIELD_PREFIX))} IS NULL" for field in fields]
+    )
     return f"""
         SELECT
             coalesce(l.identifier, c.identifier) AS identifier,
             {partition:d}::INTEGER AS partition,
-            CASE WHEN {accepted} THEN c.as_of ELSE l.as_of END AS as_of,
+            CASE WHEN {accepted} THEN greatest(c.as_of, c.seen_as_of) ELSE greatest(l.as_of, c.seen_as_of) END AS as_of,
             CASE
                 WHEN c.kind = 'leave' AND c.outcome IN ('accepted', 'noted') THEN FALSE
-                WHEN c.kind IS NULL OR c.kind = 'leave' THEN l.in_segment
+                WHEN c.kind IS NULL OR c.kind = 'leave' OR c.outcome IN ('unsent', 'unknown') THEN l.in_segment
                 ELSE TRUE
             END AS in_segment,
-            CASE WHEN c.outcome IN ('accepted', 'rejected') THEN {literal(run_key)} ELSE l.run_key END AS run_key,
-            CASE WHEN {accepted} THEN NULL WHEN {rejected} THEN c.reason ELSE l.rejection END AS rejection,
+            CASE WHEN c.outcome IN ('accepted', 'rejected', 'not_found', 'no_consent') THEN {run_key} ELSE l.run_key END
+                AS run_key,
+            CASE WHEN {whole} THEN NULL WHEN {failed} THEN c.reason ELSE l.rejection END AS rejection,
             CASE
-                WHEN {accepted} THEN 0
+                WHEN {whole} THEN 0
                 -- A second commit of the same run meets its own rows.
-                WHEN {rejected} AND l.refused_hash = {refused} AND l.run_key = {literal(run_key)} THEN l.attempts
-                WHEN {rejected} AND l.refused_hash = {refused} THEN coalesce(l.attempts, 0) + 1
-                WHEN {rejected} THEN 1
+                WHEN {failed} AND l.refused_hash = {refused_hash} AND l.run_key = {run_key} THEN l.attempts
+                WHEN {failed} AND l.refused_hash = {refused_hash} THEN coalesce(l.attempts, 0) + 1
+                WHEN {failed} THEN 1
                 ELSE coalesce(l.attempts, 0)
             END::INTEGER AS attempts,
-            CASE WHEN {accepted} THEN NULL WHEN {rejected} THEN {refused} ELSE l.refused_hash END AS refused_hash
+            CASE WHEN {whole} THEN NULL WHEN {failed} THEN {refused_hash} ELSE l.refused_hash END AS refused_hash,
+            CASE
+                WHEN {whole} THEN NULL WHEN {partly} THEN 'fields' WHEN {refused} THEN c.outcome ELSE l.refused_as
+            END AS refused_as,
+            CASE WHEN {whole} THEN NULL WHEN {failed} THEN c.as_of ELSE l.tried_at END AS tried_at
             {"".join(f", {column}" for column in moved)}
-        FROM ledger AS l FULL JOIN (SELECT * FROM outcome WHERE outcome NOT IN ('unsent', 'unknown')) AS c
+        FROM ledger AS l FULL JOIN (SELECT * FROM outcome WHERE NOT ({nothing_learnt})) AS c
             ON c.identifier = l.identifier
         """

@@ -7,6 +7,7 @@ record counts; a value that the target would not store is left out with a reason
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,15 @@ from airflow_provider_braze_blueconic.sync.values import CLEAR, ValueRule
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["IdentifierLink", "MappedCounts", "MappedField", "MappingPlan", "map_snapshot"]
+__all__ = [
+    "IdentifierLink",
+    "MappedCounts",
+    "MappedField",
+    "MappingPlan",
+    "MatchLink",
+    "Matching",
+    "map_snapshot",
+]
 
 _SPACE = r"e' \t\r\n'"
 
@@ -66,6 +75,35 @@ class IdentifierLink:
 
 
 @dataclass(frozen=True)
+class MatchLink:
+    """One property by whose value the target finds a person.
+
+    :param column: snapshot column, a list of texts, quoted by the one who plans.
+    :param target: the property that holds the same.
+    :param normal: SQL with ``{v}`` for the value in the target's form, NULL where it can't be one.
+    """
+
+    column: str
+    target: str
+    normal: str = "{v}"
+
+
+@dataclass(frozen=True)
+class Matching:
+    """By what the target finds a person, where that is not the identifier itself.
+
+    It travels beside the fields, as the JSON text that the target will get: a list of alternatives, each a list of
+    conditions that hold together.
+
+    :param links: by which a person is found.
+    :param every: all of them have to agree; else each is an alternative.
+    """
+
+    links: tuple[MatchLink, ...]
+    every: bool
+
+
+@dataclass(frozen=True)
 class MappingPlan:
     """Everything that mapping needs to know of a goal.
 
@@ -74,6 +112,7 @@ class MappingPlan:
     :param clear_missing: a field without a value is cleared in the target instead of left alone.
     :param objectives: only people who consented to one of these; empty for everybody.
     :param partitions: number of partitions of the ledger.
+    :param matching: how the target finds a person; ``None`` where the identifier tells.
     """
 
     identifiers: tuple[IdentifierLink, ...]
@@ -81,6 +120,7 @@ class MappingPlan:
     clear_missing: bool
     objectives: tuple[str, ...]
     partitions: int
+    matching: Matching | None = None
 
 
 @dataclass(frozen=True)
@@ -102,13 +142,14 @@ def map_snapshot(engine: Engine, parts: Sequence[Path], plan: MappingPlan, folde
 
     :param parts: snapshot files: ``row``, ``profile_id``, ``as_of``, ``last_modified``, ``consented``, and the
         columns that the plan names.
-    :param folder: gets ``partition=<p>/*.parquet`` (``identifier``, ``as_of``, ``last_modified``, ``warnings``, one
-        ``field_…`` column a target field) and ``skipped.parquet`` (``identifier``, ``reason``; a row for each of
-        several identifiers).
+    :param folder: gets ``partition=<p>/*.parquet`` (``row``, ``identifier``, ``as_of``, ``last_modified``,
+        ``warnings``, ``matching`` where the plan has one, one ``field_…`` column a target field) and
+        ``skipped.parquet`` (``identifier``, ``reason``; a row for each of several identifiers).
     """
     folder.mkdir(parents=True, exist_ok=True)
     with connect(engine) as connection:
-        source = parquet_source(parts)
+        # Parts of one snapshot may differ: an attribute that few people have first shows in a late part.
+        source = parquet_source(parts, union_by_name=True)
         skipped = _identify(connection, source, plan, folder)
         joins = _create_lookups(connection, source, plan.fields)
         _write_mapped(connection, source, plan, joins, folder)
@@ -215,7 +256,31 @@ def _reason_sql(plan: MappingPlan) -> str:
             f"WHEN ({value}) IS NOT NULL THEN CASE WHEN ({link.normal.replace('{v}', f'({value})')}) IS NULL "
             "THEN 'bad_identifier' END"
         )
-    return f"CASE {' '.join(cases)} ELSE 'no_identifier' END"
+    reason = f"CASE {' '.join(cases)} ELSE 'no_identifier' END"
+    return reason if plan.matching is None else f"coalesce({reason}, {_unmatched_sql(plan.matching)})"
+
+
+def _match_value(link: MatchLink) -> str:
+    return link.normal.replace("{v}", f"({_first(link.column, is_list=True)})")
+
+
+def _unmatched_sql(matching: Matching) -> str:
+    """SQL for the reason why the target could not find a person; NULL if it can."""
+    several = " OR ".join(f"({_has_several(link.column, link.normal)})" for link in matching.links)
+    wanting = (" OR " if matching.every else " AND ").join(f"({_match_value(link)}) IS NULL" for link in matching.links)
+    return f"CASE WHEN {several} THEN 'several_identifiers' WHEN {wanting} THEN 'no_identifier' END"
+
+
+def _matching_sql(matching: Matching) -> str:
+    """SQL for the JSON text by which the target finds a person."""
+    conditions = []
+    for link in matching.links:
+        before = f'{{"id":{json.dumps(link.target)},"value":'
+        conditions.append(f"({literal(before)} || to_json({_match_value(link)})::VARCHAR || '}}')")
+    if matching.every:
+        return f"concat('[[', concat_ws(',', {', '.join(conditions)}), ']]')"
+    alternatives = ", ".join(f"('[' || {condition} || ']')" for condition in conditions)
+    return f"concat('[', concat_ws(',', {alternatives}), ']')"
 
 
 def _create_lookups(
@@ -296,6 +361,10 @@ def _write_mapped(
         else "NULL::VARCHAR[]"
     )
     base = ["row", "as_of", "last_modified", f"{_identifier_sql(plan)} AS identifier"]
+    carried = ["row", "identifier", "as_of", "last_modified"]
+    if plan.matching is not None:
+        base.append(f"{_matching_sql(plan.matching)} AS matching")
+        carried.append("matching")
     select = f"""
         WITH source AS (
             SELECT {", ".join([*base, *sources])} FROM {source}
@@ -303,7 +372,7 @@ def _write_mapped(
             SELECT source.*{"".join(f", {text}" for text in texts)} FROM source {" ".join(joins)}
             WHERE row NOT IN (SELECT row FROM skipped)
         )
-        SELECT {partition_sql("identifier", plan.partitions)} AS partition, identifier, as_of, last_modified,
+        SELECT {partition_sql("identifier", plan.partitions)} AS partition, {", ".join(carried)},
             {", ".join([f"{warned} AS warnings", *outputs])}
         FROM typed
         """

@@ -15,14 +15,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_braze_blueconic.sync.batches import Outgoing
+from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, parquet_source
-from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, compute_delta
+from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, Seen, compute_delta
 from airflow_provider_braze_blueconic.sync.guard import GuardLimits, check_limits, estimate
 from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger
 from airflow_provider_braze_blueconic.sync.mapping import MappingPlan, map_snapshot
+from airflow_provider_braze_blueconic.sync.observations import mark_written
 from airflow_provider_braze_blueconic.sync.pacing import Pacing, Rate
 from airflow_provider_braze_blueconic.sync.receipts import (
     PartReceipts,
@@ -38,22 +40,33 @@ from airflow_provider_braze_blueconic.sync.sending import Sender
 from airflow_provider_braze_blueconic.sync.staging import GoalFolder, Staging, fetch_folder, fresh_id
 from airflow_provider_braze_blueconic.sync.upload import Tally, Upload, UploadSettings
 
+if TYPE_CHECKING:
+    import duckdb
+
 __all__ = [
+    "LookAtTarget",
     "ObjectsSql",
     "Workspace",
     "commit_uploads",
     "compute_staged_delta",
+    "delta_uri",
     "guard_delta",
+    "is_overtaken",
     "map_staged_snapshot",
+    "mark_open",
+    "read_fields",
+    "read_snapshot_fields",
     "recover_uploads",
     "report_run",
     "upload_partition",
+    "upload_ref",
 ]
 
 log = logging.getLogger(__name__)
 
 ObjectsSql = Callable[[str, Sequence[str]], str]
-"""(source, its columns) → SQL that yields ``identifier`` and ``body``, the record as the target gets it."""
+"""(source, its columns) → SQL that yields ``identifier``, ``body`` (the record as the target gets it), ``repeatable``
+(whether it may be sent twice; without that column all may)."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +106,23 @@ class Workspace:
 
 
 def map_staged_snapshot(
-    workspace: Workspace, snapshot: SnapshotRef, plan: MappingPlan, warning_sources: Mapping[str, str]
+    workspace: Workspace,
+    snapshot: SnapshotRef,
+    plan: MappingPlan,
+    warning_sources: Mapping[str, str],
+    *,
+    rows: Sequence[Mapping[str, Any]] = (),
 ) -> MappedRef:
-    """Map a snapshot and put the mapped snapshot beside it."""
+    """Map a snapshot and put the mapped snapshot beside it.
+
+    :param rows: the target fields, for steps that need to know more of them than their names.
+    """
     uri = workspace.folder.step(workspace.run_key, "mapped")
     with workspace.local("map") as local:
         parts = fetch_folder(workspace.staging, snapshot["uri"], local / "snapshot")
         counts = map_snapshot(workspace.engine, parts, plan, local / "mapped")
         workspace.publish(local / "mapped", uri)
+    _write_fields(workspace, uri, rows)
     warnings = {f"{target}: {reason}": people for (target, reason), people in counts.warnings.items()}
     targets = {target for target, _ in counts.warnings}
     return MappedRef(
@@ -112,24 +134,63 @@ def map_staged_snapshot(
         as_of=snapshot["as_of"],
         complete=snapshot["complete"],
         partitions=plan.partitions,
+        property_types=snapshot["property_types"],
     )
 
 
-def compute_staged_delta(workspace: Workspace, mapped: MappedRef, plan: DeltaPlan) -> DeltaRef:
+def _write_fields(workspace: Workspace, uri: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        workspace.staging.write_bytes(f"{uri}/fields.json", json.dumps(list(rows), indent=1).encode())
+
+
+def read_fields(workspace: Workspace, uri: str) -> list[dict[str, Any]]:
+    """Read the target fields that a step wrote beside its files."""
+    rows: list[dict[str, Any]] = json.loads(workspace.staging.read_bytes(f"{uri}/fields.json"))
+    return rows
+
+
+def read_snapshot_fields(workspace: Workspace, snapshot: SnapshotRef) -> tuple[list[str], dict[str, list[str]]]:
+    """Read what the export of a Braze segment holds.
+
+    :return: the paths that were asked for; path of each other field that was found → kinds of its values.
+    """
+    document = json.loads(workspace.staging.read_bytes(f"{snapshot['uri']}/fields.json"))
+    return document["sources"], {path: found["kinds"] for path, found in document["remaining"].items()}
+
+
+LookAtTarget = Callable[[Path], Sequence[Seen]]
+"""(local folder) → what other goals have seen in the target."""
+
+
+def compute_staged_delta(
+    workspace: Workspace,
+    mapped: MappedRef,
+    plan: DeltaPlan,
+    *,
+    look: LookAtTarget = lambda _: (),
+    rows: Sequence[Mapping[str, Any]] = (),
+) -> DeltaRef:
     """Compare the mapped snapshot with the ledger, partition by partition.
 
     What earlier uploads were told but never committed (a killed machine) is put into the ledger first, so that
     nothing acknowledged is sent again.
+
+    :param look: collects what other goals have seen in the target.
+    :param rows: the target fields, for the upload.
     """
     recover_uploads(workspace)
     ledger = workspace.ledger()
     if ledger.divide(workspace.engine, plan.partitions):
         log.info("%s: the ledger now has %s partitions", workspace.folder.goal_id, plan.partitions)
     newest = ledger.newest_as_of()
+    known_columns = set(ledger.columns())
+    # A first run without anybody leaves a ledger that knows no field yet: then none of them is news.
+    knows_fields = any(name.startswith(FIELD_PREFIX) for name in known_columns)
     uri = workspace.folder.step(workspace.run_key, "delta")
     total = DeltaCounts()
     present, to_send = [], {}
     with workspace.local("delta") as local:
+        seen = look(local / "seen")
         skipped_file = local / "skipped.parquet"
         workspace.staging.download_file(f"{mapped['uri']}/skipped.parquet", skipped_file)
         for partition in range(plan.partitions):
@@ -145,6 +206,7 @@ def compute_staged_delta(workspace: Workspace, mapped: MappedRef, plan: DeltaPla
                 ledger=ledger,
                 plan=plan,
                 out=out,
+                seen=seen,
             )
             for file in files:
                 file.unlink()
@@ -155,6 +217,7 @@ def compute_staged_delta(workspace: Workspace, mapped: MappedRef, plan: DeltaPla
                 present.append(partition)
             if counts.to_send:
                 to_send[partition] = counts.to_send
+    _write_fields(workspace, uri, rows)
     reference = {
         "uri": uri,
         "delta_id": uri.rsplit("-", 1)[1],
@@ -165,6 +228,8 @@ def compute_staged_delta(workspace: Workspace, mapped: MappedRef, plan: DeltaPla
         "partitions": present,
         "send_partitions": sorted(to_send),
         "people_by_partition": {str(partition): people for partition, people in sorted(to_send.items())},
+        "policy": plan.policy,
+        "new_fields": [target for target in plan.targets if knows_fields and field_column(target) not in known_columns],
         **asdict(total),
     }
     return cast("DeltaRef", reference)
@@ -225,15 +290,15 @@ def upload_partition(
     :param on_start: gets the upload, so that it can be stopped.
     """
     began = dt.datetime.now(dt.UTC)
-    if _overtaken(workspace, delta):
+    if is_overtaken(workspace, delta):
         log.warning("%s partition %s: not sent, since a newer run was committed after this delta was made",
                     workspace.folder.goal_id, partition)  # fmt: skip
-        return _upload_ref(partition, Tally(), began)
-    _mark_open(workspace, delta)
+        return upload_ref(partition, Tally(), began)
+    mark_open(workspace, delta)
     name = f"partition={partition}"
     with workspace.local("upload") as local:
         file = local / f"{name}.parquet"
-        workspace.staging.download_file(_delta_uri(delta, partition), file)
+        workspace.staging.download_file(delta_uri(delta, partition), file)
         receipts_uri = f"{delta['uri']}/receipts/{name}"
         settled = fetch_folder(workspace.staging, receipts_uri, local / "settled")
         receipts = PartReceipts(
@@ -241,11 +306,7 @@ def upload_partition(
             attempt=f"{began:%Y%m%dT%H%M%S}-{fresh_id()}",
             publish=lambda path: workspace.staging.upload_file(path, f"{receipts_uri}/{path.name}"),
         )
-        source = parquet_source([file])
-        if settled:
-            without = settled_identifiers(settled, repeatable=settings.repeatable)
-            source = f"(SELECT * FROM {source} WHERE identifier NOT IN ({without}))"
-        total, records = _open_records(workspace.engine, source, objects_sql)
+        total, records = _open_records(workspace.engine, file, settled, objects_sql)
         tally = asyncio.run(
             _upload(
                 workspace,
@@ -259,21 +320,25 @@ def upload_partition(
                 on_start=on_start,
             )
         )
-    return _upload_ref(partition, tally, began)
+    return upload_ref(partition, tally, began)
 
 
-def _overtaken(workspace: Workspace, delta: DeltaRef) -> bool:
+def is_overtaken(workspace: Workspace, delta: DeltaRef) -> bool:
+    """Tell whether a run committed newer data after this delta was made."""
     known = [moment for moment in (delta["as_of"], delta.get("newest_as_of")) if moment]
     newest = workspace.ledger().newest_as_of()
     return newest is not None and newest > max(dt.datetime.fromisoformat(moment) for moment in known)
 
 
-def _upload_ref(partition: int, tally: Tally, began: dt.datetime) -> UploadRef:
+def upload_ref(partition: int, tally: Tally, began: dt.datetime) -> UploadRef:
+    """Make the reference of a partition whose upload ends now."""
     return UploadRef(
         partition=partition,
         requests=tally.requests,
         accepted=tally.accepted,
         rejected=tally.rejected,
+        not_found=tally.not_found,
+        no_consent=tally.no_consent,
         unknown=tally.unknown,
         rate_limited=tally.rate_limited,
         seconds=round(tally.seconds, 3),
@@ -301,24 +366,47 @@ async def _upload(
         return await upload.run(records)
 
 
-def _open_records(engine: Engine, source: str, objects_sql: ObjectsSql) -> tuple[int, Iterator[Outgoing]]:
-    """Count and stream the records to send."""
+def _open_records(
+    engine: Engine, delta: Path, settled: Sequence[Path], objects_sql: ObjectsSql
+) -> tuple[int, Iterator[Outgoing]]:
+    """Count and stream the records to send.
+
+    :param settled: part receipts of earlier attempts: what they settled is left out.
+    """
     with connect(engine) as connection:
-        columns = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
-        total = connection.execute(f"SELECT count(*) FROM {source} WHERE to_send").fetchall()[0][0]
+        objects = _objects_to_send(connection, delta, settled, objects_sql)
+        total = connection.execute(f"SELECT count(*) FROM ({objects})").fetchall()[0][0]
 
     def records() -> Iterator[Outgoing]:
         with connect(engine) as connection:
             # Small batches: the loop that sends waits while one is turned into Python objects.
-            bodies = f"SELECT identifier, encode(body) AS body FROM ({objects_sql(source, columns)})"
+            bodies = f"SELECT identifier, encode(body) AS body, repeatable FROM ({objects})"
             for batch in connection.sql(bodies).to_arrow_reader(2_048):
-                pair = (batch.column(name).to_pylist() for name in ("identifier", "body"))
-                yield from map(Outgoing._make, zip(*pair, strict=True))
+                columns = (batch.column(name).to_pylist() for name in ("identifier", "body", "repeatable"))
+                yield from map(Outgoing._make, zip(*columns, strict=True))
 
     return total, records()
 
 
-def _delta_uri(delta: DeltaRef, partition: int) -> str:
+def _objects_to_send(
+    connection: duckdb.DuckDBPyConnection, delta: Path, settled: Sequence[Path], objects_sql: ObjectsSql
+) -> str:
+    source = parquet_source([delta])
+    columns = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
+    if settled:
+        without = settled_identifiers(settled, repeatable=True)
+        source = f"(SELECT * FROM {source} WHERE identifier NOT IN ({without}))"
+    objects = objects_sql(source, columns)
+    if "repeatable" not in {name for name, *_ in connection.execute(f"DESCRIBE {objects}").fetchall()}:
+        return f"SELECT *, TRUE AS repeatable FROM ({objects})"
+    if settled:
+        held = settled_identifiers(settled, repeatable=False)
+        return f"SELECT * FROM ({objects}) WHERE repeatable OR identifier NOT IN ({held})"
+    return objects
+
+
+def delta_uri(delta: DeltaRef, partition: int) -> str:
+    """Name a partition's file of a delta."""
     return f"{delta['uri']}/partition={partition}.parquet"
 
 
@@ -326,7 +414,8 @@ def _mark_uri(workspace: Workspace, run_key: str, delta_id: str) -> str:
     return f"{workspace.folder.open_uploads}{run_key}~{delta_id}.json"
 
 
-def _mark_open(workspace: Workspace, delta: DeltaRef) -> None:
+def mark_open(workspace: Workspace, delta: DeltaRef) -> None:
+    """Mark, before anything is sent, that an upload is open: what it is told must be committed, whatever comes."""
     uri = _mark_uri(workspace, delta["run_key"], delta["delta_id"])
     workspace.staging.write_bytes(uri, json.dumps(delta).encode())
 
@@ -338,7 +427,7 @@ def recover_uploads(workspace: Workspace) -> int:
     for staged in staging.list_objects(workspace.folder.open_uploads):
         delta: DeltaRef = json.loads(staging.read_bytes(staged.uri))
         there = {item.uri for item in staging.list_objects(delta["uri"] + "/")}
-        if not all(_delta_uri(delta, partition) in there for partition in delta["partitions"]):
+        if not all(delta_uri(delta, partition) in there for partition in delta["partitions"]):
             # Work files expire; without this a goal that slept for long would never run again.
             log.warning("%s: an earlier upload of run %s was not committed and its files have expired; "
                         "what it sent is sent again", goal_id, delta["run_key"])  # fmt: skip
@@ -346,7 +435,12 @@ def recover_uploads(workspace: Workspace) -> int:
             continue
         log.info("%s: an earlier upload of run %s was not committed; its receipts are put into the ledger now",
                  goal_id, delta["run_key"])  # fmt: skip
-        commit_uploads(workspace, delta)
+        summary = commit_uploads(workspace, delta)
+        if unknown := summary.outcomes.get("unknown"):
+            # No report tells it: that run had none, and this one sends something else.
+            log.warning("%s: of %s people it is not known whether the target applied what run %s sent; a number that "
+                        "may have been added is not added again. See outcome \"unknown\" in the receipts table",
+                        goal_id, f"{unknown:,}", delta["run_key"])  # fmt: skip
         recovered += 1
     return recovered
 
@@ -354,9 +448,9 @@ def recover_uploads(workspace: Workspace) -> int:
 def commit_uploads(workspace: Workspace, delta: DeltaRef) -> ReceiptSummary:
     """Put the outcomes of a delta's uploads into the receipts table and the ledger; twice is once.
 
-    Receipts first, then the ledger, then the mark away. A kill after the receipts leaves the ledger as it was: the next
-    try finds the receipts' transaction and only moves the ledger. A kill after the ledger leaves the mark: the next try
-    finds both transactions and only removes it.
+    Receipts first, then the ledger, then what other goals are told of it, then the mark away. A kill after the receipts
+    leaves the ledger as it was: the next try finds the receipts' transaction and only moves the ledger. A kill after
+    the ledger leaves the mark: the next try finds both transactions and only does what is left.
 
     :raises WriterConflict: if another run moved the ledger meanwhile; nothing was changed, try again.
     """
@@ -365,7 +459,7 @@ def commit_uploads(workspace: Workspace, delta: DeltaRef) -> ReceiptSummary:
         files: dict[int, Path] = {}
         for partition in delta["partitions"]:
             files[partition] = local / f"partition={partition}.parquet"
-            staging.download_file(_delta_uri(delta, partition), files[partition])
+            staging.download_file(delta_uri(delta, partition), files[partition])
         parts = fetch_folder(staging, f"{delta['uri']}/receipts", local / "receipts")
         summary = summarise(engine, parts)
         if parts and files:
@@ -387,8 +481,11 @@ def commit_uploads(workspace: Workspace, delta: DeltaRef) -> ReceiptSummary:
                 delta=files,
                 receipts=parts,
                 receipt_rows=summary.receipts,
+                policy=delta["policy"],
             ),
         )
+    wrote = dt.datetime.now(dt.UTC) if summary.receipts else None
+    mark_written(staging, workspace.folder, read=dt.datetime.fromisoformat(delta["as_of"]), wrote=wrote)
     staging.delete([_mark_uri(workspace, delta["run_key"], delta["delta_id"])])
     return summary
 
@@ -412,7 +509,7 @@ def report_run(
     :param committed: the outcomes are in the ledger.
     """
     summary = ReceiptSummary(0, {}, {})
-    if delta is not None and passed:
+    if delta is not None and passed and not dry_run:
         with workspace.local("report") as local:
             parts = fetch_folder(workspace.staging, f"{delta['uri']}/receipts", local)
             summary = summarise(workspace.engine, parts)
@@ -426,8 +523,7 @@ def report_run(
         dry_run=dry_run,
         uploads=uploads,
         committed=committed,
-        outcomes=summary.outcomes,
-        reasons=summary.reasons,
+        receipts=summary,
     )
     read_started_at = dt.datetime.fromisoformat(snapshot["as_of"]) if snapshot else None
     runs = RunTable(workspace.folder.runs, workspace.staging.storage_options())

@@ -13,7 +13,8 @@ __all__ = ["DeltaRef", "MappedRef", "PlanRef", "SnapshotRef", "UploadRef"]
 class SnapshotRef(TypedDict):
     """A snapshot in S3.
 
-    ``as_of`` and ``read_started_at`` are ISO 8601 UTC; ``complete`` tells that every member was read.
+    ``as_of`` is the start of the read, ISO 8601 UTC; ``complete`` tells that every member was read. A read of files
+    says how many they were, how many lines of them could not be read, and where those are kept.
     """
 
     uri: str
@@ -26,10 +27,16 @@ class SnapshotRef(TypedDict):
     as_of: str
     bytes: int
     property_types: dict[str, str]
+    files: NotRequired[int]
+    broken_lines: NotRequired[int]
+    rejects_uri: NotRequired[str]
 
 
 class MappedRef(TypedDict):
-    """A mapped snapshot in S3. ``skipped`` counts by reason, ``warnings`` by ``<target>: <reason>``."""
+    """A mapped snapshot in S3. ``skipped`` counts by reason, ``warnings`` by ``<target>: <reason>``.
+
+    ``new_properties`` are properties to create in the target, ``left_out`` fields that none takes: source → why.
+    """
 
     uri: str
     people: int
@@ -39,12 +46,16 @@ class MappedRef(TypedDict):
     as_of: str
     complete: bool
     partitions: int
+    property_types: dict[str, str]
+    new_properties: NotRequired[dict[str, dict[str, str]]]
+    left_out: NotRequired[dict[str, str]]
 
 
 class DeltaRef(TypedDict):
     """A delta in S3. ``partitions`` are those with any row, ``send_partitions`` those with something to send.
 
-    ``newest_as_of`` is the newest version that the ledger held when the delta was made.
+    ``newest_as_of`` is the newest version that the ledger held when the delta was made, ``policy`` what decides beside
+    the values whether the target takes a record, ``new_fields`` the targets that the ledger had no column for.
     """
 
     uri: str
@@ -56,6 +67,8 @@ class DeltaRef(TypedDict):
     partitions: list[int]
     send_partitions: list[int]
     people_by_partition: dict[str, int]
+    policy: str
+    new_fields: list[str]
     inserts: int
     changes: int
     leavers: int
@@ -66,6 +79,8 @@ class DeltaRef(TypedDict):
     clears: int
     data_points: int
     members: int
+    seen: int
+    held: int
 
 
 class PlanRef(TypedDict):
@@ -81,12 +96,17 @@ class PlanRef(TypedDict):
 
 
 class UploadRef(TypedDict):
-    """The outcome of one partition's upload."""
+    """The outcome of one partition's upload.
+
+    ``not_found`` and ``no_consent`` count people whom the target does not have, or may not touch, as things are.
+    """
 
     partition: int
     requests: int
     accepted: int
     rejected: int
+    not_found: NotRequired[int]
+    no_consent: NotRequired[int]
     unknown: int
     rate_limited: int
     seconds: float

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
+from airflow_provider_braze_blueconic.sync.receipts import ReceiptSummary
 from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef, UploadRef
 
 __all__ = ["Report", "RunStatus", "describe_warnings", "make_report", "render"]
@@ -15,7 +16,12 @@ RunStatus = Literal["success", "incomplete", "stopped"]
 
 
 class Report(TypedDict):
-    """The counters of a run. Times are seconds, ``rejected`` counts people by reason."""
+    """The counters of a run. Times are seconds.
+
+    ``rejected`` counts people by reason, ``refused_fields`` the people who were accepted without a field. ``seen`` are
+    people of whom the target was seen to hold something that would have been sent, ``held`` those who rest because the
+    target could not take the same values before. ``left_out`` are fields of the source that no target takes.
+    """
 
     goal_id: str
     run_key: str
@@ -26,13 +32,19 @@ class Report(TypedDict):
     complete: bool
     profiles: int
     people: int
+    broken_lines: int
     skipped: dict[str, int]
     warnings: dict[str, int]
     warning_sources: dict[str, str]
+    left_out: dict[str, str]
+    new_fields: list[str]
+    new_properties: list[str]
     inserts: int
     changes: int
     leavers: int
     unchanged: int
+    seen: int
+    held: int
     stale: int
     to_send: int
     fields: int
@@ -43,7 +55,10 @@ class Report(TypedDict):
     accepted: int
     not_accepted: int
     unsent: int
+    not_found: int
+    no_consent: int
     rejected: dict[str, int]
+    refused_fields: dict[str, int]
     unknown: int
     seconds: float
     people_per_second: float
@@ -60,20 +75,19 @@ def make_report(
     dry_run: bool,
     uploads: Sequence[UploadRef],
     committed: bool,
-    outcomes: Mapping[str, int],
-    reasons: Mapping[str, int],
+    receipts: ReceiptSummary,
 ) -> Report:
     """Put together what the steps of a run left behind; steps that did not happen are ``None``.
 
     :param passed: the guard let the run pass.
     :param dry_run: the run only planned.
     :param committed: the outcomes are in the ledger.
-    :param outcomes: outcome → people, from the receipts, which also know of uploads that were killed.
-    :param reasons: reason → people who were not accepted.
+    :param receipts: what the target said; they also know of uploads that were killed.
     """
     to_send = delta["to_send"] if delta else 0
-    accepted, rejected, unknown = (outcomes.get(name, 0) for name in ("accepted", "rejected", "unknown"))
-    unsent = 0 if dry_run else to_send - accepted - rejected - unknown
+    outcomes = receipts.outcomes
+    accepted, unknown = outcomes.get("accepted", 0), outcomes.get("unknown", 0)
+    unsent = 0 if dry_run else to_send - sum(outcomes.values())
     settled = dry_run or (committed and unsent == 0)
     status: RunStatus = "stopped" if not passed else "success" if settled else "incomplete"
     seconds = _wall_seconds(uploads)
@@ -86,14 +100,20 @@ def make_report(
         read=snapshot["read"] if snapshot else "",
         complete=bool(snapshot and snapshot["complete"]),
         profiles=snapshot["profiles"] if snapshot else 0,
+        broken_lines=snapshot.get("broken_lines", 0) if snapshot else 0,
         people=mapped["people"] if mapped else 0,
         skipped=mapped["skipped"] if mapped else {},
         warnings=mapped["warnings"] if mapped else {},
         warning_sources=mapped["warning_sources"] if mapped else {},
+        left_out=mapped.get("left_out", {}) if mapped else {},
+        new_fields=delta["new_fields"] if delta else [],
+        new_properties=sorted(mapped.get("new_properties", {})) if mapped else [],
         inserts=delta["inserts"] if delta else 0,
         changes=delta["changes"] if delta else 0,
         leavers=delta["leavers"] if delta else 0,
         unchanged=delta["unchanged"] if delta else 0,
+        seen=delta["seen"] if delta else 0,
+        held=delta["held"] if delta else 0,
         stale=delta["stale"] if delta else 0,
         to_send=to_send,
         fields=delta["fields"] if delta else 0,
@@ -104,7 +124,10 @@ def make_report(
         accepted=accepted,
         not_accepted=0 if dry_run else to_send - accepted,
         unsent=unsent,
-        rejected=dict(reasons),
+        not_found=outcomes.get("not_found", 0),
+        no_consent=outcomes.get("no_consent", 0),
+        rejected=dict(receipts.reasons),
+        refused_fields=dict(receipts.refused_fields),
         unknown=unknown,
         seconds=round(seconds, 3),
         people_per_second=round(accepted / seconds, 1) if seconds else 0.0,
@@ -135,21 +158,34 @@ def render(report: Report) -> list[tuple[str, str]]:
         ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return [(f"  {reason}", f"{count:,}") for reason, count in ordered]
 
+    def counted(label: str, count: int) -> list[tuple[str, str]]:
+        """Leave out what concerns few goals and did not happen."""
+        return [(label, f"{count:,}")] if count else []
+
+    def named(label: str, names: Sequence[str]) -> list[tuple[str, str]]:
+        return [(label, name) for name in names]
+
     return [
         ("status", report["status"]),
         ("dry run", "yes, nothing was sent" if report["dry_run"] else "no"),
         ("segment", report["segment"]),
         ("read", report["read"] + ("" if report["complete"] else ", not known to be all")),
         ("profiles read", f"{report['profiles']:,}"),
+        *counted("broken lines", report["broken_lines"]),
         ("people mapped", f"{report['people']:,}"),
         ("skipped", f"{sum(report['skipped'].values()):,}"),
         *part(report["skipped"]),
         ("values left out", f"{sum(report['warnings'].values()):,}"),
         *part(report["warnings"]),
+        *counted("fields without a property", len(report["left_out"])),
+        *named("new field", report["new_fields"]),
+        *named("new property", report["new_properties"]),
         ("new", f"{report['inserts']:,}"),
         ("changed", f"{report['changes']:,}"),
         ("left the segment", f"{report['leavers']:,}"),
         ("unchanged", f"{report['unchanged']:,}"),
+        *counted("already there, not sent", report["seen"]),
+        *counted("held, nothing changed", report["held"]),
         ("stale, not sent", f"{report['stale']:,}"),
         ("people to send", f"{report['to_send']:,}"),
         ("fields to send", f"{report['fields']:,}"),
@@ -157,6 +193,10 @@ def render(report: Report) -> list[tuple[str, str]]:
         ("data points", f"{report['data_points']:,}"),
         ("requests", f"{report['requests']:,}"),
         ("accepted", f"{report['accepted']:,}"),
+        *counted("without single fields", sum(report["refused_fields"].values())),
+        *part(report["refused_fields"]),
+        *counted("not found", report["not_found"]),
+        *counted("without consent", report["no_consent"]),
         ("not accepted", f"{sum(report['rejected'].values()):,}"),
         *part(report["rejected"]),
         ("  with unknown outcome", f"{report['unknown']:,}"),
@@ -168,7 +208,8 @@ def render(report: Report) -> list[tuple[str, str]]:
 
 def describe_warnings(report: Report) -> list[str]:
     """Say for each kind of value that was left out which rule it broke, and whose rule that is."""
-    return [f"{key}: {people:,} people. {_source(report, key)}" for key, people in report["warnings"].items()]
+    values = [f"{key}: {people:,} people. {_source(report, key)}" for key, people in report["warnings"].items()]
+    return values + [f"{source}: {why}" for source, why in report["left_out"].items()]
 
 
 def _source(report: Report, key: str) -> str:

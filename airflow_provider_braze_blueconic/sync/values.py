@@ -16,6 +16,8 @@ from airflow_provider_braze_blueconic.sync.database import literal
 
 __all__ = [
     "CLEAR",
+    "INTEGER_PATTERN",
+    "NUMBER_PATTERN",
     "FieldType",
     "Lookup",
     "ValueRule",
@@ -41,8 +43,8 @@ CLEAR = "null"
 _LARGEST_INTEGER_DIGITS = 18
 """Digits that surely fit a signed 64-bit integer; longer numbers are ids and belong into strings."""
 
-_FLOAT = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
-_INTEGER = rf"[+-]?[0-9]{{1,{_LARGEST_INTEGER_DIGITS}}}(\.0+)?"
+NUMBER_PATTERN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
+INTEGER_PATTERN = rf"[+-]?[0-9]{{1,{_LARGEST_INTEGER_DIGITS}}}(\.0+)?"
 _UNIX_MILLISECONDS = "0|-[0-9]{1,15}|[0-9]{3,4}0000|[0-9]{9,15}"
 """Without what is more likely a date: ``1980`` and ``20261130`` would be moments of the first day of 1970. Whole
 minutes of that day end in four zeros, which no date of eight digits does."""
@@ -106,7 +108,7 @@ def integer_rule(*, source: str) -> ValueRule:
     return ValueRule(
         text=(
             "CASE WHEN TRY_CAST({v} AS BIGINT)::VARCHAR = {v} THEN {v} "
-            f"WHEN regexp_full_match({{v}}, '{_INTEGER}') THEN TRY_CAST({{v}} AS BIGINT)::VARCHAR END"
+            f"WHEN regexp_full_match({{v}}, '{INTEGER_PATTERN}') THEN TRY_CAST({{v}} AS BIGINT)::VARCHAR END"
         ),
         reasons=(("not_an_integer", "TRUE"),),
         source=source,
@@ -141,7 +143,8 @@ def number_sql(value: str) -> str:
     A cast alone would read ``1_000`` too. Plus zero, because minus zero equals zero and has another text.
     """
     number = f"TRY_CAST({value} AS DOUBLE)"
-    return f"(CASE WHEN regexp_full_match({value}, '{_FLOAT}') AND isfinite({number}) THEN {number} + 0::DOUBLE END)"
+    is_number = f"regexp_full_match({value}, '{NUMBER_PATTERN}') AND isfinite({number})"
+    return f"(CASE WHEN {is_number} THEN {number} + 0::DOUBLE END)"
 
 
 def timestamp_sql(value: str) -> str:

@@ -15,13 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_braze_blueconic.sync.database import Engine
-from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, compute_delta
+from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, Seen, compute_delta
 from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger
 from airflow_provider_braze_blueconic.sync.mapping import (
     IdentifierLink,
     MappedCounts,
     MappedField,
     MappingPlan,
+    Matching,
     map_snapshot,
 )
 from airflow_provider_braze_blueconic.sync.values import ValueRule
@@ -41,6 +42,7 @@ __all__ = [
     "stored_ledger",
     "write_delta",
     "write_rows",
+    "write_seen",
     "write_snapshot_file",
 ]
 
@@ -66,6 +68,8 @@ _LEDGER_TYPES: Mapping[str, pa.DataType] = {
     "rejection": pa.string(),
     "attempts": pa.int32(),
     "refused_hash": pa.string(),
+    "refused_as": pa.string(),
+    "tried_at": _MOMENT,
 }
 _DELTA_TYPES: Mapping[str, pa.DataType] = {
     "identifier": pa.string(),
@@ -73,6 +77,14 @@ _DELTA_TYPES: Mapping[str, pa.DataType] = {
     "as_of": _MOMENT,
     "to_send": pa.bool_(),
     "data_points": pa.int32(),
+}
+_RECEIPT_TYPES: Mapping[str, pa.DataType] = {
+    "identifier": pa.string(),
+    "outcome": pa.string(),
+    "reason": pa.string(),
+    "status": pa.int32(),
+    "sent_at": _MOMENT,
+    "refused_fields": _TEXTS,
 }
 
 
@@ -125,10 +137,16 @@ def mapping(
     clear_missing: bool = False,
     objectives: Sequence[str] = (),
     partitions: int = 1,
+    matching: Matching | None = None,
 ) -> MappingPlan:
     """A mapping plan for people identified by ``crm``."""
     return MappingPlan(
-        tuple(identifiers), fields, clear_missing=clear_missing, objectives=tuple(objectives), partitions=partitions
+        tuple(identifiers),
+        fields,
+        clear_missing=clear_missing,
+        objectives=tuple(objectives),
+        partitions=partitions,
+        matching=matching,
     )
 
 
@@ -142,7 +160,7 @@ def map_people(
     part = write_snapshot_file(folder / "snapshot.parquet", people)
     counts = map_snapshot(engine(folder), [part], plan, folder / "mapped")
     rows = read_rows((folder / "mapped").glob("partition=*/*.parquet"))
-    mapped = {row["identifier"]: {k: v for k, v in row.items() if k != "partition"} for row in rows}
+    mapped = {row["identifier"]: {k: v for k, v in row.items() if k not in ("partition", "row")} for row in rows}
     assert len(mapped) == len(rows)
     return counts, mapped, read_rows([folder / "mapped" / "skipped.parquet"])
 
@@ -198,9 +216,11 @@ def run_delta(
     *,
     skipped: Sequence[Mapping[str, Any]] | None = None,
     partition: int = 0,
+    seen: Sequence[Seen] = (),
 ) -> tuple[DeltaCounts, dict[str, dict[str, Any]]]:
     """Compute a delta.
 
+    :param seen: see :func:`write_seen`.
     :return: the counts and the delta's rows by identifier.
     """
     texts = {"identifier": pa.string(), "reason": pa.string()}
@@ -210,36 +230,65 @@ def run_delta(
     out = folder / "delta.parquet"
     out.unlink(missing_ok=True)
     counts = compute_delta(
-        engine(folder), partition=partition, mapped=files, skipped=skipped_file, ledger=ledger, plan=plan, out=out
+        engine(folder),
+        partition=partition,
+        mapped=files,
+        skipped=skipped_file,
+        ledger=ledger,
+        plan=plan,
+        out=out,
+        seen=seen,
     )
     found = read_rows([out]) if out.exists() else []
     return counts, {row.pop("identifier"): row for row in found}
 
 
+def write_seen(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    as_of: dt.datetime,
+    settles_in: dt.timedelta = dt.timedelta(0),
+    certain: Iterable[str] = (),
+) -> Seen:
+    """Write what another goal's read saw of the target, as the mapping leaves it.
+
+    :param rows: ``identifier`` (of the person, or the condition by which the target finds them) and ``field_…``.
+    """
+    file = write_rows(path, [{"as_of": as_of, **row} for row in rows], {"identifier": pa.string(), "as_of": _MOMENT})
+    return Seen(file, settles_in, frozenset(certain))
+
+
 def write_delta(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     """Write the delta of a partition."""
     plain = {"kind": "insert", "as_of": day(1), "to_send": True, "data_points": 1}
-    return write_rows(path, [{**plain, **row} for row in rows], _DELTA_TYPES)
+    seen = {"seen_as_of": _MOMENT} if any("seen_as_of" in row for row in rows) else {}
+    return write_rows(path, [{**plain, **row} for row in rows], {**_DELTA_TYPES, **seen})
 
 
 def acknowledged(
     folder: Path,
     delta: Mapping[int, Sequence[Mapping[str, Any]]],
-    receipts: Sequence[tuple[str, str] | tuple[str, str, str]],
+    receipts: Sequence[tuple[Any, ...]],
     *,
     delta_id: str = "d1",
     run_key: str = "run",
     as_of: dt.datetime | None = None,
     partitions: int = 1,
+    policy: str = "",
 ) -> Acknowledged:
     """The outcome of an upload.
 
     :param delta: partition → delta rows.
-    :param receipts: (identifier, outcome) or (identifier, outcome, reason).
+    :param receipts: (identifier, outcome), with the reason and the refused fields behind it where there are any.
     """
     name = f"{delta_id}-{len(receipts)}"
-    rows = [dict(zip(("identifier", "outcome", "reason"), (*receipt, ""), strict=False)) for receipt in receipts]
-    parts = [write_rows(folder / f"receipts-{name}.parquet", rows, {})] if rows else []
+    names = ("identifier", "outcome", "reason", "refused_fields")
+    rows = [
+        {"reason": "", "sent_at": day(1) + dt.timedelta(seconds=number), **dict(zip(names, receipt, strict=False))}
+        for number, receipt in enumerate(receipts)
+    ]
+    parts = [write_rows(folder / f"receipts-{name}.parquet", rows, _RECEIPT_TYPES)] if rows else []
     files = {number: write_delta(folder / f"delta-{name}-{number}.parquet", some) for number, some in delta.items()}
     return Acknowledged(
         run_key=run_key,
@@ -249,4 +298,5 @@ def acknowledged(
         delta=files,
         receipts=parts,
         receipt_rows=len(rows),
+        policy=policy,
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import json
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from hypothesis import strategies as st
 from airflow_provider_braze_blueconic.sync.columns import field_column
 from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan
 from airflow_provider_braze_blueconic.sync.ledger import Ledger
-from tests.support.core import day, person, run_delta, stored_ledger
+from tests.support.core import acknowledged, day, engine, ledger_rows, person, run_delta, stored_ledger, write_seen
 
 A, B, C, D = (person(name) for name in "abcd")
 GROUP = "subscription_groups.01234567-89ab-cdef-0123-456789abcdef"
@@ -503,3 +506,504 @@ def test_a_moment_between_two_days_is_kept(tmp_path: Path) -> None:
     )
 
     assert delta[A]["as_of"] == moment
+
+
+# What the target adds to, fills or takes away from
+
+
+def import_plan(**merges: str) -> DeltaPlan:
+    """A plan of the third of November; ``sum_increase`` is a sum of what the counter grew by."""
+    plain = {target: "sum" if merge == "sum_increase" else merge for target, merge in merges.items()}
+    grows = frozenset(target for target, merge in merges.items() if merge == "sum_increase")
+    return plan(*merges, billable=frozenset(), merges=plain, increases=grows)
+
+
+def committed(folder: Path, delta: Mapping[str, Mapping[str, Any]], *receipts: tuple[Any, ...], **how: Any) -> Ledger:
+    """Commit a delta and open the ledger as the next run does."""
+    rows = {0: [{"identifier": identifier, **row} for identifier, row in delta.items()]}
+    empty_ledger(folder).commit(engine(folder), acknowledged(folder, rows, receipts, **how))
+    return empty_ledger(folder)
+
+
+@pytest.mark.parametrize("merge", ["set", "add", "remove", "set_if_empty", "set_or_clear"])
+def test_whatever_the_merge_a_value_is_sent_when_it_differs_from_what_was_sent(merge: str, tmp_path: Path) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": name, "field_x": '["a"]'} for name in (A, B)])
+    mapped = [{"identifier": A, "field_x": '["a"]'}, {"identifier": B, "field_x": '["a","b"]'}]
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, import_plan(x=merge))
+
+    assert kinds(delta) == {B: ("change", True, {"x": '["a","b"]'})}
+    assert counts == DeltaCounts(changes=1, to_send=1, unchanged=1, fields=1, members=2)
+
+
+def test_clearing_is_told_once(tmp_path: Path) -> None:
+    ledger = stored_ledger(
+        tmp_path, [{"identifier": A, "field_x": '["a"]'}, {"identifier": B, "field_x": "null"}]
+    )  # fmt: skip
+    mapped = [{"identifier": A, "field_x": "null"}, {"identifier": B, "field_x": "null"}]
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, import_plan(x="set_or_clear"))
+
+    assert kinds(delta) == {A: ("change", True, {"x": "null"})}
+    assert (counts.fields, counts.clears) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "added"),
+    [
+        pytest.param(None, '["7"]', '["7"]', id="first time"),
+        pytest.param('["5"]', '["7"]', '["7"]', id="changed"),
+        pytest.param('["9"]', '["7"]', '["7"]', id="changed to less"),
+        pytest.param('["7"]', '["7"]', None, id="unchanged"),
+        pytest.param('["7"]', None, None, id="gone"),
+    ],
+)
+def test_a_sum_of_the_value_adds_the_whole_value_whenever_it_changed(
+    known: str | None, now: str | None, added: str | None, tmp_path: Path
+) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_n": known}])
+
+    counts, delta = run_delta(tmp_path, [{"identifier": A, "field_n": now}], ledger, import_plan(n="sum"))
+
+    assert {name: (row["increase_n"], row["field_n"]) for name, row in delta.items()} == (
+        {A: (added, now)} if added else {}
+    )
+    assert (counts.to_send, counts.fields) == ((1, 1) if added else (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("known", "now", "added"),
+    [
+        pytest.param(None, '["7"]', '["7"]', id="first time, the whole"),
+        pytest.param("null", '["7"]', '["7"]', id="after a clear, the whole"),
+        pytest.param('["5"]', '["7"]', '["2"]', id="growth"),
+        pytest.param('["0.1"]', '["0.3"]', '["0.2"]', id="exact decimals"),
+        pytest.param('["0.1"]', '["0.1001"]', '["0.0001"]', id="the smallest step"),
+        pytest.param('["1.5"]', '["11.5"]', '["10"]', id="no fraction is left"),
+        pytest.param('["-3"]', '["2"]', '["5"]', id="from below zero"),
+        pytest.param('["9007199254740993"]', '["9007199254740994"]', '["1"]', id="beyond what a double can tell"),
+        pytest.param(None, '["0"]', None, id="nothing yet"),
+        pytest.param('["7"]', '["7"]', None, id="unchanged"),
+        pytest.param('["7"]', None, None, id="gone"),
+        pytest.param('["many"]', '["7"]', '["7"]', id="the ledger knows a text from before it was a number"),
+    ],
+)
+@pytest.mark.promise(2)
+def test_a_sum_of_the_increase_adds_only_what_the_counter_grew_by(
+    known: str | None, now: str | None, added: str | None, tmp_path: Path
+) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_n": known}])
+
+    _, delta = run_delta(tmp_path, [{"identifier": A, "field_n": now}], ledger, import_plan(n="sum_increase"))
+
+    assert [(row["increase_n"], row["field_n"], row["to_send"]) for row in delta.values() if row["to_send"]] == (
+        [(added, now, True)] if added else []
+    )
+
+
+@pytest.mark.promise(2)
+def test_a_counter_that_fell_adds_nothing_and_grows_from_where_it_fell_to(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_n": '["10"]'}])
+    fell = import_plan(n="sum_increase")
+
+    counts, delta = run_delta(tmp_path, [{"identifier": A, "field_n": '["4"]'}], empty_ledger(tmp_path), fell)
+    ledger = committed(tmp_path, delta)
+    _, grown = run_delta(tmp_path, [{"identifier": A, "field_n": '["6"]'}], ledger, fell)
+
+    assert (delta[A]["to_send"], delta[A]["increase_n"], delta[A]["field_n"]) == (False, None, None)
+    assert delta[A]["noted_n"] == '["4"]'
+    assert counts == DeltaCounts(unchanged=1, members=1)
+    assert grown[A]["increase_n"] == '["2"]'
+
+
+@pytest.mark.promise(2)
+def test_a_counter_that_fell_is_noted_also_where_something_else_is_sent(tmp_path: Path) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_n": '["10"]', "field_x": '["a"]'}])
+    mapped = [{"identifier": A, "field_n": '["4"]', "field_x": '["b"]'}]
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, import_plan(n="sum_increase", x="set"))
+
+    assert kinds(delta) == {A: ("change", True, {"x": '["b"]'})}
+    assert (delta[A]["increase_n"], delta[A]["noted_n"]) == (None, '["4"]')
+    assert counts == DeltaCounts(changes=1, to_send=1, fields=1, members=1)
+
+
+def test_a_whole_profile_adds_no_number_that_did_not_change(tmp_path: Path) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_n": '["10"]', "field_x": '["a"]'}])
+    mapped = [{"identifier": A, "field_n": '["10"]', "field_x": '["b"]'}]
+    whole = dataclasses.replace(import_plan(n="sum", x="set"), send="whole_profile")
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, whole)
+
+    assert (delta[A]["field_x"], delta[A]["field_n"], delta[A]["increase_n"]) == ('["b"]', '["10"]', None)
+    assert counts.fields == 1
+
+
+def test_how_a_person_is_found_travels_with_the_delta(tmp_path: Path) -> None:
+    matching = '[[{"id":"crm_id","value":"7"}]]'
+
+    _, delta = run_delta(
+        tmp_path,
+        [{"identifier": A, "matching": matching, "field_x": '["a"]'}],
+        empty_ledger(tmp_path),
+        import_plan(x="set"),
+    )
+
+    assert delta[A]["matching"] == matching
+
+
+counters = st.decimals(min_value=-1000, max_value=1000, places=2)
+
+
+@given(stands=st.lists(st.none() | counters, min_size=1, max_size=5))
+@settings(max_examples=25, deadline=None)
+@pytest.mark.promise(2)
+def test_what_was_added_is_the_sum_of_all_growth(
+    tmp_path_factory: pytest.TempPathFactory, stands: list[Decimal | None]
+) -> None:
+    folder, added = tmp_path_factory.mktemp("counter"), Decimal(0)
+    for night, stand in enumerate(stands):
+        mapped = [{"identifier": A, "field_n": None if stand is None else f'["{stand:f}"]'}]
+        _, delta = run_delta(folder, mapped, empty_ledger(folder), import_plan(n="sum_increase"))
+        for row in delta.values():
+            added += Decimal(json.loads(row["increase_n"])[0]) if row["increase_n"] else 0
+        receipts = [(A, "accepted")] if any(row["to_send"] for row in delta.values()) else []
+        committed(folder, delta, *receipts, delta_id=f"d{night}")
+
+    grown, before = Decimal(0), Decimal(0)
+    for stand in stands:
+        if stand is not None:
+            grown, before = grown + max(stand - before, Decimal(0)), stand
+    assert added == grown
+
+
+# What another goal's read saw in the target
+
+
+def seen_plan(merge: str = "set", **how: Any) -> DeltaPlan:
+    return dataclasses.replace(import_plan(x=merge), **how)
+
+
+@pytest.mark.parametrize(
+    ("merge", "wanted", "held"),
+    [
+        ("set", '["a"]', '["a"]'),
+        ("set_or_clear", "null", "null"),
+        ("set_if_empty", '["a"]', '["z"]'),
+        ("add", '["a"]', '["a","b"]'),
+        ("remove", '["a"]', '["b"]'),
+    ],
+)
+@pytest.mark.promise(7)
+def test_what_the_target_was_seen_to_hold_is_not_sent_but_noted(
+    merge: str, wanted: str, held: str, tmp_path: Path
+) -> None:
+    look = write_seen(tmp_path / "seen.parquet", [{"identifier": A, "field_x": held}], as_of=day(2))
+
+    counts, delta = run_delta(
+        tmp_path, [{"identifier": A, "field_x": wanted}], empty_ledger(tmp_path), seen_plan(merge), seen=[look]
+    )
+
+    assert kinds(delta) == {A: ("return", False, {})}
+    assert (delta[A]["noted_x"], delta[A]["seen_as_of"]) == (wanted, day(2))
+    assert counts == DeltaCounts(unchanged=1, seen=1)
+
+
+@pytest.mark.promise(7)
+def test_what_was_noted_is_known_to_the_next_run(tmp_path: Path) -> None:
+    look = write_seen(tmp_path / "seen.parquet", [{"identifier": A, "field_x": '["a"]'}], as_of=day(2))
+    mapped = [{"identifier": A, "field_x": '["a"]'}]
+    _, delta = run_delta(tmp_path, mapped, empty_ledger(tmp_path), seen_plan(), seen=[look])
+
+    ledger = committed(tmp_path, delta)
+    counts, again = run_delta(tmp_path, mapped, ledger, seen_plan())
+
+    row = ledger_rows(tmp_path)[A]
+    assert (row["field_x"], row["as_of"], row["in_segment"]) == ('["a"]', day(2), True)
+    assert (counts, again) == (DeltaCounts(unchanged=1, members=1), {})
+
+
+@pytest.mark.parametrize(
+    ("merge", "held"),
+    [
+        ("set", '["b"]'),
+        ("set", "null"),
+        ("set_if_empty", "null"),
+        ("add", '["b"]'),
+        ("remove", '["a","b"]'),
+    ],
+)
+def test_what_the_target_was_seen_not_to_hold_is_sent(merge: str, held: str, tmp_path: Path) -> None:
+    look = write_seen(tmp_path / "seen.parquet", [{"identifier": A, "field_x": held}], as_of=day(2))
+
+    counts, delta = run_delta(
+        tmp_path, [{"identifier": A, "field_x": '["a"]'}], empty_ledger(tmp_path), seen_plan(merge), seen=[look]
+    )
+
+    assert kinds(delta) == {A: ("insert", True, {"x": '["a"]'})}
+    assert counts.seen == 0
+
+
+@pytest.mark.parametrize("certain", [True, False])
+def test_a_value_that_was_changed_in_the_target_is_put_right_only_where_that_is_certain(
+    certain: bool, tmp_path: Path
+) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_x": '["a"]', "as_of": day(1)}])
+    look = write_seen(
+        tmp_path / "seen.parquet",
+        [{"identifier": A, "field_x": '["drifted"]'}],
+        as_of=day(2),
+        certain=["x"] if certain else [],
+    )
+
+    _, delta = run_delta(tmp_path, [{"identifier": A, "field_x": '["a"]'}], ledger, seen_plan(), seen=[look])
+
+    assert kinds(delta) == ({A: ("change", True, {"x": '["a"]'})} if certain else {})
+
+
+def test_a_certain_look_clears_nothing_of_which_the_source_says_nothing(tmp_path: Path) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_x": '["a"]', "as_of": day(1)}])
+    look = write_seen(
+        tmp_path / "seen.parquet", [{"identifier": A, "field_x": '["b"]'}], as_of=day(2), certain=["x"]
+    )  # fmt: skip
+
+    _, delta = run_delta(tmp_path, [{"identifier": A, "field_x": None}], ledger, seen_plan(), seen=[look])
+
+    assert delta == {}
+
+
+@pytest.mark.parametrize(
+    ("read_on", "settles_in", "counts"),
+    [
+        pytest.param(day(3), dt.timedelta(0), True, id="newer than the ledger"),
+        pytest.param(day(2), dt.timedelta(0), False, id="as old as the ledger"),
+        pytest.param(day(1), dt.timedelta(0), False, id="older"),
+        pytest.param(day(3), dt.timedelta(days=1), False, id="newer, but not when the target takes so long to show"),
+    ],
+)
+@pytest.mark.promise(4)
+def test_a_look_that_is_older_than_what_was_acknowledged_is_not_believed(
+    read_on: dt.datetime, settles_in: dt.timedelta, counts: bool, tmp_path: Path
+) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_x": '["before"]', "as_of": day(2)}])
+    rows = [{"identifier": A, "field_x": '["a"]'}]
+    look = write_seen(tmp_path / "seen.parquet", rows, as_of=read_on, settles_in=settles_in)
+
+    found, _ = run_delta(tmp_path, [{"identifier": A, "field_x": '["a"]'}], ledger, seen_plan(), seen=[look])
+
+    assert (found.seen, found.to_send) == ((1, 0) if counts else (0, 1))
+
+
+def test_a_field_that_was_not_looked_at_is_sent(tmp_path: Path) -> None:
+    look = write_seen(
+        tmp_path / "seen.parquet", [{"identifier": A, "field_x": None, "field_y": '["b"]'}], as_of=day(2)
+    )  # fmt: skip
+    mapped = [{"identifier": A, "field_x": '["a"]', "field_y": '["b"]'}]
+
+    counts, delta = run_delta(
+        tmp_path, mapped, empty_ledger(tmp_path), import_plan(x="set", y="set"), seen=[look]
+    )  # fmt: skip
+
+    assert kinds(delta) == {A: ("insert", True, {"x": '["a"]'})}
+    assert delta[A]["noted_y"] == '["b"]'
+    assert (counts.seen, counts.fields) == (1, 1)
+
+
+@pytest.mark.promise(2)
+def test_a_number_that_is_added_to_is_added_to_whatever_was_seen(tmp_path: Path) -> None:
+    look = write_seen(
+        tmp_path / "seen.parquet", [{"identifier": A, "field_n": '["7"]', "field_x": '["a"]'}], as_of=day(2)
+    )  # fmt: skip
+    mapped = [{"identifier": A, "field_n": '["7"]', "field_x": '["a"]'}]
+
+    _, delta = run_delta(
+        tmp_path, mapped, empty_ledger(tmp_path), import_plan(n="sum_increase", x="set"), seen=[look]
+    )  # fmt: skip
+
+    assert (delta[A]["increase_n"], delta[A]["noted_x"]) == ('["7"]', '["a"]')
+
+
+def test_a_look_without_any_field_of_the_goal_changes_nothing(tmp_path: Path) -> None:
+    look = write_seen(tmp_path / "seen.parquet", [{"identifier": A, "field_other": '["a"]'}], as_of=day(2))
+
+    _, delta = run_delta(
+        tmp_path, [{"identifier": A, "field_x": '["a"]'}], empty_ledger(tmp_path), seen_plan(), seen=[look]
+    )
+
+    assert kinds(delta) == {A: ("insert", True, {"x": '["a"]'})}
+
+
+def test_of_several_looks_at_a_person_the_newest_counts(tmp_path: Path) -> None:
+    looks = [
+        write_seen(tmp_path / "old.parquet", [{"identifier": A, "field_x": '["a"]'}], as_of=day(1)),
+        write_seen(tmp_path / "new.parquet", [{"identifier": A, "field_x": '["b"]'}], as_of=day(2)),
+        write_seen(tmp_path / "other.parquet", [{"identifier": B, "field_x": '["a"]'}], as_of=day(1)),
+    ]
+    mapped = [{"identifier": name, "field_x": '["a"]'} for name in (A, B)]
+
+    counts, delta = run_delta(tmp_path, mapped, empty_ledger(tmp_path), seen_plan(), seen=looks)
+
+    assert {name: row["to_send"] for name, row in delta.items()} == {A: True, B: False}
+    assert (counts.inserts, counts.seen) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "matching",
+    [
+        pytest.param([[{"id": "crm", "value": "7"}], [{"id": "email", "value": "é\"'@b.nl"}]], id="any"),
+        pytest.param([[{"id": "crm", "value": "7"}, {"id": "email", "value": "é\"'@b.nl"}]], id="all"),
+    ],
+)
+@pytest.mark.parametrize("key", [{"id": "crm", "value": "7"}, {"id": "email", "value": "é\"'@b.nl"}])
+def test_a_person_who_is_found_by_links_is_seen_by_any_of_them(
+    matching: object, key: dict[str, str], tmp_path: Path
+) -> None:
+    def text(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    look = write_seen(tmp_path / "seen.parquet", [{"identifier": text(key), "field_x": '["a"]'}], as_of=day(2))
+    mapped = [
+        {"identifier": A, "matching": text(matching), "field_x": '["a"]'},
+        {"identifier": B, "matching": '[[{"id":"crm","value":"8"}]]', "field_x": '["a"]'},
+    ]
+
+    counts, delta = run_delta(tmp_path, mapped, empty_ledger(tmp_path), seen_plan(), seen=[look])
+
+    assert {name: row["to_send"] for name, row in delta.items()} == {A: False, B: True}
+    assert counts.seen == 1
+
+
+# Who would be refused again
+
+HOLDING: dict[str, Any] = {"holds_back": True, "policy": "p1"}
+
+
+def refused(folder: Path, outcome: str, *, on: int = 2, **how: Any) -> Ledger:
+    """The ledger after a run of the second of November in which a person was refused."""
+    how = {"x": '["a"]', "policy": "p1", **how}
+    delta = {A: {"as_of": day(on), "field_x": how["x"]}}
+    fields = ["x"] if outcome == "fields" else None
+    receipt = (A, "accepted" if outcome == "fields" else outcome, "no good", fields)
+    return committed(folder, delta, receipt, as_of=day(on), policy=how["policy"])
+
+
+@pytest.mark.parametrize("outcome", ["not_found", "no_consent", "fields"])
+def test_who_could_not_be_taken_rests_while_nothing_changes(outcome: str, tmp_path: Path) -> None:
+    ledger = refused(tmp_path, outcome)
+
+    counts, delta = run_delta(tmp_path, [{"identifier": A, "field_x": '["a"]'}], ledger, seen_plan(**HOLDING))
+
+    assert (counts, delta) == (DeltaCounts(held=1, members=1), {})
+
+
+@pytest.mark.parametrize("outcome", ["not_found", "no_consent", "fields"])
+@pytest.mark.parametrize(
+    ("value", "how"),
+    [
+        pytest.param('["b"]', {}, id="another value"),
+        pytest.param('["a"]', {"policy": "p2"}, id="another policy"),
+        pytest.param('["a"]', {"as_of": day(9)}, id="a week later"),
+        pytest.param('["a"]', {"holds_back": False}, id="the run asks for it"),
+    ],
+)
+@pytest.mark.promise(1)
+def test_who_could_not_be_taken_is_tried_again_when_something_changed(
+    outcome: str, value: str, how: dict[str, Any], tmp_path: Path
+) -> None:
+    ledger = refused(tmp_path, outcome)
+
+    counts, delta = run_delta(
+        tmp_path, [{"identifier": A, "field_x": value}], ledger, seen_plan(**{**HOLDING, **how})
+    )  # fmt: skip
+
+    assert sent(delta[A]) == {"x": value}
+    assert (counts.to_send, counts.held) == (1, 0)
+
+
+@pytest.mark.promise(1)
+def test_who_was_rejected_comes_back_every_run(tmp_path: Path) -> None:
+    ledger = refused(tmp_path, "rejected")
+
+    counts, _ = run_delta(tmp_path, [{"identifier": A, "field_x": '["a"]'}], ledger, seen_plan(**HOLDING))
+
+    assert (counts.to_send, counts.held) == (1, 0)
+
+
+def test_a_rest_of_almost_a_week_is_not_over(tmp_path: Path) -> None:
+    ledger = refused(tmp_path, "not_found")
+    late = day(9) - dt.timedelta(seconds=1)
+
+    counts, _ = run_delta(
+        tmp_path, [{"identifier": A, "field_x": '["a"]'}], ledger, seen_plan(**{**HOLDING, "as_of": late})
+    )  # fmt: skip
+
+    assert counts.held == 1
+
+
+def test_a_refused_field_holds_back_no_other_field(tmp_path: Path) -> None:
+    both = dataclasses.replace(import_plan(x="set", y="set"), **HOLDING)
+    delta = {A: {"as_of": day(2), "field_x": '["a"]', "field_y": '["1"]'}}
+    ledger = committed(tmp_path, delta, (A, "accepted", "x: no good", ["x"]), as_of=day(2), policy="p1")
+
+    resting, _ = run_delta(tmp_path, [{"identifier": A, "field_x": '["a"]', "field_y": '["1"]'}], ledger, both)
+    moving, changed = run_delta(tmp_path, [{"identifier": A, "field_x": '["a"]', "field_y": '["2"]'}], ledger, both)
+
+    assert resting == DeltaCounts(held=1, members=1)
+    assert sent(changed[A]) == {"x": '["a"]', "y": '["2"]'}
+    assert moving.held == 0
+
+
+@pytest.mark.promise(2)
+def test_a_counter_that_fell_while_its_person_rests_grows_from_where_it_fell_to(tmp_path: Path) -> None:
+    plan_ = dataclasses.replace(import_plan(n="sum_increase", x="set"), **HOLDING)
+    stored_ledger(tmp_path, [{"identifier": A, "field_n": '["10"]'}])
+    ledger = committed(
+        tmp_path, {A: {"as_of": day(2), "field_x": '["a"]', "field_n": None}}, (A, "not_found"), policy="p1"
+    )  # fmt: skip
+
+    held, delta = run_delta(tmp_path, [{"identifier": A, "field_x": '["a"]', "field_n": '["4"]'}], ledger, plan_)
+    ledger = committed(tmp_path, delta, delta_id="d2")
+    _, grown = run_delta(tmp_path, [{"identifier": A, "field_x": '["b"]', "field_n": '["6"]'}], ledger, plan_)
+
+    assert kinds(delta) == {A: ("return", False, {})}
+    assert (held.held, held.to_send, held.fields, held.unchanged) == (1, 0, 0, 0)
+    assert grown[A]["increase_n"] == '["2"]'
+
+
+def test_a_held_person_who_came_back_is_in_the_segment_again(tmp_path: Path) -> None:
+    refused(tmp_path, "not_found")
+    ledger = committed(tmp_path, {A: {"kind": "leave", "to_send": False, "as_of": day(2)}}, delta_id="d2")
+    assert ledger_rows(tmp_path)[A]["in_segment"] is False
+
+    counts, delta = run_delta(tmp_path, [{"identifier": A, "field_x": '["a"]'}], ledger, seen_plan(**HOLDING))
+    committed(tmp_path, delta, delta_id="d3")
+
+    assert kinds(delta) == {A: ("return", False, {})}
+    assert counts == DeltaCounts(held=1)
+    assert ledger_rows(tmp_path)[A]["in_segment"] is True
+
+
+# Files of changes
+
+
+@pytest.mark.promise(1)
+def test_a_late_file_brings_what_nothing_newer_is_known_of(tmp_path: Path) -> None:
+    rows = [{"identifier": A, "field_x": '"1"', "as_of": day(2)}, {"identifier": B, "field_x": '"1"', "as_of": day(4)}]
+    ledger = stored_ledger(tmp_path, rows, newest=day(5))
+    mapped = [{"identifier": name, "field_x": '"late"'} for name in (A, B, C)]
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, plan("x", confirms=False))
+
+    assert sorted(delta) == [A, C]
+    assert (counts.changes, counts.inserts, counts.stale) == (1, 1, 1)
+
+
+@pytest.mark.promise(4)
+def test_a_read_of_everybody_makes_older_data_stale_for_all(tmp_path: Path) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_x": '"1"', "as_of": day(2)}], newest=day(5))
+
+    counts, delta = run_delta(
+        tmp_path, [{"identifier": name, "field_x": '"late"'} for name in (A, C)], ledger, plan("x")
+    )  # fmt: skip
+
+    assert (counts.stale, delta) == (2, {})

@@ -8,15 +8,19 @@ from typing import Any
 import pytest
 
 from airflow_provider_braze_blueconic.goals.models import ExportField, ExportIdentifier
+from airflow_provider_braze_blueconic.sync.columns import field_column, source_column
 from airflow_provider_braze_blueconic.sync.export_plan import (
     delta_plan,
     expansions,
+    exported_pairs,
     mapping_hash,
     mapping_plan,
+    observed_users,
     properties_to_read,
     warning_sources,
 )
 from airflow_provider_braze_blueconic.sync.mapping import MappedField, MappingPlan
+from airflow_provider_braze_blueconic.sync.observations import Observation
 from tests.support.core import day, map_people
 
 GROUP = "subscription_groups.01234567-89ab-cdef-0123-456789abcdef"
@@ -260,3 +264,141 @@ def test_the_fingerprint_changes_with_every_part_of_the_mapping_and_with_nothing
 
     assert len(set(hashes)) == len(variants)
     assert mapping_hash([CRM], [field(**base)]) == hashes[0]
+
+
+# What both directions carry over
+
+
+@pytest.mark.promise(7)
+def test_only_properties_are_carried_one_to_one() -> None:
+    fields = [
+        field(**{"from": "property.points", "to": "loyalty points"}),
+        field(**{"from": "property.email", "to": "email"}),
+        field(**{"from": "profile_id", "to": "bc_id"}),
+        field(**{"from": "segments", "to": "segments"}),
+        field(value="bc", to="src"),
+    ]
+
+    assert exported_pairs(fields) == {"loyalty points": ("loyalty points", "points"), "email": ("email", "email")}
+
+
+# What an import goal saw of Braze
+
+
+def seen_by_an_import(*columns: str) -> Observation:
+    return Observation("import", "braze", "braze", day(2), "s3://b/snapshot", columns, pairs=())
+
+
+def observed(
+    folder: Path,
+    one: ExportField,
+    texts: list[str] | None,
+    *,
+    path: str,
+    identifiers: tuple[ExportIdentifier, ...] = (CRM,),
+    **property_types: str,
+) -> dict[str, str | None]:
+    """Identifier → JSON text of what a Braze user is seen to hold, in the words of the goal."""
+    (wanted,) = observed_users(identifiers, [one], property_types, seen_by_an_import("external_id", path))
+    nobody = {source_column("external_id"): [], source_column(path): ["x"]}
+    people = [{source_column("external_id"): ["7"], source_column(path): texts}, nobody]
+
+    _, mapped, _ = map_people(folder, people, wanted.plan)
+    return {identifier: row[field_column(one.to)] for identifier, row in mapped.items()}
+
+
+@pytest.mark.parametrize(
+    ("one", "path", "texts", "text"),
+    [
+        pytest.param({"from": "property.p", "to": "first_name"}, "first_name", ["Ann"], '"Ann"', id="standard field"),
+        pytest.param({"from": "property.p", "to": "tier"}, "custom_attributes.tier", ["gold"], '"gold"', id="custom"),
+        pytest.param(
+            {"from": "property.p", "to": "a.b"}, 'custom_attributes["a.b"]', ["gold"], '"gold"', id="name with a dot"
+        ),
+        pytest.param({"from": "property.n", "to": "n"}, "custom_attributes.n", ["42"], "42", id="whole number"),
+        pytest.param({"from": "property.d", "to": "d"}, "custom_attributes.d", ["12.5"], "12.5", id="decimal"),
+        pytest.param({"from": "property.d", "to": "d"}, "custom_attributes.d", ["12"], "12.0", id="whole decimal"),
+        pytest.param(
+            {"from": "property.t", "to": "t"}, "custom_attributes.t", ["2020-07-10 15:00:00.000 UTC"],
+            '"2020-07-10T15:00:00.000Z"', id="time",
+        ),
+        pytest.param(
+            {"from": "property.p", "to": "vip", "type": "boolean"}, "custom_attributes.vip", ["true"], "true",
+            id="boolean",
+        ),
+        pytest.param(
+            {"from": "property.p", "to": "tags", "type": "array"}, "custom_attributes.tags", ["b", "a"], '["a","b"]',
+            id="array",
+        ),
+        pytest.param(
+            {"from": "property.p", "to": "pet", "type": "object"}, "custom_attributes.pet", ['{"b":1,"a":2}'],
+            '{"a":2,"b":1}', id="object",
+        ),
+        pytest.param(
+            {"from": "segments", "to": "segs", "type": "string"}, "custom_attributes.segs", ["a,b"], '"a,b"',
+            id="list as one text",
+        ),
+        pytest.param({"from": "segments", "to": "segs"}, "custom_attributes.segs", ["b", "a"], '["a","b"]', id="list"),
+        pytest.param({"from": "profile_id", "to": "bc_id"}, "custom_attributes.bc_id", ["p1"], '"p1"', id="profile id"),
+        pytest.param({"value": True, "to": "is_bc"}, "custom_attributes.is_bc", ["true"], "true", id="fixed boolean"),
+        pytest.param({"value": 7, "to": "agent"}, "custom_attributes.agent", ["7"], "7", id="fixed number"),
+        pytest.param({"value": "bc", "to": "src"}, "custom_attributes.src", ["bc"], '"bc"', id="fixed text"),
+        pytest.param({"from": "property.p", "to": "tier"}, "custom_attributes.tier", [], "null", id="empty"),
+        pytest.param({"from": "property.p", "to": "tier"}, "custom_attributes.tier", None, "null", id="not there"),
+        pytest.param({"from": "property.n", "to": "n"}, "custom_attributes.n", ["many"], None, id="of another type"),
+    ],
+)  # fmt: skip
+@pytest.mark.promise(7)
+def test_what_braze_holds_reads_as_the_goal_writes_it(
+    one: dict[str, Any], path: str, texts: list[str] | None, text: str | None, tmp_path: Path
+) -> None:
+    found = observed(tmp_path, field(**one), texts, path=path, n="RANGE", d="DECIMAL", t="DATETIME")
+
+    assert found == {'{"external_id":"7"}': text}
+
+
+def test_each_link_by_which_a_user_can_be_known_has_a_plan_of_its_own(tmp_path: Path) -> None:
+    links = (
+        CRM,
+        ExportIdentifier(blueconic="mail", braze="email"),
+        ExportIdentifier(blueconic="other", braze="user_alias", alias_label="crm"),
+        ExportIdentifier(blueconic="phone", braze="phone"),
+    )
+    alias = "user_aliases[alias_label=crm].alias_name"
+    there = seen_by_an_import("external_id", "email", alias, "first_name")
+    people = [
+        {
+            source_column("external_id"): ["7"],
+            source_column("email"): ["Ann@Example.com"],
+            source_column(alias): ["c7"],
+            source_column("first_name"): ["Ann"],
+        }
+    ]
+
+    wanted = observed_users(links, [field(**{"from": "property.p", "to": "first_name"})], {}, there)
+
+    found = [
+        identifier
+        for number, each in enumerate(wanted)
+        for identifier in map_people(tmp_path / str(number), people, each.plan)[1]
+    ]
+    assert found == [
+        '{"external_id":"7"}',
+        '{"email":"ann@example.com"}',
+        '{"user_alias":{"alias_name":"c7","alias_label":"crm"}}',
+    ]
+    assert [each.pairs for each in wanted] == [{"first_name": ("first_name", "p")}] * 3
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        pytest.param(("external_id", "custom_attributes.other"), id="no attribute that is written"),
+        pytest.param(("custom_attributes.tier",), id="nobody can be known again"),
+        pytest.param(("external_id", "tier"), id="a field of another name"),
+    ],
+)
+def test_an_import_that_tells_nothing_of_use_is_not_looked_at(columns: tuple[str, ...]) -> None:
+    fields = [field(**{"from": "property.p", "to": "tier"})]
+
+    assert observed_users([CRM], fields, {}, seen_by_an_import(*columns)) == []

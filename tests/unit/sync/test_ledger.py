@@ -47,11 +47,12 @@ def test_only_accepted_records_move_the_ledger(tmp_path: Path) -> None:
     assert ledger_rows(tmp_path) == {
         A: {
             "partition": 0, "as_of": day(1), "in_segment": True, "run_key": "r1", "rejection": None, "attempts": 0,
-            "refused_hash": None, "field_x": "1", "field_y": None,
+            "refused_hash": None, "refused_as": None, "tried_at": None, "field_x": "1", "field_y": None,
         },
         B: {
             "partition": 0, "as_of": None, "in_segment": True, "run_key": "r1", "rejection": "no good", "attempts": 1,
-            "refused_hash": hash_of("field_x:1"), "field_x": None, "field_y": None,
+            "refused_hash": hash_of("|field_x:1"), "refused_as": "rejected", "tried_at": day(1),
+            "field_x": None, "field_y": None,
         },
     }  # fmt: skip
 
@@ -188,10 +189,10 @@ def test_attempts_count_the_runs_in_which_the_same_values_were_refused(tmp_path:
 
     stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "field_y": "1"}])
 
-    assert refuse(1, field_x="2") == (1, hash_of("field_x:2"))
-    assert refuse(2, field_x="2") == (2, hash_of("field_x:2"))
-    assert refuse(3, field_y="2") == (1, hash_of("field_y:2"))
-    assert refuse(4, field_x="2", field_y="3") == (1, hash_of("field_x:2|field_y:3"))
+    assert refuse(1, field_x="2") == (1, hash_of("|field_x:2"))
+    assert refuse(2, field_x="2") == (2, hash_of("|field_x:2"))
+    assert refuse(3, field_y="2") == (1, hash_of("|field_y:2"))
+    assert refuse(4, field_x="2", field_y="3") == (1, hash_of("|field_x:2|field_y:3"))
 
 
 def test_acceptance_ends_the_count_of_attempts(tmp_path: Path) -> None:
@@ -203,6 +204,260 @@ def test_acceptance_ends_the_count_of_attempts(tmp_path: Path) -> None:
 
     row = ledger_rows(tmp_path)[A]
     assert (row["rejection"], row["attempts"], row["refused_hash"]) == (None, 0, None)
+
+
+# Not taken, or not whole
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "not_found", "no_consent"])
+@pytest.mark.promise(3)
+def test_how_and_when_a_record_was_not_taken_is_remembered(outcome: str, tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}])
+    delta = {0: [{"identifier": A, "kind": "change", "as_of": day(2), "field_x": "2"}]}
+
+    commit(tmp_path, delta, [(A, outcome, "no good")], policy="p1")
+
+    row = ledger_rows(tmp_path)[A]
+    assert (row["field_x"], row["as_of"], row["run_key"], row["in_segment"]) == ("1", day(1), "run", True)
+    assert (row["rejection"], row["refused_as"], row["tried_at"], row["attempts"]) == ("no good", outcome, day(2), 1)
+    assert row["refused_hash"] == hash_of("p1|field_x:2")
+
+
+@pytest.mark.promise(3)
+def test_fields_that_were_refused_do_not_move_and_are_remembered(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "field_y": "1", "field__x50_oints": "1"}])
+    delta = {
+        0: [
+            {
+                "identifier": A,
+                "kind": "change",
+                "as_of": day(2),
+                "field_x": "2",
+                "field_y": "2",
+                "field__x50_oints": "2",
+            }
+        ]
+    }
+
+    commit(tmp_path, delta, [(A, "accepted", "Points, y: no good", ["Points", "y"])])
+
+    row = ledger_rows(tmp_path)[A]
+    assert (row["field_x"], row["field_y"], row["field__x50_oints"], row["as_of"]) == ("2", "1", "1", day(2))
+    assert (row["refused_as"], row["rejection"], row["attempts"]) == ("fields", "Points, y: no good", 1)
+    assert (row["tried_at"], row["refused_hash"]) == (day(2), hash_of("|field__x50_oints:2|field_y:2"))
+
+
+def test_a_record_that_is_taken_whole_at_last_is_no_longer_remembered_as_refused(tmp_path: Path) -> None:
+    commit(tmp_path, {0: [{"identifier": A, "field_x": "2"}]}, [(A, "accepted", "no good", ["x"])], delta_id="d1")
+    assert ledger_rows(tmp_path)[A]["refused_as"] == "fields"
+
+    commit(tmp_path, {0: [{"identifier": A, "field_x": "2"}]}, [(A, "accepted", "", [])], delta_id="d2")
+
+    row = ledger_rows(tmp_path)[A]
+    assert (row["field_x"], row["rejection"], row["refused_as"], row["refused_hash"], row["tried_at"]) == (
+        "2", None, None, None, None,
+    )  # fmt: skip
+    assert row["attempts"] == 0
+
+
+def test_another_policy_makes_the_same_values_another_attempt(tmp_path: Path) -> None:
+    for number, policy in enumerate(["p1", "p1", "p2"]):
+        commit(
+            tmp_path, {0: [{"identifier": A, "field_x": "2"}]}, [(A, "not_found")],
+            delta_id=f"d{number}", run_key=f"r{number}", policy=policy,
+        )  # fmt: skip
+
+    row = ledger_rows(tmp_path)[A]
+    assert (row["attempts"], row["refused_hash"]) == (1, hash_of("p2|field_x:2"))
+
+
+def test_an_unknown_outcome_leaves_what_is_remembered_of_a_refusal(tmp_path: Path) -> None:
+    delta = {0: [{"identifier": A, "as_of": day(2), "field_x": "2"}]}
+    commit(tmp_path, delta, [(A, "not_found")], delta_id="d1")
+    before = ledger_rows(tmp_path)
+
+    commit(tmp_path, delta, [(A, "unknown", "timeout")], delta_id="d2")
+
+    assert ledger_rows(tmp_path) == before
+
+
+# A number that is added to
+
+COUNTED = {"field_n": '["7"]', "increase_n": '["2"]', "field_x": '["b"]'}
+
+
+def counted(folder: Path, *receipts: tuple[Any, ...]) -> dict[str, Any]:
+    """Commit what was told of a person whose counter went from 5 to 7 and whose field went from a to b."""
+    stored_ledger(folder, [{"identifier": A, "field_n": '["5"]', "field_x": '["a"]'}])
+    commit(folder, {0: [{"identifier": A, "kind": "change", "as_of": day(2), **COUNTED}]}, list(receipts))
+    return ledger_rows(folder)[A]
+
+
+@pytest.mark.parametrize(
+    ("receipts", "counter", "field"),
+    [
+        pytest.param([(A, "accepted")], '["7"]', '["b"]', id="accepted"),
+        pytest.param([(A, "rejected", "no good")], '["5"]', '["a"]', id="rejected"),
+        pytest.param([(A, "not_found")], '["5"]', '["a"]', id="nobody to add to"),
+        pytest.param([], '["5"]', '["a"]', id="not sent"),
+        pytest.param([(A, "accepted", "no good", ["n"])], '["5"]', '["b"]', id="the number was refused"),
+        pytest.param([(A, "accepted", "no good", ["x"])], '["7"]', '["a"]', id="the other field was refused"),
+    ],
+)
+@pytest.mark.promise(1)
+def test_the_counter_s_last_stand_is_what_was_added_up_to(
+    receipts: list[tuple[Any, ...]], counter: str, field: str, tmp_path: Path
+) -> None:
+    row = counted(tmp_path, *receipts)
+
+    assert (row["field_n"], row["field_x"]) == (counter, field)
+
+
+@pytest.mark.promise(2)
+def test_a_number_that_may_have_been_added_is_not_added_again_and_the_other_fields_come_back(tmp_path: Path) -> None:
+    row = counted(tmp_path, (A, "unknown", "timeout"))
+
+    assert (row["field_n"], row["field_x"]) == ('["7"]', '["a"]')
+    assert (row["as_of"], row["run_key"], row["in_segment"]) == (day(1), "earlier", True)
+
+
+@pytest.mark.promise(2)
+def test_a_number_that_may_have_been_added_to_somebody_new_is_held_too(tmp_path: Path) -> None:
+    commit(tmp_path, {0: [{"identifier": A, **COUNTED}]}, [(A, "unknown", "timeout")])
+
+    row = ledger_rows(tmp_path)[A]
+    assert (row["field_n"], row["field_x"], row["as_of"]) == ('["7"]', None, None)
+
+
+def test_a_field_of_which_nothing_was_added_is_not_held(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_n": '["5"]', "field_x": '["a"]'}])
+    row = {"identifier": A, "kind": "change", "field_n": '["7"]', "increase_n": None, "field_x": '["b"]'}
+
+    commit(tmp_path, {0: [row]}, [(A, "unknown", "timeout")])
+
+    after = ledger_rows(tmp_path)[A]
+    assert (after["field_n"], after["field_x"]) == ('["5"]', '["a"]')
+
+
+# What was seen in the target
+
+
+@pytest.mark.parametrize(
+    ("to_send", "receipts"),
+    [
+        pytest.param(False, [], id="nothing to send"),
+        pytest.param(True, [], id="not sent"),
+        pytest.param(True, [(A, "unknown", "timeout")], id="unknown"),
+        pytest.param(True, [(A, "rejected", "no good")], id="rejected"),
+        pytest.param(True, [(A, "not_found")], id="not found"),
+        pytest.param(True, [(A, "accepted")], id="accepted"),
+    ],
+)
+def test_what_was_seen_is_noted_whatever_became_of_the_sending(
+    to_send: bool, receipts: list[tuple[Any, ...]], tmp_path: Path
+) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "field_y": "1"}])
+    row = {
+        "identifier": A, "kind": "change", "to_send": to_send, "as_of": day(2), "field_x": "2" if to_send else None,
+        "field_y": None, "noted_y": "9", "seen_as_of": day(3),
+    }  # fmt: skip
+
+    commit(tmp_path, {0: [row]}, receipts)
+
+    after = ledger_rows(tmp_path)[A]
+    assert (after["field_y"], after["as_of"]) == ("9", day(3))
+    assert after["field_x"] == ("2" if receipts == [(A, "accepted")] else "1")
+
+
+def test_a_look_that_is_older_than_the_row_does_not_set_it_back(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_y": "1", "as_of": day(4)}])
+    row = {"identifier": A, "kind": "return", "to_send": False, "field_y": None, "noted_y": "9", "seen_as_of": day(3)}
+
+    commit(tmp_path, {0: [row]}, [])
+
+    assert (ledger_rows(tmp_path)[A]["field_y"], ledger_rows(tmp_path)[A]["as_of"]) == ("9", day(4))
+
+
+def test_a_counter_that_fell_is_noted_without_a_look(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_n": '["9"]'}])
+    row = {
+        "identifier": A, "kind": "return", "to_send": False, "as_of": day(2), "field_n": None, "increase_n": None,
+        "noted_n": '["4"]', "seen_as_of": None,
+    }  # fmt: skip
+
+    commit(tmp_path, {0: [row]}, [])
+
+    after = ledger_rows(tmp_path)[A]
+    assert (after["field_n"], after["as_of"], after["run_key"]) == ('["4"]', day(1), "earlier")
+
+
+def test_what_is_sent_and_noted_at_once_is_what_was_sent(tmp_path: Path) -> None:
+    row = {"identifier": A, "field_x": "sent", "noted_x": "noted", "seen_as_of": day(1)}
+
+    commit(tmp_path, {0: [row]}, [(A, "accepted")])
+
+    assert ledger_rows(tmp_path)[A]["field_x"] == "sent"
+
+
+@pytest.mark.promise(1)
+def test_committing_what_was_noted_and_held_twice_changes_nothing(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": name, "field_n": '["5"]', "field_x": '["a"]'} for name in (A, B, C)])
+    delta = {
+        0: [
+            {"identifier": A, "kind": "change", **COUNTED},
+            {"identifier": B, "kind": "change", **COUNTED},
+            {"identifier": C, "kind": "change", "to_send": False, "noted_x": '["c"]', "seen_as_of": day(3)},
+        ]
+    }
+    receipts = [(A, "unknown", "timeout"), (B, "accepted", "no good", ["x"])]
+
+    first = commit(tmp_path, delta, receipts)
+    rows, version = ledger_rows(tmp_path), ledger_of(tmp_path).version
+    second = commit(tmp_path, delta, receipts)
+
+    assert (first, second) == (True, False)
+    assert (ledger_rows(tmp_path), ledger_of(tmp_path).version) == (rows, version)
+
+
+@pytest.mark.promise(1)
+def test_attempts_do_not_grow_when_more_receipts_of_one_run_are_committed(tmp_path: Path) -> None:
+    delta = {0: [{"identifier": name, "field_x": "1"} for name in (A, B)]}
+
+    commit(tmp_path, delta, [(A, "accepted", "no good", ["x"])])
+    commit(tmp_path, delta, [(A, "accepted", "no good", ["x"]), (B, "not_found")])
+
+    assert {name: row["attempts"] for name, row in ledger_rows(tmp_path).items()} == {A: 1, B: 1}
+
+
+def test_no_column_of_the_ledger_is_made_of_what_was_noted_or_added(tmp_path: Path) -> None:
+    row = {"identifier": A, **COUNTED, "noted_n": None, "noted_x": None, "seen_as_of": None, "matching": "[]"}
+
+    commit(tmp_path, {0: [row]}, [(A, "accepted")])
+
+    assert [name for name in ledger_of(tmp_path).columns() if name.endswith(("_n", "_x"))] == ["field_n", "field_x"]
+    assert "matching" not in ledger_of(tmp_path).columns()
+
+
+@pytest.mark.promise(1)
+def test_a_ledger_of_before_refusals_were_remembered_is_carried_on(tmp_path: Path) -> None:
+    schema = pa.schema(
+        [
+            ("identifier", pa.string()), ("partition", pa.int32()), ("as_of", pa.timestamp("us", tz="UTC")),
+            ("in_segment", pa.bool_()), ("run_key", pa.string()), ("rejection", pa.string()), ("attempts", pa.int32()),
+            ("refused_hash", pa.string()), ("field_x", pa.string()),
+        ]
+    )  # fmt: skip
+    plain = {"partition": 0, "as_of": day(1), "in_segment": True, "run_key": "earlier", "attempts": 0, "field_x": "1"}
+    old = pa.Table.from_pylist([{"identifier": name, **plain} for name in (A, B)], schema=schema)
+    ledger_of(tmp_path).replace_partitions(old.to_reader(), [0], transactions={"partitions": 1})
+
+    commit(tmp_path, {0: [{"identifier": A, "kind": "change", "field_x": "2"}]}, [(A, "not_found")])
+
+    rows = ledger_rows(tmp_path)
+    assert (rows[A]["field_x"], rows[A]["refused_as"]) == ("1", "not_found")
+    assert (rows[B]["field_x"], rows[B]["refused_as"], rows[B]["tried_at"]) == ("1", None, None)
+    assert ledger_of(tmp_path).divide(engine(tmp_path), 3)
+    assert {name: row["refused_as"] for name, row in ledger_rows(tmp_path).items()} == {A: "not_found", B: None}
 
 
 # Twice is once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import json
 import multiprocessing
 import os
@@ -14,10 +15,19 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_braze_blueconic.sync.pipeline import (
+    Workspace,
+    map_staged_snapshot,
+    read_fields,
+    read_snapshot_fields,
+)
+from airflow_provider_braze_blueconic.sync.references import SnapshotRef
+from airflow_provider_braze_blueconic.sync.staging import GoalFolder
 from airflow_provider_braze_blueconic.sync.tables import Table
 from tests.support.clock import in_clock_time
-from tests.support.core import day, person
+from tests.support.core import day, engine, mapping, person, write_snapshot_file
 from tests.support.nights import Killed, Life, Night, profile, table
+from tests.support.staging import LocalStaging
 from tests.support.targets import Braze
 
 BAD = "x1"
@@ -138,7 +148,7 @@ def undisturbed(first_night: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return ledger(home), len(life.writes)
 
 
-WRITES = 20
+WRITES = 21
 """Durable writes of the second night; a test below says so."""
 
 PLANNED = 7
@@ -193,7 +203,7 @@ def test_a_run_killed_after_a_durable_write_is_made_good_by_the_next_night(
 
     Night(home, "night-3", SECOND, day(3), braze).run()
 
-    differs = ("run_key", "as_of", "attempts")  # which night it was, and how often the bad one was tried
+    differs = ("run_key", "as_of", "tried_at", "attempts")  # which night it was, and how often the bad one was tried
     assert ledger(home, without=differs) == [
         {name: value for name, value in row.items() if name not in differs} for row in undisturbed[0]
     ]
@@ -345,6 +355,41 @@ def test_an_upload_whose_files_have_expired_does_not_stop_the_goal_for_ever(
     assert "have expired" in caplog.text
 
 
+def written(home: Path) -> dict[str, Any]:
+    """What the goal tells others of its writing."""
+    mark: dict[str, Any] = json.loads((home / "staging/~observed/goal.written.json").read_text())
+    return mark
+
+
+@pytest.mark.promise(7)
+def test_other_goals_are_told_when_a_run_has_written_and_what_it_read_for_it(home: Path) -> None:
+    began = dt.datetime.now(dt.UTC)
+
+    Night(home, "night-2", SECOND, day(2), braze_after_first_night()).run()
+
+    mark = written(home)
+    assert began < dt.datetime.fromisoformat(mark["at"]) <= dt.datetime.now(dt.UTC)
+    assert mark["read"] == day(2).isoformat()
+
+
+@pytest.mark.promise(7)
+def test_other_goals_are_told_that_a_run_had_nothing_to_write(home: Path) -> None:
+    before = written(home)
+
+    Night(home, "night-2", FIRST, day(2), braze_after_first_night()).run()
+
+    assert written(home) == {"at": before["at"], "read": day(2).isoformat()}
+
+
+@pytest.mark.promise(7)
+def test_other_goals_are_not_told_before_the_outcomes_are_in_the_ledger(home: Path) -> None:
+    before = written(home)
+
+    Night(home, "night-2", SECOND, day(2), braze_after_first_night()).run(last="upload 1")
+
+    assert written(home) == before
+
+
 def test_nothing_to_send_is_a_good_run_too(home: Path) -> None:
     braze = braze_after_first_night()
     night = Night(home, "night-2", FIRST, day(2), braze)
@@ -372,3 +417,36 @@ def test_no_local_file_is_left_behind(home: Path) -> None:
     Night(home, "night-2", SECOND, day(2), braze_after_first_night()).run()
 
     assert [path for path in (home / "local").rglob("*") if path.is_file()] == []
+
+
+# What one step leaves for the next
+
+
+def test_the_fields_of_a_step_are_read_back_by_the_next(tmp_path: Path) -> None:
+    workspace = Workspace(LocalStaging(), GoalFolder(str(tmp_path), "goal"), "run", engine(tmp_path))
+    parts = write_snapshot_file(tmp_path / "snapshot" / "part-00000.parquet", [{"crm": ["1"]}]).parent
+    rows = [{"target": "é", "merge": "sum", "of": None}]
+
+    mapped = map_staged_snapshot(
+        workspace,
+        SnapshotRef(
+            uri=str(parts), profiles=1, segment_id="s", segment_name="S", segment_size=1, read="full", complete=True,
+            as_of=day(1).isoformat(), bytes=1, property_types={"x": "RANGE"},
+        ),
+        mapping(),
+        {},
+        rows=rows,
+    )  # fmt: skip
+
+    assert read_fields(workspace, mapped["uri"]) == rows
+    assert mapped["property_types"] == {"x": "RANGE"}
+
+
+def test_what_an_export_of_braze_holds_is_read_from_beside_it(tmp_path: Path) -> None:
+    workspace = Workspace(LocalStaging(), GoalFolder(str(tmp_path), "goal"), "run", engine(tmp_path))
+    document = {"sources": ["email"], "remaining": {"custom_attributes.x": {"kinds": ["integer", "text"]}}}
+    (tmp_path / "fields.json").write_text(json.dumps(document))
+
+    found = read_snapshot_fields(workspace, {"uri": str(tmp_path)})  # type: ignore[typeddict-item]
+
+    assert found == (["email"], {"custom_attributes.x": ["integer", "text"]})

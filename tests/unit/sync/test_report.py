@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_braze_blueconic.sync.receipts import ReceiptSummary
 from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef, UploadRef
 from airflow_provider_braze_blueconic.sync.report import Report, describe_warnings, make_report, render
 
@@ -17,12 +18,13 @@ MAPPED = MappedRef(
     uri="s3://b/mapped", people=1_250, skipped={"no_identifier": 20, "no_consent": 30},
     warnings={"Time: zone: bad_date": 7, "x: too_long": 7, "y: not_an_integer": 9},
     warning_sources={"Time: zone": "Braze docs, B", "x": "Braze docs, A", "y": "Braze docs, C"},
-    as_of="2026-11-01T00:00:00+00:00", complete=True, partitions=8,
+    as_of="2026-11-01T00:00:00+00:00", complete=True, partitions=8, property_types={},
 )  # fmt: skip
 DELTA = DeltaRef(
     uri="s3://b/delta-1", delta_id="1", run_key="r", as_of="2026-11-01T00:00:00+00:00", ledger_partitions=8,
     partitions=[0], send_partitions=[0], people_by_partition={"0": 100}, inserts=60, changes=30, leavers=10,
-    to_send=100, unchanged=1_150, stale=10, fields=150, clears=5, data_points=140, members=1_200,
+    to_send=100, unchanged=1_150, stale=10, fields=150, clears=5, data_points=140, members=1_200, policy="",
+    new_fields=[], seen=0, held=0,
 )  # fmt: skip
 
 
@@ -36,11 +38,19 @@ def upload(began: str, ended: str, **counts: int) -> UploadRef:
     )
 
 
+RECEIPTS = ReceiptSummary(100, {"accepted": 90, "rejected": 8, "unknown": 2}, {"no good": 8, "timeout": 2})
+NO_RECEIPTS = ReceiptSummary(0, {}, {})
+
+
+def told(**outcomes: int) -> ReceiptSummary:
+    return ReceiptSummary(sum(outcomes.values()), outcomes, {"no good": 8, "timeout": 2})
+
+
 def report(**how: Any) -> Report:
     plain: dict[str, Any] = {
         "goal_id": "vip", "run_key": "r", "snapshot": SNAPSHOT, "mapped": MAPPED, "delta": DELTA, "passed": True,
         "dry_run": False, "uploads": [upload("02:00:00", "02:00:10")], "committed": True,
-        "outcomes": {"accepted": 90, "rejected": 8, "unknown": 2}, "reasons": {"no good": 8, "timeout": 2},
+        "receipts": RECEIPTS,
     }  # fmt: skip
     return make_report(**{**plain, **how})
 
@@ -49,13 +59,15 @@ def test_a_report_holds_the_counters_of_every_step() -> None:
     assert report() == {
         "goal_id": "vip", "run_key": "r", "status": "success", "dry_run": False,
         "segment": "VIP customers", "read": "full", "complete": True, "profiles": 1_300,
-        "people": 1_250, "skipped": {"no_identifier": 20, "no_consent": 30},
+        "broken_lines": 0, "people": 1_250, "skipped": {"no_identifier": 20, "no_consent": 30},
         "warnings": {"Time: zone: bad_date": 7, "x: too_long": 7, "y: not_an_integer": 9},
         "warning_sources": {"Time: zone": "Braze docs, B", "x": "Braze docs, A", "y": "Braze docs, C"},
-        "inserts": 60, "changes": 30, "leavers": 10, "unchanged": 1_150, "stale": 10,
+        "left_out": {}, "new_fields": [], "new_properties": [],
+        "inserts": 60, "changes": 30, "leavers": 10, "unchanged": 1_150, "seen": 0, "held": 0, "stale": 10,
         "to_send": 100, "fields": 150, "clears": 5, "data_points": 140,
         "requests": 2, "rate_limited": 1, "accepted": 90, "not_accepted": 10, "unsent": 0,
-        "rejected": {"no good": 8, "timeout": 2}, "unknown": 2, "seconds": 10.0, "people_per_second": 9.0,
+        "not_found": 0, "no_consent": 0, "rejected": {"no good": 8, "timeout": 2}, "refused_fields": {}, "unknown": 2,
+        "seconds": 10.0, "people_per_second": 9.0,
     }  # fmt: skip
 
 
@@ -63,13 +75,16 @@ def test_a_report_holds_the_counters_of_every_step() -> None:
     ("how", "status", "unsent", "not_accepted"),
     [
         pytest.param({}, "success", 0, 10, id="everybody has an outcome"),
-        pytest.param({"outcomes": {"accepted": 100}}, "success", 0, 0, id="all accepted"),
-        pytest.param({"outcomes": {"accepted": 90}}, "incomplete", 10, 10, id="some were not sent"),
-        pytest.param({"committed": False}, "incomplete", 0, 10, id="not committed"),
-        pytest.param({"passed": False, "outcomes": {}, "committed": False}, "stopped", 100, 100, id="guard said no"),
-        pytest.param({"dry_run": True, "outcomes": {}, "committed": False}, "success", 0, 0, id="dry run"),
+        pytest.param({"receipts": told(accepted=100)}, "success", 0, 0, id="all accepted"),
+        pytest.param({"receipts": told(accepted=90)}, "incomplete", 10, 10, id="some were not sent"),
         pytest.param(
-            {"dry_run": True, "passed": False, "outcomes": {}, "committed": False}, "stopped", 0, 0,
+            {"receipts": told(accepted=60, not_found=20, no_consent=20)}, "success", 0, 40, id="not all were taken"
+        ),
+        pytest.param({"committed": False}, "incomplete", 0, 10, id="not committed"),
+        pytest.param({"passed": False, "receipts": NO_RECEIPTS, "committed": False}, "stopped", 100, 100, id="guard said no"),
+        pytest.param({"dry_run": True, "receipts": NO_RECEIPTS, "committed": False}, "success", 0, 0, id="dry run"),
+        pytest.param(
+            {"dry_run": True, "passed": False, "receipts": NO_RECEIPTS, "committed": False}, "stopped", 0, 0,
             id="dry run that the guard stopped",
         ),
     ],
@@ -85,7 +100,7 @@ def test_a_run_is_only_a_success_when_everybody_has_an_outcome(
 
 def test_a_run_that_failed_at_its_first_step_has_a_report_too() -> None:
     found = report(
-        snapshot=None, mapped=None, delta=None, uploads=[], outcomes={}, reasons={}, passed=False, committed=False
+        snapshot=None, mapped=None, delta=None, uploads=[], receipts=NO_RECEIPTS, passed=False, committed=False
     )  # fmt: skip
 
     assert (found["status"], found["segment"], found["complete"], found["to_send"]) == ("stopped", "", False, 0)
@@ -159,3 +174,62 @@ def test_each_kind_of_value_left_out_comes_with_its_rule() -> None:
         "x: too_long: 7 people. Braze docs, A",
         "y: not_an_integer: 9 people. Braze docs, C",
     ]
+
+
+# An import
+
+
+IMPORTED: dict[str, Any] = {
+    "snapshot": {**SNAPSHOT, "broken_lines": 3, "rejects_uri": "s3://b/rejects.jsonl", "files": 2},
+    "mapped": {
+        **MAPPED,
+        "new_properties": {"braze_vip": {"name": "Braze vip", "filter_type": "SELECT"}, "braze_a": {}},
+        "left_out": {"custom_attributes.x": 'BlueConic has no property "x".'},
+    },
+    "delta": {**DELTA, "seen": 40, "held": 7, "new_fields": ["braze_vip"], "data_points": 0},
+    "receipts": ReceiptSummary(
+        100,
+        {"accepted": 70, "not_found": 12, "no_consent": 9, "rejected": 5, "unknown": 4},
+        {"no good": 5, "timeout": 4},
+        {"points": 3, "email": 8},
+    ),
+}
+
+
+@pytest.mark.promise(3)
+def test_a_report_of_an_import_tells_who_was_not_found_and_what_was_refused() -> None:
+    found = report(**IMPORTED)
+
+    assert (found["accepted"], found["not_found"], found["no_consent"], found["unknown"]) == (70, 12, 9, 4)
+    assert (found["not_accepted"], found["unsent"], found["status"]) == (30, 0, "success")
+    assert found["rejected"] == {"no good": 5, "timeout": 4}
+    assert found["refused_fields"] == {"points": 3, "email": 8}
+
+
+def test_a_report_of_an_import_tells_what_is_new_and_what_was_left_out() -> None:
+    found = report(**IMPORTED)
+
+    assert (found["broken_lines"], found["seen"], found["held"]) == (3, 40, 7)
+    assert (found["new_fields"], found["new_properties"]) == (["braze_vip"], ["braze_a", "braze_vip"])
+    assert found["left_out"] == {"custom_attributes.x": 'BlueConic has no property "x".'}
+
+
+def test_what_happens_in_few_goals_has_a_row_only_where_it_happened() -> None:
+    rows = render(report(**IMPORTED))
+
+    told_of = {label for label, _ in render(report())}
+    assert [row for row in rows if row[0] not in told_of] == [
+        ("broken lines", "3"),
+        ("already there, not sent", "40"),
+        ("held, nothing changed", "7"),
+        ("without single fields", "11"),
+        ("  email", "8"),
+        ("  points", "3"),
+        ("not found", "12"),
+        ("without consent", "9"),
+    ]
+    assert ("not accepted", "9") in rows
+
+
+def test_a_field_that_no_property_takes_is_told_with_the_values_left_out() -> None:
+    assert describe_warnings(report(**IMPORTED))[-1] == 'custom_attributes.x: BlueConic has no property "x".'

@@ -1,0 +1,302 @@
+"""What a goal's read saw in a system, for the goals that write into that system.
+
+A read is an observation: an import's export of a Braze segment tells what Braze holds, an export's read of a BlueConic
+segment tells what BlueConic holds. So a goal that writes there need not send what is there already, and what one goal
+has just brought is not sent back by the other.
+
+The snapshot itself is the dataset; what is published is where it lies. It is read with the rules of the goal that asks,
+so that both sides of a comparison are written alike. Goals find each other by their common staging prefix and by the
+Airflow connection of the system:
+
+::
+
+    <staging>/~observed/<goal id>.json           the newest read: system, connection, time, snapshot, what it holds
+    <staging>/~observed/<goal id>.written.json   when the goal last wrote into its own target, and the newest read of
+                                                 which everything that followed is written
+
+No goal id begins with ``~``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from airflow_provider_braze_blueconic.sync.columns import certain_column, field_column
+from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.delta import Seen
+from airflow_provider_braze_blueconic.sync.ledger import Ledger
+from airflow_provider_braze_blueconic.sync.mapping import MappingPlan, map_snapshot
+from airflow_provider_braze_blueconic.sync.staging import GoalFolder, Staging, fetch_folder
+
+__all__ = [
+    "SETTLES_IN",
+    "Observation",
+    "ObservedPlan",
+    "System",
+    "fields_written_by_others",
+    "look_at_target",
+    "mark_written",
+    "publish_observation",
+]
+
+log = logging.getLogger(__name__)
+
+System = Literal["braze", "blueconic"]
+
+SETTLES_IN: Mapping[System, dt.timedelta] = {
+    "braze": dt.timedelta(minutes=5),  # between dependent calls: docs "API limits", read 2026-11
+    "blueconic": dt.timedelta(minutes=10),  # until a change can be searched: support "Troubleshooting the number …"
+}
+"""How long a write may take to show in a read."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One goal's newest read.
+
+    :param goal_id: the goal that read.
+    :param system: where it read.
+    :param connection: Airflow connection of that system.
+    :param as_of: start of the read, UTC.
+    :param uri: the snapshot.
+    :param columns: what the snapshot holds: paths into a Braze user, or BlueConic property ids.
+    :param pairs: (Braze field, BlueConic property) that the goal carries over one to one.
+    :param target: Airflow connection of the other system, which the goal writes to.
+    :param writes: fields that it writes there.
+    :param mapped: the mapped snapshot, which tells of each row what the goal wanted to write.
+    """
+
+    goal_id: str
+    system: System
+    connection: str
+    as_of: dt.datetime
+    uri: str
+    columns: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    target: str = ""
+    writes: tuple[str, ...] = ()
+    mapped: str = ""
+
+
+@dataclass(frozen=True)
+class ObservedPlan:
+    """How the goal that asks reads an observation.
+
+    :param plan: maps the snapshot to keys of the people and to the goal's own target fields, in one partition.
+    :param pairs: target field → (Braze field, BlueConic property) that the goal carries over one to one.
+    """
+
+    plan: MappingPlan
+    pairs: Mapping[str, tuple[str, str]]
+
+
+def publish_observation(staging: Staging, folder: GoalFolder, observation: Observation) -> None:
+    """Say where a goal's newest read lies. One goal has one run at a time, so the last one to write is the newest."""
+    document = {
+        "system": observation.system,
+        "connection": observation.connection,
+        "as_of": observation.as_of.isoformat(),
+        "uri": observation.uri,
+        "columns": observation.columns,
+        "pairs": observation.pairs,
+        "target": observation.target,
+        "writes": observation.writes,
+        "mapped": observation.mapped,
+    }
+    staging.write_bytes(folder.observed, json.dumps(document, indent=1).encode())
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What a goal has written.
+
+    :param at: when it last wrote; ``None`` if it never did.
+    :param read: start of the newest of its reads of which all that followed is written.
+    """
+
+    at: dt.datetime | None
+    read: dt.datetime
+
+
+def mark_written(staging: Staging, folder: GoalFolder, *, read: dt.datetime, wrote: dt.datetime | None) -> None:
+    """Remember that all is written that followed from a goal's read, and when: a read soon after may not show it yet.
+
+    :param read: start of that read.
+    :param wrote: time after the last write; ``None`` if there was nothing to write.
+    """
+    before = _written(staging, folder.written)
+    at = wrote or (before.at if before else None)
+    newest = max(read, before.read) if before else read
+    document = {"at": at.isoformat() if at else None, "read": newest.isoformat()}
+    staging.write_bytes(folder.written, json.dumps(document).encode())
+
+
+def look_at_target(
+    engine: Engine,
+    staging: Staging,
+    folder: GoalFolder,
+    local: Path,
+    *,
+    system: System,
+    connection: str,
+    read_at: dt.datetime,
+    plans: Callable[[Observation], Sequence[ObservedPlan]],
+    settles_in: Mapping[System, dt.timedelta] = SETTLES_IN,
+) -> list[Seen]:
+    """Collect what other goals have seen in the system that this goal writes to.
+
+    Left out is a look that this goal's own last write may be newer than. What a look shows otherwise than it is about
+    to be sent counts only where both goals carry the same field over, only if this goal's own read shows all that the
+    other wrote because of that look, and only for people of whom the other has brought over what it saw: else an older
+    value could come back over a newer one that was refused, left out or skipped on its way.
+
+    :param system: where this goal writes.
+    :param connection: Airflow connection of that system.
+    :param read_at: start of this goal's own read, of the other system.
+    :param plans: how this goal reads an observation; none if it has nothing for it.
+    """
+    own_write = _written(staging, folder.written)
+    other: System = "blueconic" if system == "braze" else "braze"
+    looks: list[Seen] = []
+    for observation in _published(staging, folder):
+        if (observation.system, observation.connection) != (system, connection):
+            continue
+        if own_write and own_write.at and observation.as_of - settles_in[system] <= own_write.at:
+            log.info("%s: what %s read is not looked at, since this goal wrote since then or shortly before",
+                     folder.goal_id, observation.goal_id)  # fmt: skip
+            continue
+        wanted = plans(observation)
+        if not wanted:
+            continue
+        parts = fetch_folder(staging, observation.uri, local / observation.goal_id / "snapshot")
+        if not parts:
+            log.info("%s: what %s read has expired and is not looked at", folder.goal_id, observation.goal_id)
+            continue
+        carrier = None
+        writer = GoalFolder(folder.staging, observation.goal_id)
+        if _has_written(staging, writer, observation.as_of, by=read_at - settles_in[other]):
+            carrier = _Carrier(
+                Ledger(writer.ledger, staging.storage_options()),
+                fetch_folder(staging, observation.mapped, local / observation.goal_id / "mapped"),
+            )
+        for number, each in enumerate(wanted):
+            out = local / observation.goal_id / str(number)
+            map_snapshot(engine, parts, each.plan, out)
+            seen = out / "partition=0" / "mapped.parquet"
+            certain: frozenset[str] = frozenset()
+            if carrier is not None:
+                seen, certain = carrier.tell(engine, seen, _carried(each, observation))
+            looks.append(Seen(seen, settles_in[system], certain))
+        log.info("%s: looking at what %s read of %s", folder.goal_id, observation.goal_id, observation.as_of)
+    return looks
+
+
+def _carried(plan: ObservedPlan, observation: Observation) -> dict[str, str]:
+    """Find the fields that both goals carry over one to one: this goal's target → the other goal's."""
+    others = set(observation.pairs)
+    place = 0 if observation.system == "blueconic" else 1
+    return {target: pair[place] for target, pair in plan.pairs.items() if pair in others}
+
+
+@dataclass(frozen=True)
+class _Carrier:
+    """The goal whose read is looked at, as the one who brought over what it saw.
+
+    :param ledger: what its target has acknowledged.
+    :param mapped: its mapped snapshot: what it wanted to write.
+    """
+
+    ledger: Ledger
+    mapped: Sequence[Path]
+
+    def tell(self, engine: Engine, seen: Path, carried: Mapping[str, str]) -> tuple[Path, frozenset[str]]:
+        """Add to what was seen whether it was brought over: what was wanted of that row is what was acknowledged.
+
+        :param seen: the same read in this goal's terms.
+        :param carried: this goal's target → the other goal's.
+        :return: the file to use, and the targets of which it tells.
+        """
+        known = set(self.ledger.columns())
+        told = {mine: theirs for mine, theirs in carried.items() if field_column(theirs) in known}
+        table = self.ledger.open()
+        mapped = [path for path in self.mapped if path.name != "skipped.parquet"]
+        if table is None or not told or not mapped:
+            return seen, frozenset()
+        out = seen.with_name("seen.parquet")
+        columns = []
+        for mine, theirs in told.items():
+            column = quote(field_column(theirs))
+            columns.append(f"coalesce(m.{column} = l.{column}, FALSE) AS {quote(certain_column(mine))}")
+        with connect(engine) as connection:
+            connection.register("acknowledged", table.to_pyarrow_dataset())
+            told_sql = f"""
+                SELECT s.*, {", ".join(columns)}
+                FROM {parquet_source([seen])} AS s
+                LEFT JOIN {parquet_source(mapped)} AS m ON m.row = s.row
+                LEFT JOIN acknowledged AS l ON l.identifier = m.identifier
+                """
+            connection.execute(f"COPY ({told_sql}) TO {literal(str(out))} (FORMAT parquet)")
+            connection.unregister("acknowledged")
+        return out, frozenset(told)
+
+
+def _has_written(staging: Staging, folder: GoalFolder, read: dt.datetime, *, by: dt.datetime) -> bool:
+    """Tell whether a goal had written everything that followed from a read, and nothing else since, before a time.
+
+    An open upload alone would not tell: between a goal's read and its first write there are the mapping and the delta,
+    and goals often run at the same time.
+    """
+    written = _written(staging, folder.written)
+    if written is None or written.read < read or staging.list_objects(folder.open_uploads):
+        return False
+    return written.at is None or written.at < by
+
+
+def fields_written_by_others(
+    staging: Staging, folder: GoalFolder, *, system: System, connection: str
+) -> dict[str, str]:
+    """Name the fields of a system that other goals write: field → goal.
+
+    What a goal brought there is not news from there.
+    """
+    return {
+        field: observation.goal_id
+        for observation in _published(staging, folder)
+        if observation.system != system and observation.target == connection
+        for field in observation.writes
+    }
+
+
+def _published(staging: Staging, folder: GoalFolder) -> Iterator[Observation]:
+    for staged in staging.list_objects(f"{folder.observations}/"):
+        goal_id = staged.uri.rsplit("/", 1)[1].removesuffix(".json")
+        if goal_id == folder.goal_id or goal_id.endswith(".written"):
+            continue
+        document = json.loads(staging.read_bytes(staged.uri))
+        yield Observation(
+            goal_id=goal_id,
+            system=document["system"],
+            connection=document["connection"],
+            as_of=dt.datetime.fromisoformat(document["as_of"]),
+            uri=document["uri"],
+            columns=tuple(document["columns"]),
+            pairs=tuple((braze, blueconic) for braze, blueconic in document["pairs"]),
+            target=document["target"],
+            writes=tuple(document["writes"]),
+            mapped=document["mapped"],
+        )
+
+
+def _written(staging: Staging, uri: str) -> _Written | None:
+    try:
+        document = json.loads(staging.read_bytes(uri))
+    except FileNotFoundError:
+        return None
+    at = document["at"]
+    return _Written(dt.datetime.fromisoformat(at) if at else None, dt.datetime.fromisoformat(document["read"]))

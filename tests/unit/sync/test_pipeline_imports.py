@@ -1,0 +1,568 @@
+"""Imports as whole runs, and imports and exports of the same fields side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from airflow_provider_braze_blueconic.sync.tables import Table
+from tests.support.clock import in_clock_time
+from tests.support.core import day
+from tests.support.import_nights import WRITES_FOR, BlueConic, Braze, ExportGoalOf, ImportGoalOf, Run
+from tests.support.nights import Killed, Life
+
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads run in a time of their own."""
+    monkeypatch.setattr(asyncio, "run", lambda main: in_clock_time(lambda _: main))
+
+
+def rows_of(home: Path, goal_id: str, name: str) -> list[dict[str, Any]]:
+    return list(DeltaTable(str(home / "staging" / goal_id / name)).to_pyarrow_table().to_pylist())
+
+
+def braze_of_two() -> Braze:
+    return Braze(
+        u1={"tier": "gold", "points": 7, "tags": ["a", "b"], "spent": 12.5, "city": None, "nick": "Ann"},
+        u2={"tier": "silver", "points": 3, "tags": ["c"], "spent": 0.1, "city": "Ede", "nick": "Bo"},
+    )
+
+
+def blueconic_of_two() -> BlueConic:
+    return BlueConic(
+        {"crm_id": ["u1"], "level": ["bronze"], "tags": ["z"], "spent": ["100"], "city": ["Assen"], "nick": ["Annie"]},
+        {"crm_id": ["u2"]},
+        types={"points": "RANGE", "spent": "DECIMAL"},
+    )
+
+
+EVERY_MERGE = [
+    ("custom_attributes.tier", "level"),
+    ("custom_attributes.points", "points", {"merge": "set"}),
+    ("custom_attributes.tags", "tags", {"merge": "add"}),
+    ("custom_attributes.spent", "spent", {"merge": "sum", "of": "increase"}),
+    ("custom_attributes.city", "city", {"merge": "set_or_clear"}),
+    ("custom_attributes.nick", "nick", {"merge": "set_if_empty"}),
+]
+
+
+def import_of(braze: Braze, blueconic: BlueConic, *fields: Any, **how: Any) -> ImportGoalOf:
+    return ImportGoalOf("users_to_blueconic", braze, blueconic, fields or EVERY_MERGE, **how)
+
+
+# A night, and the next
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_a_night_brings_every_field_as_its_merge_says(partitions: int, tmp_path: Path) -> None:
+    blueconic = blueconic_of_two()
+
+    night = Run(tmp_path, import_of(braze_of_two(), blueconic), day(1), partitions=partitions).run()
+
+    assert blueconic.profiles == [
+        {
+            "crm_id": ["u1"], "level": ["gold"], "tags": ["a", "b", "z"], "spent": ["112.5"], "city": [],
+            "nick": ["Annie"], "points": ["7"],
+        },
+        {
+            "crm_id": ["u2"], "level": ["silver"], "tags": ["c"], "spent": ["0.1"], "city": ["Ede"], "nick": ["Bo"],
+            "points": ["3"],
+        },
+    ]  # fmt: skip
+    assert (night.report["status"], night.report["accepted"], night.report["fields"]) == ("success", 2, 12)
+
+
+@pytest.mark.promise(2)
+def test_a_second_night_without_changes_sends_nothing(tmp_path: Path) -> None:
+    blueconic = blueconic_of_two()
+    goal = import_of(braze_of_two(), blueconic)
+    Run(tmp_path, goal, day(1)).run()
+    writes = blueconic.writes.copy()
+
+    second = Run(tmp_path, goal, day(2)).run()
+
+    assert blueconic.writes == writes
+    assert (second.report["to_send"], second.report["unchanged"], second.report["status"]) == (0, 2, "success")
+
+
+@pytest.mark.promise(4)
+def test_clearing_a_whole_run_adds_no_number_twice(tmp_path: Path) -> None:
+    blueconic = blueconic_of_two()
+    night = Run(tmp_path, import_of(braze_of_two(), blueconic), day(1)).run()
+
+    night.again("upload", "commit", "report")
+    night.run()
+    night.again("delta", "guard", "upload", "commit", "report")
+    night.run()
+
+    assert blueconic.values("crm_id", "u1", "spent") == ["112.5"]
+    assert blueconic.writes["spent"] == 2
+
+
+def test_only_what_a_counter_grew_by_is_added(tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goal = import_of(braze, blueconic)
+    Run(tmp_path, goal, day(1)).run()
+    braze.users["u1"]["spent"] = 20.75
+
+    second = Run(tmp_path, goal, day(2)).run()
+
+    assert blueconic.values("crm_id", "u1", "spent") == ["120.75"]
+    assert (second.report["changes"], second.report["fields"]) == (1, 1)
+
+
+@pytest.mark.promise(2)
+def test_a_number_whose_answer_was_lost_is_reported_unknown_and_not_added_again(tmp_path: Path) -> None:
+    blueconic = blueconic_of_two()
+    goal = import_of(braze_of_two(), blueconic)
+    blueconic.answers = False
+    first = Run(tmp_path, goal, day(1)).run()
+    blueconic.answers = True
+
+    first.again("upload", "commit", "report")
+    first.run()
+    second = Run(tmp_path, goal, day(2)).run()
+
+    assert blueconic.values("crm_id", "u1", "spent") == ["112.5"]
+    assert blueconic.writes["spent"] == 2
+    assert (first.report["unknown"], first.report["accepted"]) == (2, 0)
+    assert (second.report["unknown"], second.report["accepted"], second.report["fields"]) == (0, 2, 10)
+    receipts = rows_of(tmp_path, goal.goal_id, "receipts")
+    assert Counter(row["outcome"] for row in receipts) == {"unknown": 2, "accepted": 2}
+
+
+@pytest.mark.promise(2)
+def test_growth_after_a_lost_answer_is_added_as_what_came_on_top(tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goal = import_of(braze, blueconic)
+    blueconic.answers = False
+    Run(tmp_path, goal, day(1)).run()
+    blueconic.answers = True
+    braze.users["u1"]["spent"] = 13
+
+    Run(tmp_path, goal, day(2)).run()
+
+    assert blueconic.values("crm_id", "u1", "spent") == ["113.0"]
+
+
+@pytest.mark.promise(1)
+def test_who_is_not_found_rests_until_something_changes(tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    braze.users["u3"] = {"tier": "gold"}
+    goal = import_of(braze, blueconic, ("custom_attributes.tier", "level"))
+    reports = [Run(tmp_path, goal, day(number)).run().report for number in (1, 2)]
+    blueconic.profiles.append({"crm_id": ["u3"]})
+    braze.users["u3"]["tier"] = "platinum"
+
+    last = Run(tmp_path, goal, day(3)).run().report
+
+    assert [(report["not_found"], report["held"]) for report in (*reports, last)] == [(1, 0), (0, 1), (0, 0)]
+    assert blueconic.values("crm_id", "u3", "level") == ["platinum"]
+
+
+@pytest.mark.promise(1)
+def test_who_was_not_found_is_created_once_the_goal_allows_it(tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), BlueConic()
+    fields = ("custom_attributes.tier", "level")
+    Run(tmp_path, import_of(braze, blueconic, fields), day(1)).run()
+
+    second = Run(tmp_path, import_of(braze, blueconic, fields, allow_creation=True), day(2)).run()
+    third = Run(tmp_path, import_of(braze, blueconic, fields, allow_creation=True), day(3)).run()
+
+    assert blueconic.profiles == [{"level": ["gold"], "crm_id": ["u1"]}, {"level": ["silver"], "crm_id": ["u2"]}]
+    assert (second.report["accepted"], third.report["to_send"]) == (2, 0)
+
+
+@pytest.mark.promise(1)
+def test_who_did_not_consent_is_tried_again_after_a_week(tmp_path: Path) -> None:
+    blueconic = blueconic_of_two()
+    blueconic.without_consent = {"u1"}
+    goal = import_of(braze_of_two(), blueconic, ("custom_attributes.tier", "level"))
+    Run(tmp_path, goal, day(1)).run()
+    blueconic.without_consent = set()
+
+    reports = [Run(tmp_path, goal, day(number)).run().report for number in (7, 8)]
+
+    assert [(report["held"], report["accepted"]) for report in reports] == [(1, 0), (0, 1)]
+    assert blueconic.values("crm_id", "u1", "level") == ["gold"]
+
+
+def test_a_run_may_ask_for_those_who_rest(tmp_path: Path) -> None:
+    blueconic = blueconic_of_two()
+    blueconic.without_consent = {"u1"}
+    goal = import_of(braze_of_two(), blueconic, ("custom_attributes.tier", "level"))
+    Run(tmp_path, goal, day(1)).run()
+
+    second = Run(tmp_path, goal, day(2), retry_held="True").run()
+
+    assert (second.report["held"], second.report["no_consent"]) == (0, 1)
+
+
+@pytest.mark.promise(3)
+def test_a_field_that_is_refused_alone_is_reported_and_rests_alone(tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    blueconic.refused = {"level"}
+    goal = import_of(braze, blueconic, ("custom_attributes.tier", "level"), ("custom_attributes.nick", "nickname"))
+    first = Run(tmp_path, goal, day(1)).run()
+    second = Run(tmp_path, goal, day(2)).run()
+    braze.users["u1"]["nick"] = "Anna"
+    blueconic.refused = set()
+
+    third = Run(tmp_path, goal, day(3)).run()
+
+    assert (first.report["accepted"], first.report["refused_fields"]) == (2, {"level": 2})
+    assert (second.report["to_send"], second.report["held"]) == (0, 2)
+    assert (third.report["accepted"], third.report["fields"], third.report["held"]) == (1, 2, 1)
+    assert blueconic.values("crm_id", "u1", "level") == ["gold"]
+    assert blueconic.values("crm_id", "u1", "nickname") == ["Anna"]
+
+
+def test_a_field_that_appears_in_braze_later_is_picked_up_and_named(tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goal = import_of(
+        braze,
+        blueconic,
+        ("custom_attributes.tier", "level"),
+        remaining={"prefix": "braze_", "create_properties": True},
+    )
+    first = Run(tmp_path, goal, day(1)).run()
+    braze.users["u2"]["shoe size"] = 43
+    second = Run(tmp_path, goal, day(2)).run()
+
+    assert blueconic.values("crm_id", "u1", "braze_tags") == ["a", "b"]
+    assert "braze_points" in first.report["new_properties"]
+    assert second.report["new_fields"] == ["braze_shoe_size"]
+    assert second.pushed["new_properties"]["braze_shoe_size"] == {"name": "Braze shoe size", "filter_type": "RANGE"}
+    assert blueconic.values("crm_id", "u2", "braze_shoe_size") == ["43"]
+    assert second.report["fields"] == 1
+
+
+@pytest.mark.promise(4)
+def test_an_old_export_puts_nothing_over_what_a_newer_one_brought(tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goal = import_of(braze, blueconic)
+    old = Run(tmp_path, goal, day(1)).run(last="map")
+    braze.users["u1"]["tier"] = "platinum"
+    Run(tmp_path, goal, day(2)).run()
+
+    old.run()
+
+    assert blueconic.values("crm_id", "u1", "level") == ["platinum"]
+    assert blueconic.values("crm_id", "u1", "spent") == ["112.5"]
+    assert (old.report["stale"], old.report["to_send"]) == (1, 0)
+
+
+@pytest.mark.promise(8)
+def test_what_the_steps_hand_on_names_nobody(tmp_path: Path) -> None:
+    night = Run(tmp_path, import_of(braze_of_two(), blueconic_of_two()), day(1)).run()
+
+    text = json.dumps([night.done, night.pushed], default=str)
+    assert not any(f'"{value}"' in text for value in ("u1", "b-u1", "gold", "Annie", "Assen"))
+
+
+# Killed at any durable write
+
+
+@pytest.fixture
+def deadly_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Life], None]]:
+    """Commits of the tables are durable writes too, and count in the life that was set last."""
+    write = Table._write
+    lives: list[Life] = []
+
+    def counted(table: Table, *args: Any, **how: Any) -> None:
+        if not lives:
+            return write(table, *args, **how)
+        return lives[-1].write(f"commit {table.uri}", lambda: write(table, *args, **how))
+
+    monkeypatch.setattr(Table, "_write", counted)
+    yield lives.append
+    lives.clear()
+
+
+WRITES = 18
+"""Durable writes of a night; a test below says so."""
+
+INTENDED = 11
+"""The one of them by which it was decided what to add to."""
+
+
+def deadly_night(home: Path, life: Life, deadly_tables: Callable[[Life], None]) -> tuple[BlueConic, ImportGoalOf, Run]:
+    blueconic = blueconic_of_two()
+    goal = import_of(braze_of_two(), blueconic)
+    night = Run(home, goal, day(1))
+    deadly_tables(life)
+    with contextlib.suppress(Killed):
+        night.run(life)
+    deadly_tables(Life())
+    return blueconic, goal, night
+
+
+def test_every_durable_write_of_a_night_is_tried_as_the_last_one(
+    tmp_path: Path, deadly_tables: Callable[[Life], None]
+) -> None:
+    life = Life()
+
+    deadly_night(tmp_path, life, deadly_tables)
+
+    assert len(life.writes) == WRITES
+
+
+@pytest.mark.parametrize("until", range(1, WRITES + 1))
+@pytest.mark.parametrize(
+    ("after", "tried_again"),
+    [
+        pytest.param(False, True, id="before it, and tried again"),
+        pytest.param(True, False, id="after it, and made good by the next night"),
+    ],
+)
+@pytest.mark.promise(1)
+@pytest.mark.promise(2)
+def test_a_night_killed_at_a_durable_write_adds_no_number_twice_and_loses_no_other_field(
+    tmp_path: Path, deadly_tables: Callable[[Life], None], until: int, after: bool, tried_again: bool
+) -> None:
+    blueconic, goal, night = deadly_night(tmp_path, Life(until, after=after), deadly_tables)
+
+    if tried_again:
+        night.run()
+    Run(tmp_path, goal, day(2)).run()
+    rest = Run(tmp_path, goal, day(3)).run()
+
+    told = {row["identifier"] for row in rows_of(tmp_path, goal.goal_id, "receipts") if row["outcome"] == "unknown"}
+    for who, unsent, added in (("u1", ["100"], ["112.5"]), ("u2", None, ["0.1"])):
+        possible = [added, unsent] if f'{{"braze_id":"b-{who}"}}' in told else [added]
+        assert blueconic.values("crm_id", who, "spent") in possible
+    assert blueconic.values("crm_id", "u1", "level") == ["gold"]
+    assert blueconic.values("crm_id", "u2", "tags") == ["c"]
+    assert rest.report["to_send"] == 0
+    assert list((tmp_path / "staging" / goal.goal_id / "open").glob("*")) == []
+
+
+@pytest.mark.promise(2)
+def test_what_is_in_doubt_after_a_kill_is_told_by_the_next_night(
+    tmp_path: Path, deadly_tables: Callable[[Life], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    blueconic, goal, _ = deadly_night(tmp_path, Life(INTENDED, after=True), deadly_tables)
+    assert blueconic.writes == {}
+
+    Run(tmp_path, goal, day(2)).run()
+
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert "of 2 people it is not known whether" in warning
+    assert blueconic.values("crm_id", "u1", "spent") == ["100"]
+
+
+# No echo
+
+
+class Both:
+    """An import and an export of the same fields, hour by hour."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.braze = Braze(u1={"tier": "gold", "points": 7}, u2={"tier": "silver", "points": 3})
+        self.blueconic = BlueConic(
+            {"crm_id": ["u1"], "level": ["gold"], "score": ["7"]},
+            {"crm_id": ["u2"], "level": ["silver"], "score": ["3"]},
+            types={"score": "RANGE"},
+        )
+        self.goals: dict[str, ImportGoalOf | ExportGoalOf] = {
+            "import": ImportGoalOf(
+                "import", self.braze, self.blueconic,
+                [("custom_attributes.tier", "level"), ("custom_attributes.points", "score")],
+            ),
+            "export": ExportGoalOf("export", self.braze, self.blueconic, [("level", "tier"), ("score", "points")]),
+        }  # fmt: skip
+        self.now = day(1)
+
+    def run(self, *names: str) -> list[int]:
+        """Run goals one after the other, an hour apart; give how many people each sent."""
+        sent = []
+        for name in names:
+            report = Run(self._home, self.goals[name], self.now).run().report
+            sent.append(report["to_send"])
+            self.now += HOUR
+        return sent
+
+    def change_source_of(self, name: str, tier: str) -> None:
+        """Change the first person in the system that a goal reads."""
+        if name == "import":
+            self.braze.users["u1"]["tier"] = tier
+        else:
+            self.blueconic.profiles[0]["level"] = [tier]
+
+    @property
+    def agree(self) -> bool:
+        return all(
+            (self.blueconic.values("crm_id", who, "level"), self.blueconic.values("crm_id", who, "score"))
+            == ([user["tier"]], [str(user["points"])])
+            for who, user in self.braze.users.items()
+        )
+
+
+@pytest.mark.promise(7)
+def test_goals_over_systems_that_agree_already_send_little_and_then_nothing(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+
+    first = both.run("import", "export", "import", "export")
+
+    # The first run of all knows nothing of its target: nobody has read it yet.
+    assert first == [2, 0, 0, 0]
+    assert both.agree
+
+
+@pytest.mark.parametrize("order", [("import", "export"), ("export", "import")], ids=" then ".join)
+@pytest.mark.promise(7)
+def test_a_change_in_braze_arrives_once_and_is_not_sent_back(order: tuple[str, str], tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.run("import", "export", "import", "export")
+    written, braze_written = both.blueconic.writes.copy(), both.braze.writes.copy()
+    both.braze.users["u1"] |= {"tier": "platinum", "points": 8}
+
+    both.run(*order)
+    sent = both.run("import", "export") if order[0] == "export" else []
+    settled = both.run("import", "export", "import", "export")
+
+    assert both.agree
+    assert both.braze.users["u1"] == {"tier": "platinum", "points": 8}
+    assert both.blueconic.writes - written == {"level": 1, "score": 1}
+    assert both.braze.writes == braze_written
+    assert (sent, settled) == ([0, 0] if sent else [], [0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("order", [("import", "export"), ("export", "import")], ids=" then ".join)
+@pytest.mark.promise(7)
+def test_a_change_in_blueconic_arrives_once_and_is_not_sent_back(order: tuple[str, str], tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.run("import", "export", "import", "export")
+    written, braze_written = both.blueconic.writes.copy(), both.braze.writes.copy()
+    both.blueconic.profiles[1] |= {"level": ["platinum"], "score": ["8"]}
+
+    both.run(*order)
+    settled = both.run("import", "export", "import", "export")
+
+    assert both.agree
+    assert both.braze.users["u2"] == {"tier": "platinum", "points": 8}
+    assert both.braze.writes - braze_written == {"tier": 1, "points": 1}
+    assert both.blueconic.writes == written
+    assert settled == [0, 0, 0, 0]
+
+
+@pytest.mark.promise(7)
+def test_changes_of_different_people_on_both_sides_cross_without_an_echo(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.run("import", "export", "import", "export")
+    written, braze_written = both.blueconic.writes.copy(), both.braze.writes.copy()
+    both.braze.users["u1"]["tier"] = "platinum"
+    both.blueconic.profiles[1]["score"] = ["8"]
+
+    both.run("import", "export")
+    settled = both.run("import", "export", "import", "export")
+
+    assert both.agree
+    assert both.blueconic.writes - written == {"level": 1}
+    assert both.braze.writes - braze_written == {"points": 1}
+    assert settled == [0, 0, 0, 0]
+
+
+@pytest.mark.promise(7)
+def test_a_change_that_is_made_back_arrives_too(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.run("import", "export", "import", "export")
+    both.braze.users["u1"]["tier"] = "platinum"
+    both.run("import", "export")
+    both.blueconic.profiles[0]["level"] = ["gold"]
+
+    both.run("export", "import")
+    settled = both.run("import", "export")
+
+    assert both.braze.users["u1"]["tier"] == "gold"
+    assert both.agree
+    assert settled == [0, 0]
+
+
+@pytest.mark.promise(7)
+def test_a_field_that_an_export_brought_to_braze_is_not_imported_as_a_remaining_one(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.goals["import"] = ImportGoalOf(
+        "import", both.braze, both.blueconic, [], remaining={"prefix": "braze_", "create_properties": True}
+    )
+    both.braze.users["u1"]["own"] = "yes"
+
+    both.run("export", "import")
+
+    assert both.blueconic.profiles[0] == {
+        "crm_id": ["u1"], "level": ["gold"], "score": ["7"], "braze_own": ["yes"], "braze_braze_id": ["b-u1"],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), [("import", "export"), ("export", "import")])
+@pytest.mark.promise(7)
+def test_a_read_that_does_not_show_yet_what_the_other_goal_wrote_brings_no_older_value_back(
+    first: str, second: str, tmp_path: Path
+) -> None:
+    both = Both(tmp_path)
+    both.run("import", "export", "import", "export")
+    both.change_source_of(first, "platinum")
+
+    # It read five minutes after the other goal's last write, and the write does not show so soon.
+    lagging = Run(tmp_path, both.goals[second], both.now + WRITES_FOR + dt.timedelta(minutes=4))
+    lagging.run(last="extract")
+    sent = both.run(first)
+    lagging.run()
+    both.now += HOUR
+    settled = both.run("import", "export", "import", "export")
+
+    assert sent == [1]
+    assert lagging.report["to_send"] == 0
+    assert (both.braze.users["u1"]["tier"], both.agree) == ("platinum", True)
+    assert settled == [0, 0, 0, 0]
+
+
+@pytest.mark.promise(7)
+def test_a_list_that_both_sides_add_to_comes_to_rest(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.braze.users["u1"]["tags"] = ["a", "b"]
+    both.blueconic.profiles[0]["tags"] = ["z"]
+    both.goals = {
+        "import": ImportGoalOf(
+            "import", both.braze, both.blueconic, [("custom_attributes.tags", "tags", {"merge": "add"})]
+        ),
+        "export": ExportGoalOf("export", both.braze, both.blueconic, [("tags", "tags", {"type": "array"})]),
+    }
+
+    both.run("import", "export")
+    settled = both.run("import", "export", "import", "export")
+
+    assert both.braze.users["u1"]["tags"] == both.blueconic.values("crm_id", "u1", "tags") == ["a", "b", "z"]
+    assert settled == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("first", "second"), [("import", "export"), ("export", "import")])
+@pytest.mark.promise(7)
+def test_goals_that_run_at_the_same_time_send_no_older_value_back(first: str, second: str, tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.run("import", "export", "import", "export")
+    both.change_source_of(first, "platinum")
+
+    # The first goal has read and mapped, and not yet sent, when the second one compares.
+    sooner = Run(tmp_path, both.goals[first], both.now).run(last="map")
+    later = Run(tmp_path, both.goals[second], both.now + dt.timedelta(minutes=1)).run()
+    sooner.run()
+    both.now += HOUR
+    settled = both.run("import", "export", "import", "export")
+
+    assert later.report["to_send"] == 0
+    assert (both.braze.users["u1"]["tier"], both.agree) == ("platinum", True)
+    assert settled == [0, 0, 0, 0]
