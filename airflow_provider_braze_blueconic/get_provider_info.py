@@ -112,6 +112,17 @@ def _config() -> dict[str, Any]:
                     "1000",
                     "250",
                 ),
+                "braze_settle_seconds": _option(
+                    "Seconds until what was written to Braze shows in an export. What an export saw sooner after a "
+                    "write is not taken for what Braze holds.",
+                    "float",
+                    "300",
+                ),
+                "blueconic_settle_seconds": _option(
+                    "Seconds until what was written to BlueConic shows in a segment; its index lags up to ten minutes.",
+                    "float",
+                    "600",
+                ),
                 "work_folder": _option(
                     "Folder on the worker for files of the partition in hand. Empty for the system's temporary folder.",
                     "string",
@@ -161,7 +172,13 @@ def get_provider_info() -> dict[str, Any]:
                 "integration-name": "Braze",
                 "python-modules": [f"{_PACKAGE}.operators.braze", f"{_PACKAGE}.operators.sync"],
             },
-            {"integration-name": "BlueConic", "python-modules": [f"{_PACKAGE}.operators.blueconic"]},
+            {
+                "integration-name": "BlueConic",
+                "python-modules": [f"{_PACKAGE}.operators.blueconic", f"{_PACKAGE}.operators.s3_csv"],
+            },
+        ],
+        "triggers": [
+            {"integration-name": "Braze", "python-modules": [f"{_PACKAGE}.triggers.braze_export"]},
         ],
         "connection-types": _connection_types(),
         "config": _config(),

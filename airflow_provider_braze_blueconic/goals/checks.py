@@ -303,6 +303,12 @@ def _check_delivery(goal: _Raw) -> Iterator[Finding]:
                 f"the BlueConic connection that reads the files decides {what}. Set it there, and leave it out here."
             )
             yield Finding(name, message, "deliver.s3_csv")
+    if goal.get("remaining_fields") is not None:
+        message = (
+            "would change the columns of the file whenever Braze has a new field, and BlueConic wants the same ones in "
+            'every file. Name the fields in "fields".'
+        )
+        yield Finding("remaining_fields", message, "deliver.s3_csv")
 
 
 def check_import(goal: _Raw) -> Iterator[Finding]:

@@ -10,19 +10,10 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator, Context, Param
 
-from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
+from airflow_provider_braze_blueconic.exceptions import Problem
 from airflow_provider_braze_blueconic.goals.loading import BrokenGoal, LoadedGoal, Origin, load_folder
-from airflow_provider_braze_blueconic.goals.models import CsvSource, ExportGoal, ImportGoal, LeaversSet
-from airflow_provider_braze_blueconic.operators.blueconic import BlueConicSegmentToS3Operator
-from airflow_provider_braze_blueconic.operators.braze import S3ToBrazeUsersOperator
-from airflow_provider_braze_blueconic.operators.sync import (
-    CommitLedgerOperator,
-    ComputeDeltaOperator,
-    GuardOperator,
-    MapFieldsOperator,
-    SyncReportOperator,
-)
-from airflow_provider_braze_blueconic.sync.export_plan import expansions, mapping_hash, properties_to_read
+from airflow_provider_braze_blueconic.goals.models import CsvSource, ExportGoal, ImportGoal
+from airflow_provider_braze_blueconic.goals.tasks import goal_tasks
 
 __all__ = ["BrokenGoalOperator", "build_dag", "dag_id", "load_goals"]
 
@@ -54,34 +45,22 @@ def load_goals(folder: str | Path) -> dict[str, DAG]:
     dags: dict[str, DAG] = {}
     for entry in load_folder(Path(folder)):
         dag = _dag_of(entry)
-        if dag is not None:
-            dags[dag.dag_id] = dag
+        dags[dag.dag_id] = dag
     return dags
 
 
-def _dag_of(entry: LoadedGoal | BrokenGoal) -> DAG | None:
+def _dag_of(entry: LoadedGoal | BrokenGoal) -> DAG:
     if isinstance(entry, BrokenGoal):
         return _placeholder(entry)
-    try:
-        return build_dag(entry.goal, origin=entry.origin)
-    except GoalError as error:
-        goal = entry.goal
-        # A goal that is switched off must not fail every night.
-        schedule = goal.schedule if goal.enabled else None
-        return _placeholder(BrokenGoal(entry.origin.file, goal.id, error.problems, goal.name, schedule, goal.labels))
+    return build_dag(entry.goal, origin=entry.origin)
 
 
 def build_dag(goal: ExportGoal | ImportGoal, *, origin: Origin | None = None) -> DAG:
     """Make the DAG of a goal.
 
     :param origin: where the goal was written, for error messages.
-    :raises GoalError: if the goal asks for something that this version does not do.
     """
     origin = origin or Origin("", {})
-    if isinstance(goal, ImportGoal):
-        raise GoalError([origin.problem("goal", "import goals are not built yet; this version does export goals.")])
-    if isinstance(goal.source, CsvSource):
-        raise GoalError([origin.problem("source.s3_csv", "reading CSV files is not built yet; use a segment.")])
     dag = DAG(
         dag_id=dag_id(goal.id),
         dag_display_name=goal.name or goal.id,
@@ -93,124 +72,38 @@ def build_dag(goal: ExportGoal | ImportGoal, *, origin: Origin | None = None) ->
         # Two deltas of one goal at once would each miss what the other sends.
         max_active_runs=1,
         tags=sorted({_TAG, goal.goal, *goal.labels}),
-        params=_params(),
+        params=_params(goal),
         default_args={"retries": _RETRIES, "retry_delay": _RETRY_DELAY},
         **_callbacks(goal),
     )
     with dag:
-        _export_tasks(goal, origin)
+        goal_tasks(goal, origin)
     return dag
 
 
-def _export_tasks(goal: ExportGoal, origin: Origin) -> None:
-    identifiers = [link.model_dump(mode="json", by_alias=True, exclude_none=True) for link in goal.identifiers]
-    fields = [field.model_dump(mode="json", by_alias=True, exclude_unset=True) for field in goal.fields]
-    leavers = dict(goal.leavers.set) if isinstance(goal.leavers, LeaversSet) else goal.leavers
-    limits = goal.limits.model_dump(exclude_none=True)
-    needed = properties_to_read(goal.identifiers, goal.fields)
-    fingerprint = mapping_hash(goal.identifiers, goal.fields)
-    places = [
-        "source.segment",
-        "source.read",
-        *needed.values(),
-        *(f"objectives[{n}]" for n in range(len(goal.objectives))),
-    ]
-    common: dict[str, Any] = {
-        "goal_id": goal.id,
-        "staging": goal.staging,
-        "aws_conn_id": goal.connections.aws,
-        "origin": {"file": origin.file, "lines": {place: origin.line(place) for place in places if place}},
-    }
-    source = goal.source
-    if isinstance(source, CsvSource):
-        raise TypeError("a goal that reads CSV files has no DAG yet")
-    extract = BlueConicSegmentToS3Operator(
-        task_id="extract",
-        segment=source.segment,
-        properties=needed,
-        expand=expansions(goal.fields),
-        interaction_names=any(field.kind == "interactions" and field.written_as == "names" for field in goal.fields),
-        objectives=goal.objectives,
-        read=source.read,
-        full="{{ params.full }}",
-        mapping_hash=fingerprint,
-        blueconic_conn_id=goal.connections.blueconic,
-        **common,
-    )
-    map_fields = MapFieldsOperator(
-        task_id="map_fields",
-        snapshot=extract.output,
-        identifiers=identifiers,
-        fields=fields,
-        when_missing=goal.when_missing,
-        objectives=goal.objectives,
-        partitions=goal.partitions,
-        **common,
-    )
-    compute_delta = ComputeDeltaOperator(
-        task_id="compute_delta",
-        mapped=map_fields.output,
-        fields=fields,
-        send=goal.send,
-        leavers=leavers,
-        allow_stale="{{ params.allow_stale }}",
-        **common,
-    )
-    guard = GuardOperator(
-        task_id="guard",
-        delta=compute_delta.output,
-        limits=limits,
-        leavers=leavers,
-        bulk=goal.upload.bulk,
-        plan_only="{{ params.dry_run }}",
-        **common,
-    )
-    upload = S3ToBrazeUsersOperator.partial(
-        task_id="upload",
-        map_index_template="partition {{ task.partition }}",
-        max_active_tis_per_dagrun=goal.upload.workers,
-        delta=compute_delta.output,
-        allow_creation=goal.allow_creation,
-        workers=goal.upload.workers,
-        limits=limits,
-        bulk=goal.upload.bulk,
-        braze_conn_id=goal.connections.braze,
-        **common,
-    ).expand(partition=guard.output)
-    commit = CommitLedgerOperator(
-        task_id="commit",
-        delta=compute_delta.output,
-        partitions=guard.output,
-        plan_only="{{ params.dry_run }}",
-        # What was acknowledged is kept whatever became of the rest.
-        trigger_rule="all_done",
-        **common,
-    )
-    report = SyncReportOperator(
-        task_id="report",
-        snapshot=extract.output,
-        mapped=map_fields.output,
-        delta=compute_delta.output,
-        partitions=guard.output,
-        plan_only="{{ params.dry_run }}",
-        uploads=upload.output,
-        commit=commit.output,
-        limits=limits,
-        mapping_hash=fingerprint,
-        trigger_rule="all_done",
-        **{**common, "retries": 0},
-    )
-    upload >> commit >> report
-
-
-def _params() -> dict[str, Param]:
-    return {
+def _params(goal: ExportGoal | ImportGoal) -> dict[str, Param]:
+    own = {
         "full": Param(
             False,
             type="boolean",
             title="Full read",
             description="Read the whole segment, also if the goal reads changes.",
-        ),
+        )
+    }
+    if isinstance(goal, ImportGoal):
+        own = {
+            "retry_held": Param(
+                False,
+                type="boolean",
+                title="Retry held people",
+                description=(
+                    "Also try the people whom BlueConic could not take with the same values before: no such profile, "
+                    "no consent, or a refused field."
+                ),
+            )
+        }
+    return {
+        **own,
         "dry_run": Param(
             False, type="boolean", title="Dry run", description="Plan and check the limits; send nothing."
         ),
@@ -260,19 +153,27 @@ def _callbacks(goal: ExportGoal | ImportGoal) -> Mapping[str, Any]:
 
 def _documentation(goal: ExportGoal | ImportGoal, origin: Origin) -> str:
     lines = [goal.description or "", ""]
-    if isinstance(goal, ExportGoal) and not isinstance(goal.source, CsvSource):
-        lines += [
-            f"Sends the BlueConic segment **{goal.source.segment}** to Braze.",
-            "",
-            "| from | to | type |",
-            "|---|---|---|",
-        ]
+    if isinstance(goal, ImportGoal):
+        road = f"CSV files in `{goal.deliver.s3_csv}`" if goal.deliver else "BlueConic"
+        lines += [f"Brings the Braze segment **{goal.source.segment}** to {road}.", ""]
+        lines += ["| from | to | merge |", "|---|---|---|"]
+        lines += [f"| {_cell(row.from_)} | {row.to} | {row.merge} |" for row in goal.fields]
+        if goal.remaining_fields is not None:
+            lines.append(f"| all other fields | {goal.remaining_fields.prefix}… | {goal.remaining_fields.merge} |")
+    else:
+        files = isinstance(goal.source, CsvSource)
+        source = f"files `{goal.source.s3_csv}`" if files else f"BlueConic segment **{goal.source.segment}**"  # type: ignore[union-attr]  # the other kind
+        lines += [f"Sends the {source} to Braze.", "", "| from | to | type |", "|---|---|---|"]
         for field in goal.fields:
-            origin_of = field.from_ if field.from_ is not None else f"`{field.value}`"
+            origin_of = _cell(field.from_) if field.from_ is not None else f"`{field.value}`"
             lines.append(f"| {origin_of} | {field.to} | {field.type or ''} |")
     if origin.file:
         lines += ["", f"Goal file: `{origin.file}`"]
     return "\n".join(lines).strip()
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 class BrokenGoalOperator(BaseOperator):

@@ -37,7 +37,9 @@ from airflow_provider_braze_blueconic.goals.checks import (
 )
 from airflow_provider_braze_blueconic.goals.findings import Finding, quoted
 from airflow_provider_braze_blueconic.goals.schedules import airflow_schedule, known_timezone
-from airflow_provider_braze_blueconic.goals.targets import FieldType, Scalar, braze_name_problem
+from airflow_provider_braze_blueconic.goals.targets import LEGISLATIONS, FieldType, Scalar, braze_name_problem
+from airflow_provider_braze_blueconic.sync.csv_files import FilePattern
+from airflow_provider_braze_blueconic.sync.near_names import nearest
 
 __all__ = [
     "Connections",
@@ -70,7 +72,6 @@ _CONNECTION_ID = r"^[\w#!()\-.:/\\]{1,200}$"  # what Airflow takes for a connect
 _S3_FOLDER = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^/?#*\s]+)*/?$"
 _S3_FILES = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^?#]*[^/?#]$"
 _PROPERTY_ID = r"^[A-Za-z0-9_-]+$"  # BlueConic: letters, digits, "-" and "_"
-_LEGISLATION = r"^[A-Z][A-Z0-9_]*$"
 _EMAIL = r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".]+$"
 _LARGEST_REQUEST_RATE = 10_000  # requests per second; above any limit that either vendor publishes
 
@@ -155,6 +156,16 @@ PropertyId = Annotated[str, *_pattern(_PROPERTY_ID, 'a property id of letters, d
 Label = Annotated[str, AfterValidator(_visible), _at_most(_LABEL_CHARACTERS)]
 EmailAddress = Annotated[str, *_pattern(_EMAIL, "one e-mail address")]
 Value = Annotated[Scalar, BeforeValidator(_scalar)]
+Delimiter = Annotated[str, *_pattern(r'^[^"\r\n]$', "one character that is neither a quotation mark nor a line break")]
+Separator = Annotated[
+    str, *_pattern(r'^[^"\r\n]{1,10}$', "up to ten characters without quotation marks and line breaks")
+]
+
+
+def _known_legislation(zone: str) -> str:
+    if zone not in LEGISLATIONS:
+        raise ValueError(f"expected a zone that BlueConic knows.{nearest(zone, LEGISLATIONS)}")
+    return zone
 
 
 class _Part(BaseModel):
@@ -287,8 +298,43 @@ class CsvSource(_Part):
     """CSV files that BlueConic's own Amazon S3 connection wrote."""
 
     s3_csv: Annotated[str, *_pattern(_S3_FILES, 'files in a bucket, such as "s3://bucket/path/*.csv"')] = Field(
-        description="The files, `*` for any characters; fields then read `property.<column>`."
+        description=(
+            "The files: `*` for any characters but `/`; `%Y`, `%m`, `%d` (and `%H`, `%M`, `%S`) for the date of the "
+            "data, `%%` for a percent sign. With a date, a run reads the files of its own date and the earlier ones "
+            "that are not finished; without one, all that are not finished. Fields then read `property.<column>`."
+        )
     )
+    delimiter: Delimiter = Field(default=",", description="The character between two cells.")
+    multi_value_separator: Separator | None = Field(
+        default=None,
+        description="Text between several values in one cell. Without it each cell is one value.",
+    )
+    done: Flag = Field(
+        default=False,
+        description=(
+            "Whether `.done` is added to a file's name after everything in it was acknowledged; it needs the right to "
+            "delete. A date can then not be run again, since the files are not found any more."
+        ),
+    )
+    required: Flag = Field(
+        default=False, description="Whether a run fails that finds no file; else it has nothing to do."
+    )
+    broken_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
+        default=1.0,
+        description=(
+            "Share of the rows, in percent, that may have another number of cells than the header, or broken quotes. "
+            "They are kept in `rejects.jsonl`; with more of them the run stops before anything is sent."
+        ),
+    )
+    aws: ConnectionId | None = Field(
+        default=None, description="Connection for the bucket, if `connections.aws` can't read it."
+    )
+
+    @field_validator("s3_csv")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        FilePattern.parse(text)
+        return text
 
 
 def _source_kind(value: object) -> str:
@@ -490,6 +536,23 @@ class ImportSource(_Part):
     aws: ConnectionId | None = Field(
         default=None, description="Connection for that bucket, if `connections.aws` can't read it."
     )
+    poll_seconds: Annotated[Number, Field(gt=0, le=3_600)] = Field(
+        default=10, description="Time between two looks for the files of the export."
+    )
+    wait_minutes: Annotated[Number, Field(gt=0, le=1_440)] = Field(
+        default=60, description="How long to wait for the export, in all."
+    )
+    quiet_seconds: Annotated[Number, Field(gt=0, le=3_600)] = Field(
+        default=60,
+        description=(
+            "Braze doesn't say when an export is done: it counts as done when for so long no file was new or grew, "
+            "and the number of people is plausible."
+        ),
+    )
+    broken_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
+        default=1,
+        description="Share of lines, in percent, that may be unreadable; they are counted and kept in a file.",
+    )
 
 
 class ImportIdentifier(_Part):
@@ -520,7 +583,12 @@ class ImportField(_Part):
 
     from_: str = Field(
         alias="from",
-        description="A field of the exported Braze user, such as `email`, or `custom_attributes.<name>`.",
+        description=(
+            "A field of the exported Braze user: `email`, `custom_attributes.<name>`, a part of one "
+            "(`custom_attributes.address.city`, `devices.model`), or one element of a list "
+            "(`purchases[name=sku1].count`, `custom_events[name=x].last`). `campaigns_received` alone gives the names "
+            'of the campaigns. A name with a dot is written `custom_attributes["a.b"]`.'
+        ),
     )
     to: PropertyId = Field(description="Id of the BlueConic property.")
     merge: Literal["set", "add", "sum", "set_if_empty", "set_or_clear", "remove"] = Field(
@@ -535,7 +603,7 @@ class ImportField(_Part):
         default=None,
         description=(
             "What `sum` adds: the whole `value` in every run in which it changed, or only its `increase` "
-            "since the last run. Needed with `sum`."
+            "since the value that was last acknowledged (all of it the first time). Needed with `sum`."
         ),
     )
 
@@ -565,12 +633,41 @@ class RemainingFields(_Part):
     create_properties: Flag = Field(
         default=False, description="Whether properties that BlueConic doesn't have are created there."
     )
+    exclude: Annotated[tuple[str, ...], AfterValidator(_unique)] = Field(
+        default=(),
+        description="Fields to leave out, written as in `from`: `custom_attributes.<name>`, `devices`.",
+    )
+
+    @field_validator("exclude")
+    @classmethod
+    def _known(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
+        for path in paths:
+            problem = import_source_problem(path)
+            if problem:
+                raise ValueError(problem)
+        return paths
 
 
 class CsvDelivery(_Part):
     """Delivery as CSV files, for BlueConic's own Amazon S3 connection to read."""
 
-    s3_csv: S3Folder = Field(description="S3 folder that the CSV files are written to.")
+    s3_csv: S3Folder = Field(
+        description=(
+            "S3 folder of the CSV files: one a run in which anything changed, `<goal id>_<time of the data>_<id>.csv`."
+        )
+    )
+    delimiter: Delimiter = Field(default=",", description="The character between two cells.")
+    multi_value_separator: Separator | None = Field(
+        default="|",
+        description=(
+            "Text between several values in one cell. A field with a value that holds it is left out for that person, "
+            "and counted. `null` writes fields of one value only."
+        ),
+    )
+    gzip: Flag = Field(default=False, description="Whether the files are compressed, as `.csv.gz`.")
+    aws: ConnectionId | None = Field(
+        default=None, description="Connection for that folder, if `connections.aws` can't write there."
+    )
 
 
 class ImportGoal(_Goal):
@@ -587,7 +684,7 @@ class ImportGoal(_Goal):
     allow_creation: Flag = Field(
         default=False, description="Whether people whom BlueConic doesn't know become new profiles."
     )
-    legislation: Annotated[str, *_pattern(_LEGISLATION, 'a zone in upper case, such as "GDPR"')] | None = Field(
+    legislation: Annotated[str, AfterValidator(_known_legislation)] | None = Field(
         default=None,
         description=(
             "Privacy legislation of created profiles, such as `GDPR` or `CCPA`. "

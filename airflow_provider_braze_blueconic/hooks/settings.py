@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_braze_blueconic.get_provider_info import get_provider_info
+
+if TYPE_CHECKING:
+    from airflow_provider_braze_blueconic.sync.observations import System
 
 __all__ = ["SECTION", "Settings"]
 
@@ -23,6 +28,8 @@ class Settings:
     :param page_size: profiles per page.
     :param max_in_flight: requests under way per upload task.
     :param requests_per_second: cap where the goal sets none.
+    :param braze_settle_seconds: until a write shows in an export.
+    :param blueconic_settle_seconds: until a write shows in a segment.
     :param work_folder: ``None`` for the system's temporary folder.
     :param memory_limit: as DuckDB writes it.
     """
@@ -33,6 +40,8 @@ class Settings:
     page_size: int
     max_in_flight: int
     requests_per_second: float
+    braze_settle_seconds: float
+    blueconic_settle_seconds: float
     work_folder: str | None
     memory_limit: str
 
@@ -49,12 +58,25 @@ class Settings:
             if not 0 < value < float("inf"):
                 msg = f"[{SECTION}] {name} has to be a number above 0, it is {value}."
                 raise ValueError(msg)
+        for name in ("braze_settle_seconds", "blueconic_settle_seconds"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                msg = f"[{SECTION}] {name} has to be a number of 0 or more, it is {value}."
+                raise ValueError(msg)
+
+    @property
+    def settles_in(self) -> dict[System, timedelta]:
+        """How long a write may take to show in a read of either system."""
+        return {
+            "braze": timedelta(seconds=self.braze_settle_seconds),
+            "blueconic": timedelta(seconds=self.blueconic_settle_seconds),
+        }
 
     @classmethod
     def load(cls) -> Settings:
         """Read the section; what is not set has the default of the provider's metadata.
 
-        :raises ValueError: for a number of 0 or less.
+        :raises ValueError: for a number that makes no sense, such as a time of less than nothing.
         """
         # Airflow knows the defaults too, but not where the package runs without being installed.
         options = get_provider_info()["config"][SECTION]["options"]
@@ -76,6 +98,8 @@ class Settings:
             page_size=whole("page_size"),
             max_in_flight=whole("max_in_flight"),
             requests_per_second=number("requests_per_second"),
+            braze_settle_seconds=number("braze_settle_seconds"),
+            blueconic_settle_seconds=number("blueconic_settle_seconds"),
             work_folder=text("work_folder") or None,
             memory_limit=text("memory_limit"),
         )

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow_provider_braze_blueconic.exceptions import LimitExceeded, SyncError
 from airflow_provider_braze_blueconic.operators.base import GoalOperator, is_true
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_braze_blueconic.goals.models import ExportField, ExportIdentifier
+    from airflow_provider_braze_blueconic.goals.models import (
+        ExportField,
+        ExportIdentifier,
+        ImportField,
+        ImportIdentifier,
+    )
+    from airflow_provider_braze_blueconic.sync.delta import Seen
+    from airflow_provider_braze_blueconic.sync.observations import Observation, ObservedPlan, System
+    from airflow_provider_braze_blueconic.sync.pacing import Rate
     from airflow_provider_braze_blueconic.sync.pipeline import Workspace
     from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef, UploadRef
 
@@ -25,28 +38,51 @@ __all__ = [
 ]
 
 
-def _fields(rows: Sequence[Mapping[str, Any]]) -> list[ExportField]:
-    from airflow_provider_braze_blueconic.goals.models import ExportField
-
-    return [ExportField.model_validate(row) for row in rows]
+Direction = Literal["export", "import"]
+"""``export``: BlueConic to Braze, ``import``: Braze to BlueConic. It decides the two ends; the rest is the same."""
 
 
-def _identifiers(rows: Sequence[Mapping[str, Any]]) -> list[ExportIdentifier]:
-    from airflow_provider_braze_blueconic.goals.models import ExportIdentifier
+def _export_rows(
+    identifiers: Sequence[Mapping[str, Any]], fields: Sequence[Mapping[str, Any]]
+) -> tuple[list[ExportIdentifier], list[ExportField]]:
+    from airflow_provider_braze_blueconic.goals.models import ExportField, ExportIdentifier
 
-    return [ExportIdentifier.model_validate(row) for row in rows]
+    return (
+        [ExportIdentifier.model_validate(row) for row in identifiers],
+        [ExportField.model_validate(row) for row in fields],
+    )
+
+
+def _import_rows(
+    identifiers: Sequence[Mapping[str, Any]], fields: Sequence[Mapping[str, Any]]
+) -> tuple[list[ImportIdentifier], list[ImportField]]:
+    from airflow_provider_braze_blueconic.goals.models import ImportField, ImportIdentifier
+
+    return (
+        [ImportIdentifier.model_validate(row) for row in identifiers],
+        [ImportField.model_validate(row) for row in fields],
+    )
 
 
 class MapFieldsOperator(GoalOperator):
     """Turns a snapshot into the mapped snapshot: a row a person, values as the target will get them (``map_fields``).
 
-    :param snapshot: what ``BlueConicSegmentToS3Operator`` returned (templated).
+    :param snapshot: what the extract returned (templated).
     :param identifiers: identifier links, as in a goal file.
     :param fields: field rows, as in a goal file.
-    :param when_missing: ``keep`` or ``clear`` a field whose source is empty.
-    :param objectives: only people who consented to one of these.
+    :param direction: ``export`` (to Braze) or ``import`` (to BlueConic).
+    :param when_missing: of an export: ``keep`` or ``clear`` a field whose source is empty.
+    :param objectives: of an export: only people who consented to one of these.
+    :param match: of an import: ``any`` link is enough to find a profile, or ``all`` have to agree.
+    :param remaining_fields: of an import, as in a goal file: what to do with the fields that no row names.
     :param partitions: partitions of the ledger.
-    :return: :class:`~airflow_provider_braze_blueconic.sync.references.MappedRef`.
+    :param source_conn_id: connection of the system that was read. If given, goals that write there and share the
+        ``staging`` prefix know from now on what this read saw.
+    :param target_conn_id: connection of the system that will be written to; with ``source_conn_id``.
+    :param writes_at_once: what is uploaded shows in the target soon after. ``False`` for a file that somebody else
+        reads when it suits them: an older value there is then never taken for a newer one.
+    :return: :class:`~airflow_provider_braze_blueconic.sync.references.MappedRef`. What properties an import needs that
+        BlueConic does not have yet is pushed as ``new_properties``, for ``S3ToBlueConicProfilesOperator``.
     """
 
     template_fields: Sequence[str] = (*GoalOperator.template_fields, "snapshot")
@@ -58,38 +94,151 @@ class MapFieldsOperator(GoalOperator):
         snapshot: Any,
         identifiers: Sequence[Mapping[str, Any]],
         fields: Sequence[Mapping[str, Any]],
+        direction: Direction = "export",
         when_missing: Literal["keep", "clear"] = "keep",
         objectives: Sequence[str] = (),
+        match: Literal["any", "all"] = "any",
+        remaining_fields: Mapping[str, Any] | None = None,
         partitions: int = 4,
+        source_conn_id: str | None = None,
+        target_conn_id: str | None = None,
+        writes_at_once: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.snapshot = snapshot
         self.identifiers = identifiers
         self.fields = fields
+        self.direction = direction
         self.when_missing = when_missing
         self.objectives = objectives
+        self.match = match
+        self.remaining_fields = remaining_fields
         self.partitions = partitions
+        self.source_conn_id = source_conn_id
+        self.target_conn_id = target_conn_id
+        self.writes_at_once = writes_at_once
 
-    def run_step(self, workspace: Workspace, context: Context) -> MappedRef:  # noqa: ARG002
+    def run_step(self, workspace: Workspace, context: Context) -> MappedRef:
         """Map."""
-        from airflow_provider_braze_blueconic.sync.export_plan import mapping_plan, warning_sources
+        map_snapshot = self._map_import if self.direction == "import" else self._map_export
+        mapped = map_snapshot(workspace, cast("SnapshotRef", self.snapshot))
+        context["ti"].xcom_push(key="new_properties", value=mapped.get("new_properties", {}))
+        self.log.info(
+            "%s: %s people mapped, skipped %s", self.goal_id, f"{mapped['people']:,}", mapped["skipped"] or "none"
+        )
+        return mapped
+
+    def _map_export(self, workspace: Workspace, snapshot: SnapshotRef) -> MappedRef:
+        from airflow_provider_braze_blueconic.sync.export_plan import (
+            exported_pairs,
+            mapping_plan,
+            properties_to_read,
+            warning_sources,
+        )
         from airflow_provider_braze_blueconic.sync.pipeline import map_staged_snapshot
 
-        snapshot = cast("SnapshotRef", self.snapshot)
+        identifiers, fields = _export_rows(self.identifiers, self.fields)
         plan = mapping_plan(
-            _identifiers(self.identifiers),
-            _fields(self.fields),
+            identifiers,
+            fields,
             property_types=snapshot["property_types"],
             clear_missing=self.when_missing == "clear",
             objectives=self.objectives,
             partitions=self.partitions,
         )
         mapped = map_staged_snapshot(workspace, snapshot, plan, warning_sources(plan))
-        self.log.info(
-            "%s: %s people mapped, skipped %s", self.goal_id, f"{mapped['people']:,}", mapped["skipped"] or "none"
+        self._publish(
+            workspace,
+            snapshot,
+            "blueconic",
+            columns=tuple(properties_to_read(identifiers, fields)),
+            pairs=tuple(exported_pairs(fields).values()),
+            writes=tuple(field.to for field in fields),
+            mapped=mapped,
         )
         return mapped
+
+    def _map_import(self, workspace: Workspace, snapshot: SnapshotRef) -> MappedRef:
+        from airflow_provider_braze_blueconic.goals.models import RemainingFields
+        from airflow_provider_braze_blueconic.sync.export_plan import warning_sources
+        from airflow_provider_braze_blueconic.sync.import_plan import (
+            import_mapping_plan,
+            imported_pairs,
+            resolve_fields,
+            unmapped_links,
+        )
+        from airflow_provider_braze_blueconic.sync.observations import fields_written_by_others
+        from airflow_provider_braze_blueconic.sync.pipeline import map_staged_snapshot, read_snapshot_fields
+
+        identifiers, fields = _import_rows(self.identifiers, self.fields)
+        sources, found = read_snapshot_fields(workspace, snapshot)
+        remaining = RemainingFields.model_validate(self.remaining_fields) if self.remaining_fields is not None else None
+        if remaining is not None:
+            # By these people are found, but no row says where they go.
+            found = {**found, **{source: [] for source in unmapped_links(identifiers, fields, remaining)}}
+        written_by = {}
+        if self.source_conn_id is not None:
+            written_by = fields_written_by_others(
+                workspace.staging, workspace.folder, system="braze", connection=self.source_conn_id
+            )
+        resolved = resolve_fields(
+            fields,
+            remaining,
+            found=found,
+            property_types=snapshot["property_types"],
+            written_by=written_by,
+        )
+        plan = import_mapping_plan(
+            identifiers,
+            resolved.targets,
+            match_all=self.match == "all",
+            property_types=snapshot["property_types"],
+            partitions=self.partitions,
+        )
+        rows = [target.as_row() for target in resolved.targets]
+        mapped = map_staged_snapshot(workspace, snapshot, plan, warning_sources(plan), rows=rows)
+        mapped["new_properties"] = {name: dict(settings) for name, settings in resolved.new_properties.items()}
+        mapped["left_out"] = dict(resolved.left_out)
+        self._publish(
+            workspace,
+            snapshot,
+            "braze",
+            columns=(*sources, *found),
+            pairs=tuple(imported_pairs(resolved.targets).values()),
+            writes=tuple(target.target for target in resolved.targets),
+            mapped=mapped,
+        )
+        return mapped
+
+    def _publish(
+        self,
+        workspace: Workspace,
+        snapshot: SnapshotRef,
+        system: System,
+        *,
+        columns: tuple[str, ...],
+        pairs: tuple[tuple[str, str], ...],
+        writes: tuple[str, ...],
+        mapped: MappedRef,
+    ) -> None:
+        from airflow_provider_braze_blueconic.sync.observations import Observation, publish_observation
+
+        if self.source_conn_id is None:
+            return
+        observation = Observation(
+            goal_id=self.goal_id,
+            system=system,
+            connection=self.source_conn_id,
+            as_of=dt.datetime.fromisoformat(snapshot["as_of"]),
+            uri=snapshot["uri"],
+            columns=columns,
+            pairs=pairs if self.writes_at_once else (),
+            target=self.target_conn_id or "",
+            writes=writes,
+            mapped=mapped["uri"],
+        )
+        publish_observation(workspace.staging, workspace.folder, observation)
 
 
 class ComputeDeltaOperator(GoalOperator):
@@ -97,13 +246,21 @@ class ComputeDeltaOperator(GoalOperator):
 
     :param mapped: what ``MapFieldsOperator`` returned (templated).
     :param fields: field rows, as in a goal file.
+    :param identifiers: identifier links, as in a goal file; needed with ``target_conn_id`` only.
+    :param direction: ``export`` (to Braze) or ``import`` (to BlueConic).
     :param send: ``changed_fields`` or ``whole_profile``.
-    :param leavers: ``keep``, ``clear_fields`` or target → value.
+    :param leavers: of an export: ``keep``, ``clear_fields`` or target → value.
     :param allow_stale: send rows that are older than what the ledger knows (templated).
+    :param confirms: the read tells of everybody in the source, changed or not; ``False`` for files of changes.
+    :param policy: of an import: settings that decide whether BlueConic takes a record; who was not taken is tried
+        again when one of them changes.
+    :param retry_held: of an import: also try who was not taken with the same values before (templated).
+    :param target_conn_id: connection of the system that is written to. If given, what other goals with the same
+        ``staging`` prefix saw there is not sent again.
     :return: :class:`~airflow_provider_braze_blueconic.sync.references.DeltaRef`.
     """
 
-    template_fields: Sequence[str] = (*GoalOperator.template_fields, "mapped", "allow_stale")
+    template_fields: Sequence[str] = (*GoalOperator.template_fields, "mapped", "allow_stale", "retry_held")
     ui_color = "#ede9fe"
 
     def __init__(
@@ -111,26 +268,54 @@ class ComputeDeltaOperator(GoalOperator):
         *,
         mapped: Any,
         fields: Sequence[Mapping[str, Any]],
+        identifiers: Sequence[Mapping[str, Any]] = (),
+        direction: Direction = "export",
         send: Literal["changed_fields", "whole_profile"] = "changed_fields",
         leavers: str | Mapping[str, object] = "keep",
         allow_stale: bool | str = False,
+        confirms: bool = True,
+        policy: Mapping[str, object] | None = None,
+        retry_held: bool | str = False,
+        target_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.mapped = mapped
         self.fields = fields
+        self.identifiers = identifiers
+        self.direction = direction
         self.send = send
         self.leavers = leavers
         self.allow_stale = allow_stale
+        self.confirms = confirms
+        self.policy = policy
+        self.retry_held = retry_held
+        self.target_conn_id = target_conn_id
 
     def run_step(self, workspace: Workspace, context: Context) -> DeltaRef:  # noqa: ARG002
         """Compare."""
-        from airflow_provider_braze_blueconic.sync.export_plan import delta_plan
+        compute_delta = self._import_delta if self.direction == "import" else self._export_delta
+        delta = compute_delta(workspace, cast("MappedRef", self.mapped))
+        self.log.info(
+            "%s: %s people to send (%s new, %s changed, %s left), %s fields, %s unchanged, %s seen there already, "
+            "%s held, %s stale",
+            self.goal_id,
+            *(
+                f"{delta[name]:,}"
+                for name in (
+                    "to_send", "inserts", "changes", "leavers", "fields", "unchanged", "seen", "held", "stale",
+                )
+            ),
+        )  # fmt: skip
+        return delta
+
+    def _export_delta(self, workspace: Workspace, mapped: MappedRef) -> DeltaRef:
+        from airflow_provider_braze_blueconic.sync.export_plan import delta_plan, observed_users
         from airflow_provider_braze_blueconic.sync.pipeline import compute_staged_delta
 
-        mapped = cast("MappedRef", self.mapped)
+        identifiers, fields = _export_rows(self.identifiers, self.fields)
         plan = delta_plan(
-            _fields(self.fields),
+            fields,
             partitions=mapped["partitions"],
             as_of=dt.datetime.fromisoformat(mapped["as_of"]),
             send=self.send,
@@ -138,16 +323,65 @@ class ComputeDeltaOperator(GoalOperator):
             complete=mapped["complete"],
             allow_stale=is_true(self.allow_stale),
         )
-        delta = compute_staged_delta(workspace, mapped, plan)
-        self.log.info(
-            "%s: %s people to send (%s new, %s changed, %s left), %s fields, %s unchanged, %s stale",
-            self.goal_id,
-            *(
-                f"{delta[name]:,}"
-                for name in ("to_send", "inserts", "changes", "leavers", "fields", "unchanged", "stale")
-            ),
+        plans = partial(observed_users, identifiers, fields, mapped["property_types"])
+        return compute_staged_delta(
+            workspace,
+            mapped,
+            replace(plan, confirms=self.confirms),
+            look=partial(self._look, workspace, mapped, "braze", plans),
         )
-        return delta
+
+    def _import_delta(self, workspace: Workspace, mapped: MappedRef) -> DeltaRef:
+        from airflow_provider_braze_blueconic.sync.import_plan import (
+            import_delta_plan,
+            import_policy,
+            observed_profiles,
+            read_targets,
+        )
+        from airflow_provider_braze_blueconic.sync.pipeline import compute_staged_delta, read_fields
+
+        identifiers, _ = _import_rows(self.identifiers, ())
+        rows = read_fields(workspace, mapped["uri"])
+        targets = read_targets(rows)
+        plan = import_delta_plan(
+            targets,
+            partitions=mapped["partitions"],
+            as_of=dt.datetime.fromisoformat(mapped["as_of"]),
+            send=self.send,
+            complete=mapped["complete"],
+            allow_stale=is_true(self.allow_stale),
+            policy=import_policy(self.policy or {}),
+            retry_held=is_true(self.retry_held),
+        )
+        plans = partial(observed_profiles, identifiers, targets, mapped["property_types"])
+        return compute_staged_delta(
+            workspace, mapped, plan, look=partial(self._look, workspace, mapped, "blueconic", plans), rows=rows
+        )
+
+    def _look(
+        self,
+        workspace: Workspace,
+        mapped: MappedRef,
+        system: System,
+        plans: Callable[[Observation], Sequence[ObservedPlan]],
+        local: Path,
+    ) -> Sequence[Seen]:
+        from airflow_provider_braze_blueconic.hooks.settings import Settings
+        from airflow_provider_braze_blueconic.sync.observations import look_at_target
+
+        if self.target_conn_id is None:
+            return ()
+        return look_at_target(
+            workspace.engine,
+            workspace.staging,
+            workspace.folder,
+            local,
+            system=system,
+            connection=self.target_conn_id,
+            read_at=dt.datetime.fromisoformat(mapped["as_of"]),
+            plans=plans,
+            settles_in=Settings.load().settles_in,
+        )
 
 
 class GuardOperator(GoalOperator):
@@ -156,7 +390,8 @@ class GuardOperator(GoalOperator):
     :param delta: what ``ComputeDeltaOperator`` returned (templated).
     :param limits: ``data_points``, ``leavers_percent``, ``requests_per_second``, as in a goal file.
     :param leavers: the goal's policy; the leavers' share is only checked when they are acted upon.
-    :param bulk: the upload uses ``/users/track/bulk``.
+    :param target: where the upload goes: ``braze``, ``blueconic``, or ``s3_csv`` for one file.
+    :param bulk: the upload to Braze uses ``/users/track/bulk``.
     :param plan_only: plan only: no upload follows (templated).
     :return: the partitions to upload, so that an upload can be mapped over it (Airflow maps over return values alone);
         empty in a dry run. The whole :class:`~airflow_provider_braze_blueconic.sync.references.PlanRef` is pushed as
@@ -172,6 +407,7 @@ class GuardOperator(GoalOperator):
         delta: Any,
         limits: Mapping[str, Any] | None = None,
         leavers: str | Mapping[str, object] = "keep",
+        target: Literal["braze", "blueconic", "s3_csv"] = "braze",
         bulk: bool = False,
         plan_only: bool | str = False,
         **kwargs: Any,
@@ -180,24 +416,25 @@ class GuardOperator(GoalOperator):
         self.delta = delta
         self.limits = limits
         self.leavers = leavers
+        self.target = target
         self.bulk = bulk
         self.plan_only = plan_only
 
     def run_step(self, workspace: Workspace, context: Context) -> list[int]:
         """Estimate and check."""
-        from airflow_provider_braze_blueconic.operators.braze import track_limits, track_rate
         from airflow_provider_braze_blueconic.sync.guard import GuardLimits
         from airflow_provider_braze_blueconic.sync.pipeline import guard_delta
 
         limits = self.limits or {}
+        objects, rate = self._pace(limits.get("requests_per_second"))
         plan = guard_delta(
             workspace,
             cast("DeltaRef", self.delta),
             limits=GuardLimits(limits.get("data_points"), limits.get("leavers_percent")),
             acts_on_leavers=self.leavers != "keep",
             dry_run=is_true(self.plan_only),
-            objects=track_limits(bulk=self.bulk).objects,
-            rate=track_rate(bulk=self.bulk, requests_per_second=limits.get("requests_per_second")),
+            objects=objects,
+            rate=rate,
         )
         self.log.info(
             "%s: %s people, %s data points, %s requests, about %.1f minutes%s",
@@ -210,6 +447,21 @@ class GuardOperator(GoalOperator):
         )
         context["ti"].xcom_push(key="plan", value=dict(plan))
         return plan["partitions"]
+
+    def _pace(self, requests_per_second: float | None) -> tuple[int, Rate]:
+        """Return the records of one request, and the cap of all workers together."""
+        from airflow_provider_braze_blueconic.operators.blueconic import profiles_limits, profiles_rate
+        from airflow_provider_braze_blueconic.operators.braze import track_limits, track_rate
+        from airflow_provider_braze_blueconic.sync.pacing import Rate
+
+        match self.target:
+            case "braze":
+                rate = track_rate(bulk=self.bulk, requests_per_second=requests_per_second)
+                return track_limits(bulk=self.bulk).objects, rate
+            case "blueconic":
+                return profiles_limits().objects, profiles_rate(requests_per_second=requests_per_second)
+            case "s3_csv":
+                return sys.maxsize, Rate(1, 1.0)
 
 
 class CommitLedgerOperator(GoalOperator):
@@ -260,6 +512,8 @@ class SyncReportOperator(GoalOperator):
     :param commit: what ``CommitLedgerOperator`` returned (templated).
     :param limits: ``rejected_percent``, as in a goal file.
     :param mapping_hash: fingerprint of the mapping, for modified reads.
+    :param done_aws_conn_id: connection for files that were read, if their names are to end in ``.done`` once everything
+        in them was acknowledged; ``None`` leaves the names alone.
     :return: :class:`~airflow_provider_braze_blueconic.sync.report.Report`.
     """
 
@@ -287,6 +541,7 @@ class SyncReportOperator(GoalOperator):
         plan_only: bool | str = False,
         limits: Mapping[str, Any] | None = None,
         mapping_hash: str = "",
+        done_aws_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -299,6 +554,7 @@ class SyncReportOperator(GoalOperator):
         self.commit = commit
         self.limits = limits
         self.mapping_hash = mapping_hash
+        self.done_aws_conn_id = done_aws_conn_id
 
     def run_step(self, workspace: Workspace, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Report."""
@@ -330,8 +586,21 @@ class SyncReportOperator(GoalOperator):
                 f"{self.goal_id}: {report['accepted']:,} of {report['to_send']:,} people were sent. "
                 "The rest stays in the delta and goes with the next run, or when the failed tasks are cleared."
             )
+        if not report["dry_run"] and report["not_accepted"] == 0:
+            self._finish_files(workspace)
         self._check_rejections(report["accepted"], sum(report["rejected"].values()))
         return dict(report)
+
+    def _finish_files(self, workspace: Workspace) -> None:
+        from airflow_provider_braze_blueconic.hooks.staging import StagingHook
+        from airflow_provider_braze_blueconic.sync.csv_files import mark_files_finished
+
+        source = StagingHook(self.done_aws_conn_id) if self.done_aws_conn_id is not None else None
+        finished = mark_files_finished(
+            workspace, cast("SnapshotRef", self.snapshot), source=source, done=source is not None
+        )
+        if finished:
+            self.log.info("%s: everything in %s files was acknowledged", self.goal_id, finished)
 
     def _check_rejections(self, accepted: int, refused: int) -> None:
         limit = (self.limits or {}).get("rejected_percent")

@@ -42,7 +42,7 @@ def test_connection_types_and_settings_fit_airflows_developer_schema(part: str) 
     jsonschema.validate(get_provider_info()[part], part_schema)
 
 
-@pytest.mark.parametrize("kind", ["hooks", "operators"])
+@pytest.mark.parametrize("kind", ["hooks", "operators", "triggers"])
 def test_every_module_named_in_the_metadata_is_there(kind: str) -> None:
     root = Path(exceptions.__file__).parents[1]
     modules = [module for entry in get_provider_info()[kind] for module in entry["python-modules"]]

@@ -93,15 +93,35 @@ def test_airflow_finds_the_dags_of_a_goals_folder_without_an_import_error(tmp_pa
     assert set(bag.dags) == {"braze_blueconic__good", "braze_blueconic__broken"}
 
 
-def test_an_import_goal_says_in_the_ui_that_it_is_not_built_yet(tmp_path: Path) -> None:
-    (tmp_path / "back.yaml").write_text(
-        "goal: import\nid: back\nstaging: s3://acme-sync/x\nsource: {segment: A, export: s3://acme-exports}\n"
-        "identifiers: [{braze: external_id, blueconic: crm_id}]\nfields: [{from: email, to: email}]\n"
-    )
+def test_an_import_goal_is_the_same_pipeline_with_other_ends(tmp_path: Path) -> None:
+    write(tmp_path, "people")
+    (tmp_path / "back.yaml").write_text(f"{IMPORT}upload: {{workers: 3}}\n")
+
+    dags = load_goals(tmp_path)
+    back, there = dags["braze_blueconic__back"], dags["braze_blueconic__people"]
+
+    kinds = {task.task_id: task.task_type for task in back.tasks}  # type: ignore[union-attr]
+    assert set(back.params) == {"retry_held", "dry_run", "allow_stale"}
+    assert (kinds["extract"], kinds["upload"]) == ("BrazeSegmentToS3Operator", "S3ToBlueConicProfilesOperator")
+    assert back.get_task("upload").partial_kwargs["max_active_tis_per_dagrun"] == 3  # type: ignore[union-attr]
+    assert {name: task for name, task in _shape(back).items() if name not in ("extract", "map_fields", "upload")} == {
+        name: task for name, task in _shape(there).items() if name not in ("extract", "map_fields", "upload")
+    }
+    assert "Brings the Braze segment **A** to BlueConic." in (back.doc_md or "")
+
+
+def test_an_import_goal_can_deliver_files_in_one_task(tmp_path: Path) -> None:
+    (tmp_path / "back.yaml").write_text(f"{IMPORT}deliver: {{s3_csv: s3://acme-sync/in}}\n")
 
     dag = load_goals(tmp_path)["braze_blueconic__back"]
 
-    assert "import goals are not built yet" in dag.get_task("goal_file").message  # type: ignore[union-attr]
+    upload = dag.get_task("upload")
+    assert upload.task_type == "S3ToS3CsvOperator"  # type: ignore[union-attr]
+    assert upload.is_mapped is False
+    assert dag.get_task("compute_delta").send == "whole_profile"  # type: ignore[union-attr]
+    # Nobody knows when the file will be read, so what BlueConic shows meanwhile proves nothing.
+    assert dag.get_task("compute_delta").target_conn_id is None  # type: ignore[union-attr]
+    assert dag.get_task("map_fields").writes_at_once is False  # type: ignore[union-attr]
 
 
 def test_a_disabled_goal_is_not_scheduled() -> None:
@@ -129,26 +149,18 @@ fields: [{from: email, to: email}]
 """
 
 
-@pytest.mark.parametrize(("enabled", "schedule"), [("true", "@daily"), ("false", None)])
-def test_an_import_goal_fails_on_its_schedule_unless_it_is_switched_off(
-    tmp_path: Path, enabled: str, schedule: str | None
-) -> None:
-    (tmp_path / "back.yaml").write_text(f"{IMPORT}enabled: {enabled}\n")
-
-    dag = load_goals(tmp_path)["braze_blueconic__back"]
-
-    assert dag.schedule == schedule
-
-
-def test_a_goal_that_reads_csv_files_says_where_and_that_it_is_not_built_yet(tmp_path: Path) -> None:
+def test_a_goal_that_reads_csv_files_takes_them_for_changes_and_not_for_the_whole(tmp_path: Path) -> None:
     write(tmp_path, "people")
     path = tmp_path / "people.yaml"
-    path.write_text(path.read_text().replace("{segment: People}", "{s3_csv: s3://acme-sync/in/*.csv}"))
+    path.write_text(path.read_text().replace("{segment: People}", "{s3_csv: s3://acme-sync/in/*.csv, done: true}"))
 
     dag = load_goals(tmp_path)["braze_blueconic__people"]
 
-    message = dag.get_task("goal_file").message  # type: ignore[union-attr]
-    assert "people.yaml:9 source.s3_csv: reading CSV files is not built yet" in message
+    assert dag.get_task("extract").task_type == "S3CsvToS3Operator"  # type: ignore[union-attr]
+    assert dag.get_task("extract").columns == {"crm_id": "identifiers[0].blueconic", "firstname": "fields[0].from"}  # type: ignore[union-attr]
+    assert dag.get_task("compute_delta").confirms is False  # type: ignore[union-attr]
+    assert dag.get_task("map_fields").source_conn_id is None  # type: ignore[union-attr]
+    assert dag.get_task("report").done_aws_conn_id == "aws_default"  # type: ignore[union-attr]
 
 
 def test_a_second_goal_of_the_same_id_does_not_take_the_first_ones_dag(tmp_path: Path) -> None:
@@ -184,14 +196,22 @@ def test_nobody_is_written_to_unless_the_goal_names_somebody(tmp_path: Path) -> 
     assert (dag.on_failure_callback, dag.on_success_callback) == (None, None)
 
 
-def test_the_hand_written_dag_is_the_same_pipeline_as_a_goals(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "dag_id", "goal"),
+    [
+        ("braze_blueconic_operators.py", "braze_blueconic_by_hand", "people"),
+        ("braze_blueconic_import_operators.py", "braze_blueconic_import_by_hand", "back"),
+    ],
+)
+def test_a_hand_written_dag_is_the_same_pipeline_as_a_goals(tmp_path: Path, file: str, dag_id: str, goal: str) -> None:
     write(tmp_path, "people")
-    by_goal = load_goals(tmp_path)["braze_blueconic__people"]
+    (tmp_path / "back.yaml").write_text(IMPORT)
+    by_goal = load_goals(tmp_path)[f"braze_blueconic__{goal}"]
 
-    found = runpy.run_path(str(Path(__file__).parents[3] / "dags" / "braze_blueconic_operators.py"))
+    found = runpy.run_path(str(Path(__file__).parents[3] / "dags" / file))
 
     by_hand = found["report"].dag
-    assert by_hand.dag_id == "braze_blueconic_by_hand"
+    assert by_hand.dag_id == dag_id
     assert (by_hand.schedule, by_hand.max_active_runs, by_hand.catchup) == (None, 1, False)
     assert _shape(by_hand) == _shape(by_goal)
 
@@ -225,10 +245,13 @@ def test_parsing_goals_loads_no_heavy_library(tmp_path: Path) -> None:
 
 def test_every_template_field_of_every_task_is_there(tmp_path: Path) -> None:
     write(tmp_path, "people")
+    (tmp_path / "back.yaml").write_text(IMPORT)
+    (tmp_path / "files.yaml").write_text(f"{IMPORT}deliver: {{s3_csv: s3://acme-sync/in}}\n".replace("back", "files"))
 
-    dag = load_goals(tmp_path)["braze_blueconic__people"]
+    dags = load_goals(tmp_path)
 
-    for task in dag.tasks:
+    assert len(dags) == 3
+    for task in (task for dag in dags.values() for task in dag.tasks):
         given = getattr(task, "partial_kwargs", None)
         for name in task.template_fields:
             assert name in {**given, "partition": 0} if given is not None else hasattr(task, name), (task.task_id, name)

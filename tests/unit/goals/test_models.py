@@ -11,6 +11,8 @@ from airflow_provider_braze_blueconic.goals.models import (
     ExportGoal,
     ExportIdentifier,
     ImportField,
+    ImportSource,
+    RemainingFields,
     SegmentSource,
 )
 
@@ -360,11 +362,28 @@ def test_row_of_an_import_that_can_not_work_says_why(problems: Problems, row: st
     ("setting", "problem"),
     [
         ("limits: {data_points: 5}", "9 limits.data_points: is possible only in an export goal."),
-        ("legislation: gdpr", '9 legislation: expected a zone in upper case, such as "GDPR"; found "gdpr".'),
+        (
+            "legislation: gdpr",
+            '9 legislation: expected a zone that BlueConic knows; found "gdpr". Nearest: "GDPR", "UK_GDPR".',
+        ),
+        ("legislation: MARS", '9 legislation: expected a zone that BlueConic knows; found "MARS".'),
         ("when_missing: clear", "9 when_missing: is possible only in an export goal."),
         (
             "remaining_fields: {merge: sum}",
             '9 remaining_fields.merge: expected one of set, add, set_if_empty, set_or_clear; found "sum".',
+        ),
+        (
+            "remaining_fields: {prefix: 'braze '}",
+            '9 remaining_fields.prefix: expected letters, digits, "_" and "-"; found "braze ".',
+        ),
+        (
+            "remaining_fields: {exclude: [tier]}",
+            '9 remaining_fields.exclude: Braze exports no field "tier". '
+            'For a custom attribute write "custom_attributes.tier".',
+        ),
+        (
+            "remaining_fields: {exclude: [devices, devices]}",
+            '9 remaining_fields.exclude: has "devices" more than once.',
         ),
         ("upload: {bulk: true}", "9 upload.bulk: there is no such key here. Possible: workers."),
         (
@@ -375,6 +394,54 @@ def test_row_of_an_import_that_can_not_work_says_why(problems: Problems, row: st
 )
 def test_setting_that_an_import_can_not_have_says_why(problems: Problems, setting: str, problem: str) -> None:
     assert problems(f"{IMPORT}{setting}\n") == [problem]
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("poll_seconds: 0", "source.poll_seconds: expected more than 0; found 0."),
+        ("poll_seconds: 3601", "source.poll_seconds: expected at most 3,600; found 3601."),
+        ("wait_minutes: 0", "source.wait_minutes: expected more than 0; found 0."),
+        ("wait_minutes: 1441", "source.wait_minutes: expected at most 1,440; found 1441."),
+        ("quiet_seconds: 0", "source.quiet_seconds: expected more than 0; found 0."),
+        ("broken_percent: 101", "source.broken_percent: expected at most 100; found 101."),
+        ("broken_percent: -1", "source.broken_percent: expected at least 0; found -1."),
+        ("read: modified", "source.read: there is no such key here."),
+    ],
+)
+def test_setting_of_the_export_out_of_its_range_says_what_is_possible(
+    problems: Problems, setting: str, problem: str
+) -> None:
+    (found,) = problems(IMPORT.replace("s3://acme-braze-exports}", f"s3://acme-braze-exports, {setting}}}"))
+
+    assert found.startswith(f"4 {problem}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "legislation: CCPA\n",
+        "remaining_fields: {exclude: [devices, custom_attributes.tier, 'custom_attributes[\"a.b\"]']}\n",
+        "  - {from: custom_attributes.tags, to: tags, merge: remove}\n",
+        "  - {from: 'purchases[name=sku1].count', to: bought, merge: sum, of: increase}\n",
+        "  - {from: campaigns_received, to: campaigns, merge: add}\n",
+    ],
+)
+def test_part_of_an_import_that_can_work_is_taken(problems: Problems, text: str) -> None:
+    assert problems(IMPORT + text) == []
+
+
+def test_import_waits_for_its_export_an_hour_at_most_unless_told_otherwise() -> None:
+    source = ImportSource(segment="Test Users", export="s3://acme-braze-exports/")
+
+    assert (source.poll_seconds, source.wait_minutes, source.quiet_seconds) == (10, 60, 60)
+    assert (source.broken_percent, source.export) == (1, "s3://acme-braze-exports")
+
+
+def test_remaining_fields_create_and_exclude_nothing_unless_told_to() -> None:
+    remaining = RemainingFields()
+
+    assert (remaining.merge, remaining.prefix, remaining.create_properties, remaining.exclude) == ("set", "", False, ())
 
 
 def test_import_needs_fields_or_remaining_fields(problems: Problems) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from airflow_provider_braze_blueconic.hooks.settings import Settings
@@ -13,6 +15,8 @@ def test_defaults_are_those_of_the_provider_metadata() -> None:
         page_size=2000,
         max_in_flight=512,
         requests_per_second=1000.0,
+        braze_settle_seconds=300.0,
+        blueconic_settle_seconds=600.0,
         work_folder=None,
         memory_limit="1GB",
     )
@@ -32,4 +36,20 @@ def test_number_that_makes_no_sense_is_named(value: str, monkeypatch: pytest.Mon
     monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__MAX_IN_FLIGHT", value)
 
     with pytest.raises(ValueError, match=r"\[braze_blueconic\] max_in_flight has to be a number above 0"):
+        Settings.load()
+
+
+def test_how_long_a_write_takes_to_show_is_a_setting_of_each_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__BLUECONIC_SETTLE_SECONDS", "0")
+
+    settings = Settings.load()
+
+    assert settings.settles_in == {"braze": dt.timedelta(minutes=5), "blueconic": dt.timedelta(0)}
+
+
+@pytest.mark.parametrize("name", ["braze_settle_seconds", "blueconic_settle_seconds"])
+def test_a_write_can_not_show_before_it_was_made(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"AIRFLOW__BRAZE_BLUECONIC__{name.upper()}", "-1")
+
+    with pytest.raises(ValueError, match=rf"\[braze_blueconic\] {name} has to be a number of 0 or more, it is -1"):
         Settings.load()

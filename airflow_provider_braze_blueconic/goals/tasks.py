@@ -1,0 +1,300 @@
+"""The tasks of a goal: one pipeline, whose two ends the direction decides.
+
+::
+
+    extract → map_fields → compute_delta → guard → upload (a task a partition) → commit → report
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_braze_blueconic.goals.loading import Origin
+from airflow_provider_braze_blueconic.goals.models import CsvSource, ExportGoal, ImportGoal, LeaversSet
+from airflow_provider_braze_blueconic.operators.blueconic import (
+    BlueConicSegmentToS3Operator,
+    S3ToBlueConicProfilesOperator,
+)
+from airflow_provider_braze_blueconic.operators.braze import BrazeSegmentToS3Operator, S3ToBrazeUsersOperator
+from airflow_provider_braze_blueconic.operators.s3_csv import S3CsvToS3Operator, S3ToS3CsvOperator
+from airflow_provider_braze_blueconic.operators.sync import (
+    CommitLedgerOperator,
+    ComputeDeltaOperator,
+    GuardOperator,
+    MapFieldsOperator,
+    SyncReportOperator,
+)
+from airflow_provider_braze_blueconic.sync.export_plan import expansions, mapping_hash, properties_to_read
+from airflow_provider_braze_blueconic.sync.import_plan import export_sources
+
+__all__ = ["goal_tasks"]
+
+_Settings = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """What the direction decides of a goal's tasks.
+
+    :param extract: makes the task that reads the source.
+    :param upload: (delta, guard, map_fields) → makes the task that writes to the target, after these.
+    :param places: paths of the goal that errors of the first task can name.
+    :param mapping: settings of ``map_fields``.
+    :param delta: settings of ``compute_delta``.
+    :param guard: settings of ``guard``.
+    :param report: settings of ``report``.
+    """
+
+    extract: Callable[[_Settings], Any]
+    upload: Callable[[_Settings, Any, Any, Any], Any]
+    places: tuple[str, ...]
+    mapping: _Settings
+    delta: _Settings
+    guard: _Settings = field(default_factory=dict)
+    report: _Settings = field(default_factory=dict)
+
+
+def goal_tasks(goal: ExportGoal | ImportGoal, origin: Origin) -> None:
+    """Make the tasks of a goal in the DAG at hand."""
+    ends = _import_ends(goal) if isinstance(goal, ImportGoal) else _export_ends(goal)
+    limits = goal.limits.model_dump(exclude_none=True)
+    common: _Settings = {
+        "goal_id": goal.id,
+        "staging": goal.staging,
+        "aws_conn_id": goal.connections.aws,
+        "origin": {"file": origin.file, "lines": {place: origin.line(place) for place in ends.places if place}},
+    }
+    identifiers = [link.model_dump(mode="json", by_alias=True, exclude_none=True) for link in goal.identifiers]
+    fields = [row.model_dump(mode="json", by_alias=True, exclude_unset=True) for row in goal.fields]
+    extract = ends.extract(common)
+    map_fields = MapFieldsOperator(
+        task_id="map_fields",
+        snapshot=extract.output,
+        identifiers=identifiers,
+        fields=fields,
+        partitions=goal.partitions,
+        direction=goal.goal,
+        **ends.mapping,
+        **common,
+    )
+    compute_delta = ComputeDeltaOperator(
+        task_id="compute_delta",
+        mapped=map_fields.output,
+        identifiers=identifiers,
+        fields=fields,
+        direction=goal.goal,
+        allow_stale="{{ params.allow_stale }}",
+        **ends.delta,
+        **common,
+    )
+    guard = GuardOperator(
+        task_id="guard",
+        delta=compute_delta.output,
+        limits=limits,
+        plan_only="{{ params.dry_run }}",
+        **ends.guard,
+        **common,
+    )
+    upload = ends.upload({"limits": limits, **common}, compute_delta, guard, map_fields)
+    commit = CommitLedgerOperator(
+        task_id="commit",
+        delta=compute_delta.output,
+        partitions=guard.output,
+        plan_only="{{ params.dry_run }}",
+        # What was acknowledged is kept whatever became of the rest.
+        trigger_rule="all_done",
+        **common,
+    )
+    report = SyncReportOperator(
+        task_id="report",
+        snapshot=extract.output,
+        mapped=map_fields.output,
+        delta=compute_delta.output,
+        partitions=guard.output,
+        plan_only="{{ params.dry_run }}",
+        uploads=upload.output,
+        commit=commit.output,
+        limits=limits,
+        trigger_rule="all_done",
+        **ends.report,
+        **{**common, "retries": 0},
+    )
+    upload >> commit >> report
+
+
+def _export_ends(goal: ExportGoal) -> _Ends:
+    leavers = dict(goal.leavers.set) if isinstance(goal.leavers, LeaversSet) else goal.leavers
+    needed = properties_to_read(goal.identifiers, goal.fields)
+    fingerprint = mapping_hash(goal.identifiers, goal.fields)
+
+    def extract(common: _Settings) -> Any:
+        source = goal.source
+        if isinstance(source, CsvSource):
+            return S3CsvToS3Operator(
+                task_id="extract",
+                s3_csv=source.s3_csv,
+                columns={name: place for name, place in needed.items() if place},
+                delimiter=source.delimiter,
+                multi_value_separator=source.multi_value_separator,
+                required=source.required,
+                broken_percent=source.broken_percent,
+                timezone=goal.timezone,
+                full="{{ params.full }}",
+                source_aws_conn_id=source.aws,
+                **common,
+            )
+        return BlueConicSegmentToS3Operator(
+            task_id="extract",
+            segment=source.segment,
+            properties=needed,
+            expand=expansions(goal.fields),
+            interaction_names=any(row.kind == "interactions" and row.written_as == "names" for row in goal.fields),
+            objectives=goal.objectives,
+            read=source.read,
+            full="{{ params.full }}",
+            mapping_hash=fingerprint,
+            blueconic_conn_id=goal.connections.blueconic,
+            **common,
+        )
+
+    def upload(settings: _Settings, delta: Any, guard: Any, _: Any) -> Any:
+        return S3ToBrazeUsersOperator.partial(
+            task_id="upload",
+            map_index_template="partition {{ task.partition }}",
+            max_active_tis_per_dagrun=goal.upload.workers,
+            delta=delta.output,
+            allow_creation=goal.allow_creation,
+            workers=goal.upload.workers,
+            bulk=goal.upload.bulk,
+            braze_conn_id=goal.connections.braze,
+            **settings,
+        ).expand(partition=guard.output)
+
+    reads_files = isinstance(goal.source, CsvSource)
+    return _Ends(
+        extract,
+        upload,
+        places=("source.segment", "source.read", "source.s3_csv", *needed.values(), *_objectives(goal)),
+        mapping={
+            "when_missing": goal.when_missing,
+            "objectives": goal.objectives,
+            # A file tells what BlueConic held when it was written, not what it holds.
+            "source_conn_id": None if reads_files else goal.connections.blueconic,
+            "target_conn_id": goal.connections.braze,
+        },
+        delta={
+            "send": goal.send,
+            "leavers": leavers,
+            "confirms": not reads_files,
+            "target_conn_id": goal.connections.braze,
+        },
+        guard={"leavers": leavers, "bulk": goal.upload.bulk},
+        report={
+            "mapping_hash": fingerprint,
+            "done_aws_conn_id": (goal.source.aws or goal.connections.aws)
+            if isinstance(goal.source, CsvSource) and goal.source.done
+            else None,
+        },
+    )
+
+
+def _import_ends(goal: ImportGoal) -> _Ends:
+    sources = export_sources(goal.identifiers, goal.fields)
+    remaining = goal.remaining_fields
+    deliver = goal.deliver
+    targets = {row.to: f"fields[{number}].to" for number, row in reversed(list(enumerate(goal.fields)))}
+    links = {link.blueconic: f"identifiers[{n}].blueconic" for n, link in reversed(list(enumerate(goal.identifiers)))}
+    policy = goal.model_dump(
+        mode="json",
+        include={"allow_creation", "match", "legislation", "objectives", "domain_group", "identifiers"},
+    )
+
+    def extract(common: _Settings) -> Any:
+        return BrazeSegmentToS3Operator(
+            task_id="extract",
+            segment=goal.source.segment,
+            export=goal.source.export,
+            sources=sources,
+            remaining=remaining is not None,
+            excluded=remaining.exclude if remaining is not None else (),
+            targets=targets,
+            unique=links,
+            objectives=goal.objectives,
+            export_aws_conn_id=goal.source.aws,
+            braze_conn_id=goal.connections.braze,
+            blueconic_conn_id=goal.connections.blueconic,
+            poll_seconds=goal.source.poll_seconds,
+            wait_seconds=60 * goal.source.wait_minutes,
+            quiet_seconds=goal.source.quiet_seconds,
+            broken_percent=goal.source.broken_percent,
+            **common,
+        )
+
+    def upload(settings: _Settings, delta: Any, guard: Any, mapped: Any) -> Any:
+        if deliver is not None:
+            return S3ToS3CsvOperator(
+                task_id="upload",
+                delta=delta.output,
+                partitions=guard.output,
+                links=tuple(links),
+                s3_csv=deliver.s3_csv,
+                delimiter=deliver.delimiter,
+                multi_value_separator=deliver.multi_value_separator,
+                gzip=deliver.gzip,
+                target_aws_conn_id=deliver.aws,
+                **{name: value for name, value in settings.items() if name != "limits"},
+            )
+        return S3ToBlueConicProfilesOperator.partial(
+            task_id="upload",
+            map_index_template="partition {{ task.partition }}",
+            max_active_tis_per_dagrun=goal.upload.workers,
+            delta=delta.output,
+            new_properties=mapped.output["new_properties"],
+            links=tuple(links),
+            allow_creation=goal.allow_creation,
+            legislation=goal.legislation,
+            objectives=goal.objectives,
+            domain_group=goal.domain_group,
+            trigger_on_change=goal.trigger_on_change,
+            workers=goal.upload.workers,
+            blueconic_conn_id=goal.connections.blueconic,
+            **settings,
+        ).expand(partition=guard.output)
+
+    return _Ends(
+        extract,
+        upload,
+        places=(
+            "source",
+            "source.segment",
+            "source.export",
+            *sources.values(),
+            *targets.values(),
+            *links.values(),
+            *(f"fields[{number}].merge" for number in range(len(goal.fields))),
+            "remaining_fields",
+            *_objectives(goal),
+        ),
+        mapping={
+            "match": goal.match,
+            "remaining_fields": remaining.model_dump(mode="json") if remaining is not None else None,
+            "source_conn_id": goal.connections.braze,
+            "target_conn_id": goal.connections.blueconic,
+            "writes_at_once": deliver is None,
+        },
+        delta={
+            # In a file an empty cell is not "as it was", so a row has all values of its person.
+            "send": "changed_fields" if deliver is None else "whole_profile",
+            "policy": policy,
+            "retry_held": "{{ params.retry_held }}",
+            # A file that was delivered and not read yet may still change what BlueConic holds.
+            "target_conn_id": goal.connections.blueconic if deliver is None else None,
+        },
+        guard={"target": "blueconic" if deliver is None else "s3_csv"},
+    )
+
+
+def _objectives(goal: ExportGoal | ImportGoal) -> Mapping[str, None]:
+    return dict.fromkeys(f"objectives[{number}]" for number in range(len(goal.objectives)))
