@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import json
 import os
 import subprocess
@@ -37,6 +38,21 @@ GOAL: dict[str, Any] = {
         {"from": "segments", "to": "blueconic_segments"},
         {"value": "blueconic", "to": "profile_source"},
     ],
+    "partitions": 2,
+}
+
+IMPORT_GOAL: dict[str, Any] = {
+    "goal": "import",
+    "id": "users",
+    "staging": "s3://sandbox-sync/tests",
+    "source": {
+        "segment": "BlueConic Test Users",
+        "export": "s3://sandbox-braze-exports",
+        "poll_seconds": 0.2,
+        "quiet_seconds": 0.3,
+    },
+    "identifiers": [{"braze": "external_id", "blueconic": "crm_id"}],
+    "fields": [{"from": "custom_attributes.favourite_store", "to": "braze_favourite_store"}],
     "partitions": 2,
 }
 
@@ -78,18 +94,32 @@ class GoalRunner:
     _written: list[Path] = field(default_factory=list)
 
     def write(self, **changes: Any) -> dict[str, Any]:
-        """Write the standard goal with changes and return it."""
-        goal = {**copy.deepcopy(GOAL), **changes}
+        """Write the standard export goal with changes and return it."""
+        return self._write({**copy.deepcopy(GOAL), **changes})
+
+    def write_import(self, **changes: Any) -> dict[str, Any]:
+        """Write the standard import goal with changes and return it."""
+        return self._write({**copy.deepcopy(IMPORT_GOAL), **changes})
+
+    def _write(self, goal: dict[str, Any]) -> dict[str, Any]:
         path = self.home / "dags" / "goals" / f"{goal['id']}.yaml"
         with path.open("w") as file:
             YAML().dump(goal, file)
         self._written.append(path)
         return goal
 
-    def run(self, goal_id: str = "people", *, params: Mapping[str, Any] | None = None, dated: bool = True) -> Run:
+    def run(
+        self,
+        goal_id: str = "people",
+        *,
+        params: Mapping[str, Any] | None = None,
+        dated: bool = True,
+        date: dt.datetime | None = None,
+    ) -> Run:
         """Run a goal's DAG to its end, without retries.
 
         :param dated: whether the run has a logical date; manual and asset-triggered runs may have none.
+        :param date: its logical date, if not now; two runs of one date are one run with the same id.
         """
         from airflow_provider_braze_blueconic.goals import load_goals
 
@@ -101,7 +131,8 @@ class GoalRunner:
             else:
                 task.partial_kwargs["retries"] = 0
         self.capture.readouterr()
-        run = dag.test(run_conf=dict(params or {}), **({} if dated else {"logical_date": None}))
+        when = {} if dated and date is None else {"logical_date": date, "run_after": date}
+        run = dag.test(run_conf=dict(params or {}), **when)
         written = self.capture.readouterr()
         return self._outcome(run, written.out + written.err)
 
@@ -140,6 +171,15 @@ class GoalRunner:
                 objects += json.loads(exchange.request_body)["attributes"]
         self.box.exchanges.clear()
         return objects
+
+    def written(self) -> list[dict[str, Any]]:
+        """Return the entries that BlueConic was sent so far, in order, and forget them."""
+        entries: list[dict[str, Any]] = []
+        for exchange in self.box.exchanges:
+            if exchange.method == "PUT" and exchange.url.partition("?")[0] == "/rest/v2/profiles":
+                entries += json.loads(exchange.request_body)
+        self.box.exchanges.clear()
+        return entries
 
     def clean(self) -> None:
         """Remove the goal files."""

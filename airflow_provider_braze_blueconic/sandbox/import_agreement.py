@@ -1,0 +1,143 @@
+"""Whether BlueConic holds what Braze's users brought: the other direction of :mod:`~.agreement`.
+
+For each field it is worked out in plain Python what a profile should hold after an import, and that is compared with
+what BlueConic's side of the sandbox does hold. It shares nothing with the mapping.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from .agreement import Agreement
+
+__all__ = ["compare_import"]
+
+_MOST_TEXT = 64_000
+_LARGEST_NUMBER = 2_147_483_647
+_SPACE = " \t\r\n"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_Texts = list[str] | None
+
+
+def compare_import(
+    users: Iterable[Mapping[str, Any]],
+    profiles: Iterable[Mapping[str, Any]],
+    fields: Sequence[Mapping[str, Any]],
+    types: Mapping[str, str],
+    *,
+    identifier: str,
+) -> Agreement:
+    """Compare the users of a segment with the profiles of BlueConic.
+
+    :param users: as Braze exports them.
+    :param profiles: as BlueConic's API shows them.
+    :param fields: rows of a goal file (``from``, ``to``, ``merge``); ``sum`` is taken to have begun at nothing.
+    :param types: property id → ``filterType``.
+    :param identifier: property that holds the external id. Of several profiles that have it, this tenant writes the one
+        with the lowest id.
+    """
+    held: dict[str, dict[str, list[str]]] = {}
+    for profile in sorted(profiles, key=lambda profile: str(profile["id"])):
+        values = {entry["id"]: entry["values"] for entry in profile["properties"]}
+        for external_id in values.get(identifier, ()):
+            held.setdefault(external_id.strip(), values)
+    agreement = Agreement()
+    for user in users:
+        if "external_id" not in user:
+            continue
+        agreement.people += 1
+        if user["external_id"] not in held:
+            agreement.absent += 1
+            continue
+        for row in fields:
+            _compare_field(agreement, row, user, held[user["external_id"]], types.get(row["to"], "SELECT"))
+    return agreement
+
+
+def _compare_field(
+    agreement: Agreement, row: Mapping[str, Any], user: Mapping[str, Any], values: Mapping[str, list[str]], kind: str
+) -> None:
+    source, there = _source(user, row["from"]), sorted(set(values.get(row["to"], [])))
+    merge = row.get("merge", "set")
+    if source is None:
+        if merge != "set_or_clear":
+            return
+        expected: _Texts = []
+    else:
+        expected = _stored(source, kind)
+    if expected is None:
+        agreement.left_out += 1
+        return
+    agreement.values += 1
+    holds = {
+        "set": there == expected,
+        "set_or_clear": there == expected,
+        "set_if_empty": bool(there),
+        "add": set(expected) <= set(there),
+        "remove": not set(expected) & set(there),
+        "sum": there == expected,
+    }[merge]
+    if not holds:
+        agreement.differences[row["to"]] += 1
+
+
+def _source(user: Mapping[str, Any], path: str) -> _Texts:
+    """Read a field: a standard one, a custom attribute, a part of one, or the names of campaigns."""
+    if path == "campaigns_received":
+        return [each["name"] for each in user.get(path, ())] or None
+    value: Any = user
+    for step in re.findall(r'\["[^"]*"\]|[^.\[]+', path):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(json.loads(step[1:-1]) if step.startswith("[") else step)
+    texts = [_text(each) for each in (value if isinstance(value, list) else [value]) if each is not None]
+    # Not all that Unicode calls a space: a no-break space at the edge belongs to the value.
+    return [text.strip(_SPACE) for text in texts if text.strip(_SPACE)] or None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return f"{Decimal(repr(value)).normalize():f}"
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return str(value)
+
+
+def _stored(texts: Sequence[str], kind: str) -> _Texts:
+    """Return the texts as a property of this type holds them; ``None`` if one of them can't be held."""
+    stored = [_value(text, kind) for text in texts]
+    return None if None in stored else sorted({text for text in stored if text is not None})
+
+
+def _value(text: str, kind: str) -> str | None:
+    if kind in ("RANGE", "DECIMAL", "CURRENCY"):
+        return _number(text, whole=kind == "RANGE")
+    if kind == "DATETIME":
+        return _milliseconds(text)
+    if kind == "EMAIL":
+        return text if re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s.]{2,}", text) else None
+    return text if len(text.encode()) <= _MOST_TEXT else None
+
+
+def _number(text: str, *, whole: bool) -> str | None:
+    if not re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", text):
+        return None
+    number = Decimal(text)
+    if whole:
+        return f"{number:.0f}" if number == number.to_integral_value() and abs(number) <= _LARGEST_NUMBER else None
+    return f"{number.quantize(Decimal('0.0001'), ROUND_HALF_UP).normalize():f}"
+
+
+def _milliseconds(text: str) -> str | None:
+    try:
+        moment = datetime.fromisoformat(text.replace(" UTC", "+00:00"))
+    except ValueError:
+        return None
+    return str((moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) // timedelta(milliseconds=1))
