@@ -27,7 +27,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 
-demo: $(READY)  ## Run the export goal on the sandbox through a real Airflow, on two nights.
+demo: $(READY)  ## Run both directions on the sandbox through a real Airflow, on two nights and once more.
 	@$(BIN)/python -m airflow_provider_braze_blueconic.sandbox.demo --dags dags --profiles $(PROFILES)
 
 test: $(READY)  ## Run the tests: unit, contract, end to end.

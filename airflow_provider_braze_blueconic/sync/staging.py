@@ -9,6 +9,7 @@
     <staging>/<goal id>/files/<fingerprint>.json        everything in this version of a CSV file was acknowledged
     <staging>/<goal id>/work/<run key>/<step>-<id>/    Parquet files of one step; every attempt writes into a new folder
     <staging>/~observed/<goal id>.json                 where the goal's newest read lies, for other goals
+    <staging>/~observed/<goal id>.written.json         when the goal last wrote, and which read it is through with
 """
 
 from __future__ import annotations

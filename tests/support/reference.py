@@ -23,8 +23,11 @@ PACKAGE = "airflow_provider_braze_blueconic"
 PUBLIC_MODULES = (
     "operators.blueconic",
     "operators.braze",
+    "operators.s3_csv",
     "operators.sync",
+    "operators.upload",
     "operators.base",
+    "triggers.braze_export",
     "goals",
     "goals.dag",
     "goals.models",
@@ -42,7 +45,8 @@ Generated from the code by `python -m tests.support.reference docs/reference.md`
 
 What stands here is public. Everything else, `sync/` above all, can change without notice.
 What is marked *(templated)* may be a Jinja template or another task's `output`.
-`dags/braze_blueconic_operators.py` is an example of the operators used by hand.
+`dags/braze_blueconic_operators.py` and `dags/braze_blueconic_import_operators.py` are examples of the operators used by
+hand, one for each direction.
 Of the errors, `TransientError` and `WriterConflict` are tried again by Airflow as the task's `retries` say; the others
 fail the task at once, since nothing gets better by itself.
 The fields of goals are in [goal-file.md](goal-file.md), the commands in [cli.md](cli.md).
@@ -88,17 +92,19 @@ def _entry(name: str, value: Any, *, own: str) -> Iterator[str]:
 
 
 def _arguments(kind: type) -> Iterator[str]:
-    """Describe what the class itself adds to its base's arguments."""
+    """Describe what the class adds to the arguments that every operator has."""
     init = vars(kind).get("__init__")
     if init is None or (is_dataclass(kind) and not _params(kind)):
         return
-    taken = inspect.signature(init).parameters.values()
+    # A class may describe arguments that it hands on to its own base.
+    inits = [vars(base)["__init__"] for base in reversed(kind.__mro__) if "__init__" in vars(base)]
+    taken = [parameter for each in inits for parameter in inspect.signature(each).parameters.values()]
     defaults = {parameter.name: parameter.default for parameter in taken}
     yield from _table(_params(kind), defaults)
     returns = re.search(r":return: (.*?)(?=\n\s*:|\Z)", inspect.getdoc(kind) or "", re.DOTALL)
     if returns:
         yield f"Returns {_text(returns[1])}\n"
-    if own_base := next((base for base in kind.__bases__ if base.__name__ == "GoalOperator"), None):
+    if own_base := next((base for base in kind.__mro__[1:] if base.__name__ == "GoalOperator"), None):
         yield f"Besides these, the arguments of [{own_base.__name__}](#goaloperator) and of every Airflow operator.\n"
 
 

@@ -18,13 +18,53 @@ from tests.support.reference import PACKAGE, PUBLIC_MODULES, reference_page
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+GUIDES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *GUIDES]
+GOAL_FILES = sorted((ROOT / "dags" / "goals").glob("*.yaml"))
+SHOWN_GOALS = [
+    pytest.param(text, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, text in enumerate(
+        text for text in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL) if text.startswith("goal:")
+    )
+]
 
 
-def test_the_goal_file_in_the_readme_is_well_formed(tmp_path: Path) -> None:
-    (tmp_path / "goal.yaml").write_text(re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)[0])
+@pytest.mark.parametrize("text", SHOWN_GOALS)
+def test_every_goal_file_that_is_shown_is_well_formed(text: str, tmp_path: Path) -> None:
+    (tmp_path / "goal.yaml").write_text(text)
 
-    assert load_goal(tmp_path / "goal.yaml").goal.id == "vip_to_braze"
+    assert load_goal(tmp_path / "goal.yaml").goal.id
+
+
+def test_the_readme_shows_a_goal_of_each_direction(tmp_path: Path) -> None:
+    texts = [text for text in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if text.startswith("goal:")]
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number}.yaml").write_text(text)
+
+    goals = [load_goal(path).goal for path in sorted(tmp_path.glob("*.yaml"))]
+
+    assert [(goal.goal, goal.id) for goal in goals] == [
+        ("export", "vip_to_braze"),
+        ("import", "test_users_to_blueconic"),
+    ]
+
+
+@pytest.mark.parametrize("path", GOAL_FILES, ids=lambda path: path.stem)
+def test_every_example_goal_is_spoken_of(path: Path) -> None:
+    assert any(path.stem in page.read_text() for page in (ROOT / "README.md", *GUIDES))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "dags").glob("*.py")), ids=lambda path: path.stem)
+def test_every_example_dag_file_is_spoken_of(path: Path) -> None:
+    text = path.read_text()
+
+    assert f"dags/{path.name}" in README or text in README
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+def test_the_readme_leads_to_every_guide(page: Path) -> None:
+    assert f"](docs/{page.name})" in README
 
 
 def test_the_dag_file_in_the_readme_is_the_one_in_dags() -> None:
@@ -50,10 +90,25 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_a_part_of_a_page_find_its_heading(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text())
+
+    missing = [link for link in links if link[1] not in anchors(page.parent / link[0] if link[0] else page)]
+
+    assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Name the headings of a page as links do: small letters, hyphens for spaces, nothing else but letters."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_every_file_that_the_architecture_page_names_is_there() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     package = ROOT / "airflow_provider_braze_blueconic"
-    named = set(re.findall(r"`((?:sync|operators|hooks|goals|tests)/[\w/]+\.py)`?", text))
+    named = set(re.findall(r"`((?:sync|operators|triggers|hooks|goals|tests)/[\w/]+\.py)`?", text))
 
     missing = [name for name in named if not (package / name).exists() and not (ROOT / name).exists()]
 
@@ -68,8 +123,7 @@ def test_every_proof_that_the_architecture_page_names_is_marked_as_one() -> None
 
     unmarked = [proof for proof in proofs if f"pytest.mark.promise({proof[0]})" not in (ROOT / proof[1]).read_text()]
 
-    # 7, no echo, belongs to import goals.
-    assert {number for number, _ in proofs} == {1, 2, 3, 4, 5, 6, 8}
+    assert {number for number, _ in proofs} == {1, 2, 3, 4, 5, 6, 7, 8}
     assert unmarked == []
 
 
@@ -81,7 +135,12 @@ def test_the_reference_page_is_that_of_the_code() -> None:
 
 def test_every_module_that_airflow_is_told_of_is_in_the_reference() -> None:
     info = get_provider_info()
-    told = {module for kind in ("hooks", "operators") for entry in info[kind] for module in entry["python-modules"]}
+    told = {
+        module
+        for kind in ("hooks", "operators", "triggers")
+        for entry in info[kind]
+        for module in entry["python-modules"]
+    }
 
     assert told <= {f"{PACKAGE}.{name}" for name in PUBLIC_MODULES}
 
@@ -102,8 +161,9 @@ def test_every_make_target_is_in_the_readme() -> None:
     assert [target for target in targets if f"make {target}" not in README] == []
 
 
-def test_every_param_of_the_trigger_form_is_in_the_readme() -> None:
-    dag = build_dag(load_goal(ROOT / "dags" / "goals" / "vip_to_braze.yaml").goal)
+@pytest.mark.parametrize("path", GOAL_FILES, ids=lambda path: path.stem)
+def test_every_param_of_the_trigger_form_is_in_the_readme(path: Path) -> None:
+    dag = build_dag(load_goal(path).goal)
 
     assert [name for name in dag.params if f"| `{name}` |" not in README] == []
 
