@@ -31,7 +31,7 @@ demo: $(READY)  ## Run both directions on the sandbox through a real Airflow, on
 	@$(BIN)/python -m airflow_provider_braze_blueconic.sandbox.demo --dags dags --profiles $(PROFILES)
 
 test: $(READY)  ## Run the tests: unit, contract, end to end.
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses logical --dist worksteal $(ARGS)
 
 test-oldest:  ## Run the tests on the oldest supported Airflow.
 	@$(MAKE) --no-print-directory test AIRFLOW=3.0
