@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         ImportIdentifier,
     )
     from airflow_provider_braze_blueconic.sync.delta import Seen
-    from airflow_provider_braze_blueconic.sync.observations import Observation, ObservedPlan, System
+    from airflow_provider_braze_blueconic.sync.mapping import MappingPlan
+    from airflow_provider_braze_blueconic.sync.observations import Observation, System
     from airflow_provider_braze_blueconic.sync.pacing import Rate
     from airflow_provider_braze_blueconic.sync.pipeline import Workspace
     from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef, UploadRef
@@ -188,6 +189,7 @@ class MapFieldsOperator(GoalOperator):
             found=found,
             property_types=snapshot["property_types"],
             written_by=written_by,
+            finds_people={link.blueconic for link in identifiers},
         )
         plan = import_mapping_plan(
             identifiers,
@@ -310,7 +312,7 @@ class ComputeDeltaOperator(GoalOperator):
         return delta
 
     def _export_delta(self, workspace: Workspace, mapped: MappedRef) -> DeltaRef:
-        from airflow_provider_braze_blueconic.sync.export_plan import delta_plan, observed_users
+        from airflow_provider_braze_blueconic.sync.export_plan import delta_plan, exported_pairs, observed_users
         from airflow_provider_braze_blueconic.sync.pipeline import compute_staged_delta
 
         identifiers, fields = _export_rows(self.identifiers, self.fields)
@@ -328,13 +330,14 @@ class ComputeDeltaOperator(GoalOperator):
             workspace,
             mapped,
             replace(plan, confirms=self.confirms),
-            look=partial(self._look, workspace, mapped, "braze", plans),
+            look=partial(self._look, workspace, mapped, "braze", plans, exported_pairs(fields)),
         )
 
     def _import_delta(self, workspace: Workspace, mapped: MappedRef) -> DeltaRef:
         from airflow_provider_braze_blueconic.sync.import_plan import (
             import_delta_plan,
             import_policy,
+            imported_pairs,
             observed_profiles,
             read_targets,
         )
@@ -355,7 +358,11 @@ class ComputeDeltaOperator(GoalOperator):
         )
         plans = partial(observed_profiles, identifiers, targets, mapped["property_types"])
         return compute_staged_delta(
-            workspace, mapped, plan, look=partial(self._look, workspace, mapped, "blueconic", plans), rows=rows
+            workspace,
+            mapped,
+            plan,
+            look=partial(self._look, workspace, mapped, "blueconic", plans, imported_pairs(targets)),
+            rows=rows,
         )
 
     def _look(
@@ -363,7 +370,8 @@ class ComputeDeltaOperator(GoalOperator):
         workspace: Workspace,
         mapped: MappedRef,
         system: System,
-        plans: Callable[[Observation], Sequence[ObservedPlan]],
+        plans: Callable[[Observation], Sequence[MappingPlan]],
+        pairs: Mapping[str, tuple[str, str]],
         local: Path,
     ) -> Sequence[Seen]:
         from airflow_provider_braze_blueconic.hooks.settings import Settings
@@ -380,6 +388,7 @@ class ComputeDeltaOperator(GoalOperator):
             connection=self.target_conn_id,
             read_at=dt.datetime.fromisoformat(mapped["as_of"]),
             plans=plans,
+            pairs=pairs,
             settles_in=Settings.load().settles_in,
         )
 

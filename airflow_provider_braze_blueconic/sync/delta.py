@@ -43,8 +43,9 @@ _ONE_NUMBER = "DECIMAL(38, 4)"
 class Seen:
     """What another goal's read saw in the target: it takes the ledger's place where it is newer.
 
-    :param file: Parquet file, as the mapping writes it: ``identifier`` (JSON text by which a person is found again),
-        ``as_of``, ``field_…`` columns; ``null`` where the field was seen empty, NULL where it was not looked at.
+    :param file: Parquet file, as the mapping writes it: ``row`` (of the read), ``identifier`` (JSON text by which a
+        person is found again, each of several on a line of its own), ``as_of``, ``field_…`` columns; ``null`` where the
+        field was seen empty, NULL where it was not looked at.
     :param settles_in: the target may show a write only after so long; what was seen is that much older.
     :param certain: targets whose value there can be known to be the target's own, and not one on its way from here: it
         counts also where it differs from what is to be sent. A column ``certain_…`` in the file says for whom; without
@@ -157,7 +158,7 @@ def compute_delta(
         ledger.load(connection, partition, every)
         _load_mapped(connection, mapped, columns)
         floor = ledger.newest_as_of() if plan.confirms else None
-        looks = _Looks.at(plan, _load_seen(connection, plan, seen))
+        looks = _Looks.at(plan, _load_seen(connection, plan, seen, skipped))
         _compare(connection, columns, plan, floor, looks)
         _collect_delta(connection, columns, every, plan, looks)
         if plan.complete:
@@ -242,16 +243,20 @@ def _increase_sql(mapped: str, known: str, changed: str, *, grows: bool) -> str:
     return f"CASE WHEN {changed} AND {grown} > 0 THEN concat('[\"', {plain}, '\"]') END"
 
 
-def _load_seen(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, seen: Sequence[Seen]) -> dict[str, bool]:
+def _load_seen(
+    connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, seen: Sequence[Seen], skipped: Path | None
+) -> dict[str, bool]:
     """Load what was seen of this partition's people into ``seen``, the newest look at each of them.
 
-    A person is found again by the identifier, or by any of the conditions by which the target would find them.
+    A person is found again by the identifier, or by any of the conditions by which the target would find them. Where
+    either side has several records of somebody, what was seen of one of them does not count.
 
+    :param skipped: people of whom this goal's own read had a record that was not mapped.
     :return: targets that were seen → whether what was seen is certain.
     """
     targets: dict[str, bool] = {}
     looks = []
-    for look in seen:
+    for number, look in enumerate(seen):
         source = parquet_source([look.file])
         there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
         here = [target for target in plan.targets if field_column(target) in there and plan.merge(target) != "sum"]
@@ -263,7 +268,8 @@ def _load_seen(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, seen: Seq
             known = column if certain_column(target) in there else "TRUE"
             shown.append(f"{known if target in look.certain else 'FALSE'} AS {column}")
         settled = f"as_of - INTERVAL {int(look.settles_in.total_seconds())} SECONDS AS as_of"
-        looks.append(f"SELECT {', '.join(['identifier AS key', settled, *shown])} FROM {source}")
+        columns = ["identifier AS key", f"{number} AS look", "row", settled, *shown]
+        looks.append(f"SELECT {', '.join(columns)} FROM {source}")
     if not targets:
         return {}
     described = {name for name, *_ in connection.execute("DESCRIBE mapped").fetchall()}
@@ -275,13 +281,18 @@ def _load_seen(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, seen: Seq
             "concat('{\"id\":', to_json(c.id)::VARCHAR, ',\"value\":', to_json(c.value)::VARCHAR, '}') AS key "
             f"FROM (SELECT identifier, unnest(flatten(matching::JSON::{condition}[][])) AS c FROM mapped)"
         )
+    several = "SELECT identifier FROM found GROUP BY identifier, look HAVING count(DISTINCT row) > 1"
+    if skipped is not None:
+        several += f" UNION ALL SELECT identifier FROM {parquet_source([skipped])} WHERE identifier IS NOT NULL"
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE seen AS
-        SELECT * EXCLUDE (key, place) FROM (
-            SELECT k.identifier, s.*, row_number() OVER (PARTITION BY k.identifier ORDER BY s.as_of DESC) AS place
-            FROM ({keys}) AS k JOIN ({" UNION ALL BY NAME ".join(looks)}) AS s ON s.key = k.key
-        ) WHERE place = 1
+        WITH found AS (
+            SELECT k.identifier, s.* FROM ({keys}) AS k JOIN ({" UNION ALL BY NAME ".join(looks)}) AS s ON s.key = k.key
+        )
+        SELECT * EXCLUDE (key, look, row, place) FROM (
+            SELECT *, row_number() OVER (PARTITION BY identifier ORDER BY as_of DESC) AS place FROM found
+        ) WHERE place = 1 AND identifier NOT IN ({several})
         """
     )
     return targets

@@ -24,7 +24,7 @@ from airflow_provider_braze_blueconic.sync.columns import property_column, sourc
 from airflow_provider_braze_blueconic.sync.database import quote
 from airflow_provider_braze_blueconic.sync.delta import DeltaPlan, SendPolicy
 from airflow_provider_braze_blueconic.sync.mapping import IdentifierLink, MappedField, MappingPlan
-from airflow_provider_braze_blueconic.sync.observations import Observation, ObservedPlan
+from airflow_provider_braze_blueconic.sync.observations import Observation
 from airflow_provider_braze_blueconic.sync.snapshot import INTERACTIONS_PROPERTY, LAST_MODIFIED_PROPERTY
 from airflow_provider_braze_blueconic.sync.values import CLEAR, FieldType, canonical_json
 
@@ -230,7 +230,7 @@ def observed_users(
     fields: Sequence[ExportField],
     property_types: Mapping[str, str],
     observation: Observation,
-) -> list[ObservedPlan]:
+) -> list[MappingPlan]:
     """Read what an import goal saw of Braze: the attributes that this goal writes, in the form in which it writes them.
 
     A person is known by the first link for which the profile has a value, and can be found again by that one alone: so
@@ -248,14 +248,15 @@ def observed_users(
     for link in identifiers:
         source = alias_path(link.alias_label or "") if link.braze == "user_alias" else link.braze
         if source in there:
-            plan = MappingPlan(
-                identifiers=(_link_by(link, quote(source_column(source)), is_list=True),),
-                fields=tuple(mapped),
-                clear_missing=True,
-                objectives=(),
-                partitions=1,
+            plans.append(
+                MappingPlan(
+                    identifiers=(_link_by(link, quote(source_column(source)), is_list=True),),
+                    fields=tuple(mapped),
+                    clear_missing=True,
+                    objectives=(),
+                    partitions=1,
+                )
             )
-            plans.append(ObservedPlan(plan, exported_pairs(fields)))
     return plans
 
 

@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,7 +28,7 @@ from airflow_provider_braze_blueconic.sync.database import quote
 from airflow_provider_braze_blueconic.sync.delta import DeltaPlan, SendPolicy
 from airflow_provider_braze_blueconic.sync.mapping import IdentifierLink, MappedField, MappingPlan, Matching, MatchLink
 from airflow_provider_braze_blueconic.sync.near_names import nearest
-from airflow_provider_braze_blueconic.sync.observations import Observation, ObservedPlan
+from airflow_provider_braze_blueconic.sync.observations import Observation
 
 if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.goals.models import ImportField, ImportIdentifier, RemainingFields
@@ -130,11 +130,26 @@ def unmapped_links(
 ) -> list[str]:
     """Name the fields that the export has for finding people alone: they are remaining fields like any other.
 
-    The external id is among them, since it is always exported; one of several aliases is not.
+    The external id is among them, since it is always exported. A part of a field is not: one of several aliases, or a
+    key of a nested attribute.
     """
-    mapped = {field.from_ for field in fields} | set(remaining.exclude)
-    links = dict.fromkeys([_EXTERNAL_ID, *(link.braze for link in identifiers if link.braze != "user_alias")])
-    return [source for source in links if source not in mapped]
+    taken = {_whole(path) for path in [*(field.from_ for field in fields), *remaining.exclude]}
+    unmapped: dict[tuple[str, str | None], str] = {}
+    for source in [_EXTERNAL_ID, *map(link_source, identifiers)]:
+        if _is_whole(source) and _whole(source) not in taken:
+            unmapped.setdefault(_whole(source), source)
+    return list(unmapped.values())
+
+
+def _whole(source: str) -> tuple[str, str | None]:
+    """Return the field, and of a custom attribute its name, that a path reads or reads a part of."""
+    path = parse_path(source)
+    return path.field, path.attribute
+
+
+def _is_whole(source: str) -> bool:
+    path = parse_path(source)
+    return len(path.steps) == (0 if path.attribute is None else 1)
 
 
 def resolve_fields(
@@ -144,6 +159,7 @@ def resolve_fields(
     found: Mapping[str, Sequence[str]],
     property_types: Mapping[str, str],
     written_by: Mapping[str, str] | None = None,
+    finds_people: Collection[str] = (),
 ) -> ResolvedFields:
     """Settle which property takes which field.
 
@@ -152,6 +168,7 @@ def resolve_fields(
     :param property_types: BlueConic's properties: id → ``filterType``.
     :param written_by: attributes that export goals write → the goal. They came from BlueConic, so they are no remaining
         field; a row of its own can still bring one.
+    :param finds_people: properties of the identifier links: another value there would make people somebody else.
     :raises GoalError: two fields would go to one property, or nothing can be added to a property.
     """
     problems = [problem for number, field in enumerate(fields) for problem in _faults(number, field, property_types)]
@@ -168,6 +185,8 @@ def resolve_fields(
             left_out[source] = f'it comes from BlueConic: the goal "{(written_by or {})[name]}" writes it.'
         elif target in written:
             left_out[source] = f'"{target}" is written by a row of its own.'
+        elif target in finds_people:
+            left_out[source] = f'"{target}" is what people are found by.'
         elif target in owners:
             problems.append(_collision(owners[target], source, target))
         elif target not in property_types and not remaining.create_properties:
@@ -303,9 +322,8 @@ def imported_pairs(targets: Sequence[ImportTarget]) -> dict[str, tuple[str, str]
     pairs = {}
     for target in targets:
         path = parse_path(target.source)
-        is_whole = len(path.steps) == (0 if path.attribute is None else 1)
         is_alike = path.attribute is not None or path.kind in _SCALARS
-        if target.merge in ("set", "set_or_clear") and is_whole and is_alike:
+        if target.merge in ("set", "set_or_clear") and _is_whole(target.source) and is_alike:
             pairs[target.target] = (path.attribute or path.field, target.target)
     return pairs
 
@@ -315,7 +333,7 @@ def observed_profiles(
     targets: Sequence[ImportTarget],
     property_types: Mapping[str, str],
     observation: Observation,
-) -> list[ObservedPlan]:
+) -> list[MappingPlan]:
     """Read what an export goal saw of BlueConic: the properties that this goal writes, found again by each link.
 
     A profile that two links name is found by either of them; to know somebody again by a link is only certain where
@@ -339,12 +357,13 @@ def observed_profiles(
             continue
         before = f'{{"id":{json.dumps(link.blueconic)},"value":'
         normal = _EMAIL_OR_NULL if property_types.get(link.blueconic) == "EMAIL" else "{v}"
-        plan = MappingPlan(
-            identifiers=(IdentifierLink(quote(property_column(link.blueconic)), before, "}", normal=normal),),
-            fields=fields,
-            clear_missing=True,
-            objectives=(),
-            partitions=1,
+        plans.append(
+            MappingPlan(
+                identifiers=(IdentifierLink(quote(property_column(link.blueconic)), before, "}", normal=normal),),
+                fields=fields,
+                clear_missing=True,
+                objectives=(),
+                partitions=1,
+            )
         )
-        plans.append(ObservedPlan(plan, imported_pairs(targets)))
     return plans

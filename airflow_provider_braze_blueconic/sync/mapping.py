@@ -144,7 +144,7 @@ def map_snapshot(engine: Engine, parts: Sequence[Path], plan: MappingPlan, folde
         columns that the plan names.
     :param folder: gets ``partition=<p>/*.parquet`` (``row``, ``identifier``, ``as_of``, ``last_modified``,
         ``warnings``, ``matching`` where the plan has one, one ``field_…`` column a target field) and
-        ``skipped.parquet`` (``identifier``, ``reason``; a row for each of several identifiers).
+        ``skipped.parquet`` (``row``, ``identifier``, ``reason``; each of several identifiers on a line of its own).
     """
     folder.mkdir(parents=True, exist_ok=True)
     with connect(engine) as connection:
@@ -190,7 +190,7 @@ def _identify(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingP
     connection.execute("DROP TABLE identity")
     path = literal(str(folder / "skipped.parquet"))
     # Of a record with several identifiers it is not known who it is, so none of them may count as gone.
-    listed = "SELECT unnest(coalesce(identifiers, [identifier])) AS identifier, reason FROM skipped"
+    listed = "SELECT row, unnest(coalesce(identifiers, [identifier])) AS identifier, reason FROM skipped"
     connection.execute(f"COPY ({listed}) TO {path} (FORMAT parquet)")
     rows = connection.execute("SELECT reason, count(*) FROM skipped GROUP BY reason ORDER BY reason").fetchall()
     return dict(rows)

@@ -37,7 +37,6 @@ from airflow_provider_braze_blueconic.sync.staging import GoalFolder, Staging, f
 __all__ = [
     "SETTLES_IN",
     "Observation",
-    "ObservedPlan",
     "System",
     "fields_written_by_others",
     "look_at_target",
@@ -79,21 +78,9 @@ class Observation:
     uri: str
     columns: tuple[str, ...]
     pairs: tuple[tuple[str, str], ...]
-    target: str = ""
-    writes: tuple[str, ...] = ()
-    mapped: str = ""
-
-
-@dataclass(frozen=True)
-class ObservedPlan:
-    """How the goal that asks reads an observation.
-
-    :param plan: maps the snapshot to keys of the people and to the goal's own target fields, in one partition.
-    :param pairs: target field → (Braze field, BlueConic property) that the goal carries over one to one.
-    """
-
-    plan: MappingPlan
-    pairs: Mapping[str, tuple[str, str]]
+    target: str
+    writes: tuple[str, ...]
+    mapped: str
 
 
 def publish_observation(staging: Staging, folder: GoalFolder, observation: Observation) -> None:
@@ -146,20 +133,26 @@ def look_at_target(
     system: System,
     connection: str,
     read_at: dt.datetime,
-    plans: Callable[[Observation], Sequence[ObservedPlan]],
+    plans: Callable[[Observation], Sequence[MappingPlan]],
+    pairs: Mapping[str, tuple[str, str]],
     settles_in: Mapping[System, dt.timedelta] = SETTLES_IN,
 ) -> list[Seen]:
     """Collect what other goals have seen in the system that this goal writes to.
 
-    Left out is a look that this goal's own last write may be newer than. What a look shows otherwise than it is about
-    to be sent counts only where both goals carry the same field over, only if this goal's own read shows all that the
-    other wrote because of that look, and only for people of whom the other has brought over what it saw: else an older
-    value could come back over a newer one that was refused, left out or skipped on its way.
+    Left out is a look that this goal's own last write may be newer than, and whoever was met more than once: which of
+    several records the target writes to is its own choice, so what one of them holds says nothing.
+
+    What a look shows otherwise than it is about to be sent counts only where both goals carry the same field over, only
+    if this goal's own read shows all that the other wrote because of that look, and only for people of whom the other
+    has brought over what it saw: else an older value could come back over a newer one that was refused, left out or
+    skipped on its way.
 
     :param system: where this goal writes.
     :param connection: Airflow connection of that system.
     :param read_at: start of this goal's own read, of the other system.
-    :param plans: how this goal reads an observation; none if it has nothing for it.
+    :param plans: how this goal reads an observation, in one partition: keys of the people, one plan for each kind of
+        key, and its own target fields; none if the observation has nothing for it.
+    :param pairs: target field → (Braze field, BlueConic property) that this goal carries over one to one.
     """
     own_write = _written(staging, folder.written)
     other: System = "blueconic" if system == "braze" else "braze"
@@ -178,72 +171,80 @@ def look_at_target(
         if not parts:
             log.info("%s: what %s read has expired and is not looked at", folder.goal_id, observation.goal_id)
             continue
-        carrier = None
+        seen = _met_once(engine, parts, wanted, local / observation.goal_id)
+        certain: frozenset[str] = frozenset()
         writer = GoalFolder(folder.staging, observation.goal_id)
         if _has_written(staging, writer, observation.as_of, by=read_at - settles_in[other]):
-            carrier = _Carrier(
-                Ledger(writer.ledger, staging.storage_options()),
-                fetch_folder(staging, observation.mapped, local / observation.goal_id / "mapped"),
-            )
-        for number, each in enumerate(wanted):
-            out = local / observation.goal_id / str(number)
-            map_snapshot(engine, parts, each.plan, out)
-            seen = out / "partition=0" / "mapped.parquet"
-            certain: frozenset[str] = frozenset()
-            if carrier is not None:
-                seen, certain = carrier.tell(engine, seen, _carried(each, observation))
-            looks.append(Seen(seen, settles_in[system], certain))
+            mapped = fetch_folder(staging, observation.mapped, local / observation.goal_id / "mapped")
+            ledger = Ledger(writer.ledger, staging.storage_options())
+            seen, certain = _tell_carried(engine, seen, _carried(pairs, observation), ledger, mapped)
+        looks.append(Seen(seen, settles_in[system], certain))
         log.info("%s: looking at what %s read of %s", folder.goal_id, observation.goal_id, observation.as_of)
     return looks
 
 
-def _carried(plan: ObservedPlan, observation: Observation) -> dict[str, str]:
+def _met_once(engine: Engine, parts: Sequence[Path], plans: Sequence[MappingPlan], local: Path) -> Path:
+    """Read an observation by each kind of key, and keep who is one record by all of them.
+
+    :param parts: the snapshot.
+    :param plans: one for each kind of key, with the same fields.
+    """
+    mapped, several = [], []
+    for number, plan in enumerate(plans):
+        out = local / str(number)
+        map_snapshot(engine, parts, plan, out)
+        here, skipped = parquet_source([out / "partition=0" / "mapped.parquet"]), out / "skipped.parquet"
+        mapped.append(f"SELECT * FROM {here}")
+        doubles = f"SELECT row, identifier FROM {parquet_source([skipped])} WHERE identifier IS NOT NULL"
+        several.append(f"SELECT row FROM ({doubles})")
+        several.append(f"SELECT row FROM {here} WHERE identifier IN (SELECT identifier FROM ({doubles}))")
+    file = local / "met-once.parquet"
+    kept = f"SELECT * FROM ({' UNION ALL '.join(mapped)}) WHERE row NOT IN ({' UNION ALL '.join(several)})"
+    with connect(engine) as connection:
+        connection.execute(f"COPY ({kept}) TO {literal(str(file))} (FORMAT parquet)")
+    return file
+
+
+def _carried(pairs: Mapping[str, tuple[str, str]], observation: Observation) -> dict[str, str]:
     """Find the fields that both goals carry over one to one: this goal's target → the other goal's."""
     others = set(observation.pairs)
     place = 0 if observation.system == "blueconic" else 1
-    return {target: pair[place] for target, pair in plan.pairs.items() if pair in others}
+    return {target: pair[place] for target, pair in pairs.items() if pair in others}
 
 
-@dataclass(frozen=True)
-class _Carrier:
-    """The goal whose read is looked at, as the one who brought over what it saw.
+def _tell_carried(
+    engine: Engine, seen: Path, carried: Mapping[str, str], ledger: Ledger, mapped: Sequence[Path]
+) -> tuple[Path, frozenset[str]]:
+    """Add to what was seen whether it was brought over: what was wanted of that row is what was acknowledged.
 
-    :param ledger: what its target has acknowledged.
-    :param mapped: its mapped snapshot: what it wanted to write.
+    :param seen: the read in the terms of the goal that asks.
+    :param carried: the target of the goal that asks → that of the goal that read.
+    :param ledger: what the target of the goal that read has acknowledged.
+    :param mapped: what the goal that read wanted to write: its mapped snapshot.
+    :return: the file to use, and the targets of which it tells.
     """
-
-    ledger: Ledger
-    mapped: Sequence[Path]
-
-    def tell(self, engine: Engine, seen: Path, carried: Mapping[str, str]) -> tuple[Path, frozenset[str]]:
-        """Add to what was seen whether it was brought over: what was wanted of that row is what was acknowledged.
-
-        :param seen: the same read in this goal's terms.
-        :param carried: this goal's target → the other goal's.
-        :return: the file to use, and the targets of which it tells.
-        """
-        known = set(self.ledger.columns())
-        told = {mine: theirs for mine, theirs in carried.items() if field_column(theirs) in known}
-        table = self.ledger.open()
-        mapped = [path for path in self.mapped if path.name != "skipped.parquet"]
-        if table is None or not told or not mapped:
-            return seen, frozenset()
-        out = seen.with_name("seen.parquet")
-        columns = []
-        for mine, theirs in told.items():
-            column = quote(field_column(theirs))
-            columns.append(f"coalesce(m.{column} = l.{column}, FALSE) AS {quote(certain_column(mine))}")
-        with connect(engine) as connection:
-            connection.register("acknowledged", table.to_pyarrow_dataset())
-            told_sql = f"""
-                SELECT s.*, {", ".join(columns)}
-                FROM {parquet_source([seen])} AS s
-                LEFT JOIN {parquet_source(mapped)} AS m ON m.row = s.row
-                LEFT JOIN acknowledged AS l ON l.identifier = m.identifier
-                """
-            connection.execute(f"COPY ({told_sql}) TO {literal(str(out))} (FORMAT parquet)")
-            connection.unregister("acknowledged")
-        return out, frozenset(told)
+    known = set(ledger.columns())
+    told = {mine: theirs for mine, theirs in carried.items() if field_column(theirs) in known}
+    table = ledger.open()
+    wanted = [path for path in mapped if path.name != "skipped.parquet"]
+    if table is None or not told or not wanted:
+        return seen, frozenset()
+    out = seen.with_name("told.parquet")
+    columns = []
+    for mine, theirs in told.items():
+        column = quote(field_column(theirs))
+        columns.append(f"coalesce(m.{column} = l.{column}, FALSE) AS {quote(certain_column(mine))}")
+    with connect(engine) as connection:
+        connection.register("acknowledged", table.to_pyarrow_dataset())
+        told_sql = f"""
+            SELECT s.*, {", ".join(columns)}
+            FROM {parquet_source([seen])} AS s
+            LEFT JOIN {parquet_source(wanted)} AS m ON m.row = s.row
+            LEFT JOIN acknowledged AS l ON l.identifier = m.identifier
+            """
+        connection.execute(f"COPY ({told_sql}) TO {literal(str(out))} (FORMAT parquet)")
+        connection.unregister("acknowledged")
+    return out, frozenset(told)
 
 
 def _has_written(staging: Staging, folder: GoalFolder, read: dt.datetime, *, by: dt.datetime) -> bool:

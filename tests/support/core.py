@@ -253,9 +253,11 @@ def write_seen(
 ) -> Seen:
     """Write what another goal's read saw of the target, as the mapping leaves it.
 
-    :param rows: ``identifier`` (of the person, or the condition by which the target finds them) and ``field_…``.
+    :param rows: ``identifier`` (of the person, or the condition by which the target finds them) and ``field_…``;
+        ``row`` where several are one record.
     """
-    file = write_rows(path, [{"as_of": as_of, **row} for row in rows], {"identifier": pa.string(), "as_of": _MOMENT})
+    types = {"row": pa.int64(), "identifier": pa.string(), "as_of": _MOMENT}
+    file = write_rows(path, [{"row": number, "as_of": as_of, **row} for number, row in enumerate(rows)], types)
     return Seen(file, settles_in, frozenset(certain))
 
 

@@ -43,9 +43,15 @@ __all__ = ["WRITES_FOR", "BlueConic", "Braze", "ExportGoalOf", "ImportGoalOf", "
 WRITES_FOR = dt.timedelta(minutes=30)
 """From the beginning of a read to the last write of the same run."""
 
+_BEGINNING = 1_790_000_000_000
+"""Milliseconds since 1970, some time before the nights."""
+
 
 class BlueConic:
     """Keeps profiles, counts what was written of them.
+
+    Of several profiles that are found the first one is written. A profile that was written is the one that was modified
+    last, and so is one that a test calls ``touch`` for; beside the others it comes first in an export's mapping.
 
     :param profiles: property id → values, of each profile.
     :param types: property id → type; by default everything is text.
@@ -62,6 +68,16 @@ class BlueConic:
         """Values of any link of people who did not consent."""
         self.answers = True
         """Whether an answer arrives; what was asked is done all the same."""
+        self._modified: list[dict[str, list[str]]] = []
+
+    def touch(self, profile: dict[str, list[str]]) -> None:
+        """Let a profile be the one that was modified last."""
+        self._modified.append(profile)
+
+    def last_modified(self, profile: dict[str, list[str]]) -> str:
+        """When a profile was modified, as BlueConic writes it; by default all of them at the same moment."""
+        times = [time for time, modified in enumerate(self._modified, start=1) if modified is profile]
+        return str(_BEGINNING + (times[-1] if times else 0))
 
     def values(self, link: str, value: str, property_id: str) -> list[str] | None:
         """Values of a property of the profile that has this value in another."""
@@ -91,6 +107,7 @@ class BlueConic:
             profile, is_new = {}, True
             self.profiles.append(profile)
         faults = {}
+        self.touch(profile)
         for rule in entry["properties"]:
             if rule["id"] in self.refused:
                 faults[rule["id"]] = "not valid here"
@@ -134,14 +151,20 @@ class Braze:
         self.users = users
         self.writes: Counter[str] = Counter()
         """Attribute → times that it was written."""
+        self.rejected: set[str] = set()
+        """External ids of people of whom nothing is taken."""
 
     async def send(self, body: bytes) -> Reply:
-        for entry in json.loads(body)["attributes"]:
+        refusals = []
+        for position, entry in enumerate(json.loads(body)["attributes"]):
             who = entry.pop("external_id")
             del entry["_update_existing_only"]
+            if who in self.rejected:
+                refusals.append(Refusal(position, "is not valid"))
+                continue
             self.users.setdefault(who, {}).update(entry)
             self.writes.update(entry.keys())
-        return Reply(Verdict.READ_ENTRIES, 201)
+        return Reply(Verdict.READ_ENTRIES, 201, tuple(refusals))
 
     def lines(self) -> bytes:
         """The users as a segment export writes them."""
@@ -255,7 +278,13 @@ class ExportGoalOf:
 
     def extract(self, workspace: Workspace, local: Path, uri: str, as_of: dt.datetime) -> dict[str, Any]:
         profiles = [
-            {"id": f"p{number}", "properties": [{"id": name, "values": values} for name, values in profile.items()]}
+            {
+                "id": f"p{number}",
+                "properties": [
+                    {"id": "lastmodifieddate", "values": [self.blueconic.last_modified(profile)]},
+                    *({"id": name, "values": values} for name, values in profile.items()),
+                ],
+            }
             for number, profile in enumerate(self.blueconic.profiles)
         ]
         counts = write_snapshot(

@@ -286,7 +286,7 @@ def test_only_properties_are_carried_one_to_one() -> None:
 
 
 def seen_by_an_import(*columns: str) -> Observation:
-    return Observation("import", "braze", "braze", day(2), "s3://b/snapshot", columns, pairs=())
+    return Observation("import", "braze", "braze", day(2), "s3://b/snapshot", columns, (), "", (), "")
 
 
 def observed(
@@ -303,7 +303,7 @@ def observed(
     nobody = {source_column("external_id"): [], source_column(path): ["x"]}
     people = [{source_column("external_id"): ["7"], source_column(path): texts}, nobody]
 
-    _, mapped, _ = map_people(folder, people, wanted.plan)
+    _, mapped, _ = map_people(folder, people, wanted)
     return {identifier: row[field_column(one.to)] for identifier, row in mapped.items()}
 
 
@@ -380,14 +380,13 @@ def test_each_link_by_which_a_user_can_be_known_has_a_plan_of_its_own(tmp_path: 
     found = [
         identifier
         for number, each in enumerate(wanted)
-        for identifier in map_people(tmp_path / str(number), people, each.plan)[1]
+        for identifier in map_people(tmp_path / str(number), people, each)[1]
     ]
     assert found == [
         '{"external_id":"7"}',
         '{"email":"ann@example.com"}',
         '{"user_alias":{"alias_name":"c7","alias_label":"crm"}}',
     ]
-    assert [each.pairs for each in wanted] == [{"first_name": ("first_name", "p")}] * 3
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from airflow_provider_braze_blueconic.sync.import_plan import (
     observed_profiles,
     read_targets,
     resolve_fields,
+    unmapped_links,
 )
 from airflow_provider_braze_blueconic.sync.mapping import MappingPlan
 from airflow_provider_braze_blueconic.sync.observations import Observation
@@ -292,6 +293,120 @@ def test_what_an_export_goal_brought_to_braze_is_no_remaining_field() -> None:
     }
 
 
+# Fields that are exported for finding people
+
+ALIAS = ImportIdentifier(braze="user_alias", alias_label="crm", blueconic="crm_id")
+MEMBER = ImportIdentifier(braze="custom_attributes.member", blueconic="member_id")
+
+
+def unmapped(*fields: ImportField, identifiers: tuple[ImportIdentifier, ...], **remaining: Any) -> list[str]:
+    return unmapped_links(identifiers, fields, RemainingFields(**remaining))
+
+
+@pytest.mark.parametrize(
+    ("identifiers", "sources"),
+    [
+        pytest.param((EXTERNAL,), ["external_id"], id="the external id"),
+        pytest.param((EMAIL,), ["external_id", "email"], id="the external id comes along always"),
+        pytest.param((MEMBER, EXTERNAL), ["external_id", "custom_attributes.member"], id="a custom attribute"),
+        pytest.param(
+            (EMAIL, ImportIdentifier(braze="email", blueconic="mail")),
+            ["external_id", "email"],
+            id="named once by two links",
+        ),
+        pytest.param((ALIAS, EMAIL), ["external_id", "email"], id="an alias is one of several"),
+    ],
+)
+def test_a_field_that_only_finds_people_is_a_remaining_field_like_any_other(
+    identifiers: tuple[ImportIdentifier, ...], sources: list[str]
+) -> None:
+    assert unmapped(identifiers=identifiers) == sources
+
+
+def test_a_field_that_finds_people_and_has_a_row_of_its_own_is_no_remaining_field() -> None:
+    fields = [row("email", "mail"), row("custom_attributes.member", "member_id")]
+
+    assert unmapped(*fields, identifiers=(EMAIL, MEMBER)) == ["external_id"]
+    assert unmapped(row("external_id", "crm_id"), identifiers=(EXTERNAL,)) == []
+
+
+def test_a_field_that_finds_people_can_be_excluded_from_the_remaining_ones() -> None:
+    exclude = ["external_id", "custom_attributes.member", "devices"]
+
+    assert unmapped(identifiers=(EMAIL, MEMBER), exclude=exclude) == ["email"]
+
+
+@pytest.mark.parametrize(
+    ("link", "source"),
+    [
+        pytest.param("custom_attributes.crm", 'custom_attributes["crm"]', id="in another spelling"),
+        pytest.param("custom_attributes.ids", "custom_attributes.ids.crm", id="in part"),
+        pytest.param("custom_attributes.ids.crm", "custom_attributes.ids", id="as a whole"),
+    ],
+)
+def test_a_field_is_named_however_its_path_is_written(link: str, source: str) -> None:
+    identifiers = (ImportIdentifier(braze=link, blueconic="crm_id"),)
+
+    assert unmapped(row(source, "crm"), identifiers=identifiers) == ["external_id"]
+    assert unmapped(identifiers=identifiers, exclude=[source]) == ["external_id"]
+
+
+def test_parts_of_one_attribute_that_find_people_are_no_remaining_fields() -> None:
+    links = (
+        ImportIdentifier(braze="custom_attributes.ids.crm", blueconic="crm_id"),
+        ImportIdentifier(braze="custom_attributes.ids.shop", blueconic="shop_id"),
+    )
+
+    assert unmapped(identifiers=links) == ["external_id"]
+
+
+def test_a_remaining_field_never_takes_the_property_by_which_people_are_found() -> None:
+    resolved = resolve_fields(
+        [],
+        RemainingFields(create_properties=True),
+        found={"external_id": [], "custom_attributes.mail": ["text"]},
+        property_types={"external_id": "SELECT"},
+        finds_people={"external_id", "mail"},
+    )
+
+    assert (resolved.targets, resolved.new_properties) == ((), {})
+    assert resolved.left_out == {
+        "external_id": '"external_id" is what people are found by.',
+        "custom_attributes.mail": '"mail" is what people are found by.',
+    }
+
+
+def test_a_field_that_finds_people_goes_where_the_remaining_fields_go() -> None:
+    found: dict[str, list[str]] = {source: [] for source in unmapped(identifiers=(EMAIL, MEMBER))}
+
+    resolved = resolve(
+        remaining={"prefix": "braze_", "create_properties": True, "merge": "set_if_empty"},
+        found=found,
+        property_types={"braze_member": "RANGE"},
+    )
+
+    assert resolved.targets == (
+        ImportTarget("braze_member", "custom_attributes.member", "set_if_empty", None, "RANGE"),
+        ImportTarget("braze_email", "email", "set_if_empty", None, "EMAIL"),
+        ImportTarget("braze_external_id", "external_id", "set_if_empty", None, "SELECT"),
+    )
+    assert resolved.new_properties == {
+        "braze_email": {"name": "Braze email", "filter_type": "EMAIL"},
+        "braze_external_id": {"name": "Braze external_id", "filter_type": "SELECT"},
+    }
+
+
+def test_a_field_that_finds_people_and_has_no_property_is_left_out_and_named() -> None:
+    found: dict[str, list[str]] = {source: [] for source in unmapped(identifiers=(EMAIL,))}
+
+    resolved = resolve(remaining={}, found=found, property_types={"email": "EMAIL"})
+
+    assert [target.target for target in resolved.targets] == ["email"]
+    assert resolved.left_out == {
+        "external_id": 'BlueConic has no property "external_id", and "create_properties" is off.'
+    }
+
+
 # Mapping
 
 
@@ -465,7 +580,7 @@ def test_only_whole_values_that_replace_what_is_there_are_carried_one_to_one(
 
 
 def seen_by_an_export(*columns: str) -> Observation:
-    return Observation("export", "blueconic", "bc", day(2), "s3://b/snapshot", columns, pairs=())
+    return Observation("export", "blueconic", "bc", day(2), "s3://b/snapshot", columns, (), "", (), "")
 
 
 TIER = ImportTarget("tier", "custom_attributes.tier", "set", None, "SELECT")
@@ -490,15 +605,14 @@ def test_profiles_are_read_as_the_import_writes_them_and_found_by_each_link(tmp_
 
     found = []
     for number, each in enumerate(wanted):
-        _, mapped, _ = map_people(tmp_path / str(number), people, each.plan)
+        _, mapped, _ = map_people(tmp_path / str(number), people, each)
         found.append({name: (one["field_tier"], one["field_points"]) for name, one in mapped.items()})
 
     assert found == [
         {'{"id":"crm_id","value":"7"}': ('["gold"]', "null")},
         {'{"id":"email","value":"a@b.nl"}': ('["gold"]', "null")},
     ]
-    assert [field.target for field in wanted[0].plan.fields] == ["tier", "points"]
-    assert [each.pairs for each in wanted] == [{"tier": ("tier", "tier"), "points": ("points", "points")}] * 2
+    assert [field.target for field in wanted[0].fields] == ["tier", "points"]
 
 
 @pytest.mark.parametrize(

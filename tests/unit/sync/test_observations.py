@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_braze_blueconic.goals.models import ImportIdentifier
+from airflow_provider_braze_blueconic.goals.models import ExportField, ExportIdentifier, ImportIdentifier
 from airflow_provider_braze_blueconic.sync.columns import property_column
 from airflow_provider_braze_blueconic.sync.delta import Seen
-from airflow_provider_braze_blueconic.sync.import_plan import ImportTarget, observed_profiles
+from airflow_provider_braze_blueconic.sync.export_plan import mapping_plan
+from airflow_provider_braze_blueconic.sync.import_plan import ImportTarget, imported_pairs, observed_profiles
+from airflow_provider_braze_blueconic.sync.mapping import MappingPlan, map_snapshot
 from airflow_provider_braze_blueconic.sync.observations import (
     SETTLES_IN,
     Observation,
-    ObservedPlan,
     fields_written_by_others,
     look_at_target,
     mark_written,
     publish_observation,
 )
 from airflow_provider_braze_blueconic.sync.staging import GoalFolder
-from tests.support.core import day, engine, read_rows, write_snapshot_file
+from tests.support.core import day, engine, person, read_rows, stored_ledger, write_snapshot_file
 from tests.support.staging import LocalStaging
 
 STAGING = LocalStaging()
@@ -39,10 +41,21 @@ OWN_READ = day(11)
 SETTLED = dt.timedelta(minutes=10)  # BlueConic's index
 BRAZE_SETTLED = dt.timedelta(minutes=5)
 MOMENT = dt.timedelta(seconds=1)
+TOO_LONG = "x" * 256  # for Braze
 
 
 def folder_of(home: Path, goal_id: str) -> GoalFolder:
     return GoalFolder(str(home / "staging"), goal_id)
+
+
+def profile(*crm_ids: str, tier: str | None = "gold", email: str = "a@b.nl") -> dict[str, list[str]]:
+    """What BlueConic holds of somebody."""
+    return {
+        property_column("crm_id"): list(crm_ids),
+        property_column("email"): [email],
+        property_column("tier"): [] if tier is None else [tier],
+        property_column("points"): ["5"],
+    }
 
 
 def exported(
@@ -50,37 +63,54 @@ def exported(
     *,
     goal_id: str = "vip_to_braze",
     tier: str = "gold",
+    profiles: Sequence[Mapping[str, Any]] | None = None,
     as_of: dt.datetime = READ,
     is_through: bool = True,
+    acknowledged: Mapping[str, Mapping[str, str]] | None = None,
     **how: Any,
 ) -> Observation:
-    """An export goal read one profile of BlueConic, and says so.
+    """An export goal read BlueConic and mapped what it read, and says so.
 
+    :param profiles: by default one, of person 7, with this tier.
     :param is_through: and it had nothing to write because of it.
+    :param acknowledged: external id → field → JSON text that Braze has acknowledged; by default all that was wanted.
     """
     folder = folder_of(home, goal_id)
-    uri = f"{folder.root}/work/run/snapshot-1"
-    people = [
-        {
-            property_column("crm_id"): ["7"],
-            property_column("email"): ["a@b.nl"],
-            property_column("tier"): [tier],
-            property_column("points"): ["5"],
-            "as_of": as_of,
-        }
-    ]
-    write_snapshot_file(Path(uri) / "part-00000.parquet", people)
+    run = f"{folder.root}/work/{as_of:%d}"
+    part = Path(run) / "snapshot-1" / "part-00000.parquet"
+    people = [{**one, "as_of": as_of} for one in profiles or [profile("7", tier=tier)]]
+    write_snapshot_file(part, people)
+    fields = [ExportField.model_validate({"from": f"property.{name}", "to": name}) for name in ("tier", "points")]
+    plan = mapping_plan(
+        [ExportIdentifier(blueconic="crm_id", braze="external_id")],
+        fields,
+        property_types={},
+        clear_missing=False,
+        objectives=(),
+        partitions=2,
+    )
+    mapped = Path(run) / "mapped-1"
+    map_snapshot(engine(home), [part], plan, mapped)
+    if acknowledged is None:
+        books = [_only_fields(row) for row in read_rows(mapped.glob("partition=*/*.parquet"))]
+    else:
+        books = [
+            {"identifier": person(who), **{f"field_{name}": text for name, text in texts.items()}}
+            for who, texts in acknowledged.items()
+        ]
+    stored_ledger(Path(folder.root), books)
     observation = Observation(
         **{
             "goal_id": goal_id,
             "system": "blueconic",
             "connection": "blueconic_default",
             "as_of": as_of,
-            "uri": uri,
+            "uri": str(part.parent),
             "columns": ("crm_id", "email", "tier", "points"),
             "pairs": (("tier", "tier"),),
             "target": "braze_default",
             "writes": ("tier", "first_name"),
+            "mapped": str(mapped),
             **how,
         }
     )
@@ -88,6 +118,10 @@ def exported(
     if is_through:
         mark_written(STAGING, folder, read=as_of, wrote=None)
     return observation
+
+
+def _only_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name == "identifier" or name.startswith("field_")}
 
 
 def looked(
@@ -100,7 +134,7 @@ def looked(
 ) -> list[Seen]:
     """What the import goal sees before it writes to BlueConic."""
 
-    def plans(observation: Observation) -> list[ObservedPlan]:
+    def plans(observation: Observation) -> list[MappingPlan]:
         return observed_profiles(identifiers, targets, {}, observation)
 
     return look_at_target(
@@ -112,12 +146,29 @@ def looked(
         connection=connection,
         read_at=read_at,
         plans=plans,
+        pairs=imported_pairs(targets),
     )
 
 
 def seen(looks: Sequence[Seen]) -> list[tuple[str, str, str]]:
     rows = [row for look in looks for row in read_rows([look.file])]
     return [(row["identifier"], row["field_tier"], row["field_points"]) for row in rows]
+
+
+def found_again(looks: Sequence[Seen]) -> list[str]:
+    """By which values of a link somebody was seen."""
+    return [json.loads(identifier)["value"] for identifier, *_ in seen(looks)]
+
+
+def certain(looks: Sequence[Seen]) -> list[tuple[str, str]]:
+    """Whose value of which field counts also where it differs: (value of the link, field)."""
+    return [
+        (json.loads(row["identifier"])["value"], target)
+        for look in looks
+        for row in read_rows([look.file])
+        for target in sorted(look.certain)
+        if row[f"certain_{target}"]
+    ]
 
 
 @pytest.mark.promise(7)
@@ -254,10 +305,11 @@ def test_only_fields_that_both_goals_carry_over_are_certain(tmp_path: Path) -> N
     (look,) = looked(tmp_path)
 
     assert look.certain == {"tier"}
+    assert certain([look]) == [("7", "tier")]
 
 
 @pytest.mark.parametrize(
-    ("wrote", "certain"),
+    ("wrote", "counts"),
     [
         pytest.param(None, True, id="nothing"),
         pytest.param(OWN_READ - BRAZE_SETTLED - MOMENT, True, id="long before the own read"),
@@ -267,18 +319,18 @@ def test_only_fields_that_both_goals_carry_over_are_certain(tmp_path: Path) -> N
 )
 @pytest.mark.promise(7)
 def test_a_difference_counts_only_if_the_own_read_shows_all_that_the_other_goal_wrote(
-    wrote: dt.datetime | None, certain: bool, tmp_path: Path
+    wrote: dt.datetime | None, counts: bool, tmp_path: Path
 ) -> None:
     exported(tmp_path)
     mark_written(STAGING, folder_of(tmp_path, "vip_to_braze"), read=READ, wrote=wrote)
 
     (look,) = looked(tmp_path, read_at=OWN_READ)
 
-    assert look.certain == ({"tier"} if certain else set())
+    assert certain([look]) == ([("7", "tier")] if counts else [])
 
 
 @pytest.mark.parametrize(
-    ("through_with", "certain"),
+    ("through_with", "counts"),
     [
         pytest.param(None, False, id="nothing yet"),
         pytest.param(READ - MOMENT, False, id="an older read"),
@@ -288,7 +340,7 @@ def test_a_difference_counts_only_if_the_own_read_shows_all_that_the_other_goal_
 )
 @pytest.mark.promise(7)
 def test_a_difference_does_not_count_before_the_other_goal_is_through_with_that_read(
-    through_with: dt.datetime | None, certain: bool, tmp_path: Path
+    through_with: dt.datetime | None, counts: bool, tmp_path: Path
 ) -> None:
     exported(tmp_path, is_through=False)
     if through_with is not None:
@@ -296,7 +348,7 @@ def test_a_difference_does_not_count_before_the_other_goal_is_through_with_that_
 
     (look,) = looked(tmp_path)
 
-    assert look.certain == ({"tier"} if certain else set())
+    assert certain([look]) == ([("7", "tier")] if counts else [])
 
 
 @pytest.mark.promise(7)
@@ -306,7 +358,7 @@ def test_a_difference_does_not_count_while_the_other_goal_is_writing(tmp_path: P
 
     (look,) = looked(tmp_path)
 
-    assert look.certain == set()
+    assert certain([look]) == []
 
 
 def test_a_goal_whose_name_begins_alike_is_not_taken_for_the_one_that_writes(tmp_path: Path) -> None:
@@ -315,7 +367,123 @@ def test_a_goal_whose_name_begins_alike_is_not_taken_for_the_one_that_writes(tmp
 
     (look,) = looked(tmp_path)
 
-    assert look.certain == {"tier"}
+    assert certain([look]) == [("7", "tier")]
+
+
+SILVER = {"tier": '"silver"', "points": '"5"'}
+GOLD = {"tier": '"gold"', "points": '"5"'}
+
+
+@pytest.mark.parametrize(
+    ("tier", "acknowledged"),
+    [
+        pytest.param("silver", GOLD, id="Braze refused it"),
+        pytest.param(TOO_LONG, GOLD, id="it was left out, since Braze would not store it"),
+        pytest.param(None, GOLD, id="it is gone, which the other goal does not carry over"),
+        pytest.param("silver", {}, id="the person was rejected when first sent"),
+        pytest.param("silver", None, id="the person was never sent"),
+        pytest.param(TOO_LONG, None, id="the person was never sent, and the value would be left out"),
+    ],
+)
+@pytest.mark.promise(7)
+def test_a_difference_does_not_count_of_whom_the_other_goal_did_not_bring_over_what_it_saw(
+    tier: str | None, acknowledged: Mapping[str, str] | None, tmp_path: Path
+) -> None:
+    books = {"7": GOLD} if acknowledged is None else {"7": GOLD, "8": acknowledged}
+    exported(tmp_path, profiles=[profile("7"), profile("8", tier=tier)], acknowledged=books)
+
+    (look,) = looked(tmp_path)
+
+    assert found_again([look]) == ["7", "8"]
+    assert certain([look]) == [("7", "tier")]
+
+
+@pytest.mark.parametrize(
+    "crm_ids", [pytest.param(("8", "9"), id="with two external ids"), pytest.param((), id="without one")]
+)
+@pytest.mark.promise(7)
+def test_a_difference_does_not_count_of_whom_the_other_goal_skipped(crm_ids: tuple[str, ...], tmp_path: Path) -> None:
+    exported(
+        tmp_path,
+        profiles=[profile("7"), profile(*crm_ids, email="c@d.nl")],
+        acknowledged={"7": GOLD, "8": GOLD, "9": GOLD},
+    )
+
+    (look,) = looked(tmp_path, identifiers=(EMAIL,))
+
+    assert found_again([look]) == ["a@b.nl", "c@d.nl"]
+    assert certain([look]) == [("a@b.nl", "tier")]
+
+
+@pytest.mark.promise(7)
+def test_of_one_person_one_field_can_count_and_another_not(tmp_path: Path) -> None:
+    exported(
+        tmp_path,
+        profiles=[profile("7"), profile("8")],
+        pairs=(("tier", "tier"), ("points", "points")),
+        acknowledged={"7": {**GOLD, "points": '"4"'}, "8": {**GOLD, "tier": '"silver"'}},
+    )
+
+    assert certain(looked(tmp_path)) == [("7", "tier"), ("8", "points")]
+
+
+@pytest.mark.promise(7)
+def test_a_field_that_the_other_goal_has_never_sent_does_not_count(tmp_path: Path) -> None:
+    exported(tmp_path, pairs=(("tier", "tier"), ("points", "points")), acknowledged={"7": {"tier": '"gold"'}})
+
+    assert certain(looked(tmp_path)) == [("7", "tier")]
+
+
+@pytest.mark.promise(7)
+def test_no_difference_counts_before_the_other_goal_has_a_ledger(tmp_path: Path) -> None:
+    exported(tmp_path)
+    shutil.rmtree(folder_of(tmp_path, "vip_to_braze").ledger)
+
+    looks = looked(tmp_path)
+
+    assert (found_again(looks), certain(looks)) == (["7"], [])
+
+
+@pytest.mark.promise(7)
+def test_no_difference_counts_once_it_is_not_known_any_more_what_the_other_goal_wanted(tmp_path: Path) -> None:
+    observation = exported(tmp_path)
+    STAGING.delete(str(path) for path in Path(observation.mapped).rglob("*.parquet"))
+
+    looks = looked(tmp_path)
+
+    assert (found_again(looks), certain(looks)) == (["7"], [])
+
+
+# Of whom it is not known which profile is written
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param([profile("8"), profile("8", tier="silver")], id="two profiles of one person"),
+        pytest.param([profile("8"), profile(" 8 "), profile("8")], id="three, written with and without spaces"),
+        pytest.param([profile("8", "9")], id="a profile of two persons"),
+        pytest.param([profile("8"), profile("8", "9"), profile("9")], id="a profile of two persons beside their own"),
+        pytest.param([profile(), profile(" ")], id="profiles of nobody"),
+    ],
+)
+@pytest.mark.promise(7)
+def test_who_has_several_profiles_or_shares_one_is_not_looked_at_and_everybody_else_is(
+    others: Sequence[Mapping[str, Any]], tmp_path: Path
+) -> None:
+    exported(tmp_path, profiles=[profile("7"), *others])
+
+    looks = looked(tmp_path)
+
+    assert found_again(looks) == ["7"]
+    assert certain(looks) == [("7", "tier")]
+
+
+@pytest.mark.promise(7)
+def test_who_shares_one_link_is_not_looked_at_by_the_other_either(tmp_path: Path) -> None:
+    exported(tmp_path, profiles=[profile("7"), profile("8"), profile("9", email="c@d.nl")])
+
+    assert found_again(looked(tmp_path, identifiers=(EXTERNAL, EMAIL))) == ["9", "c@d.nl"]
 
 
 # What comes from this side

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime as dt
 import json
 from collections import Counter
@@ -504,6 +505,7 @@ def test_a_field_that_an_export_brought_to_braze_is_not_imported_as_a_remaining_
 
     assert both.blueconic.profiles[0] == {
         "crm_id": ["u1"], "level": ["gold"], "score": ["7"], "braze_own": ["yes"], "braze_braze_id": ["b-u1"],
+        "braze_external_id": ["u1"],
     }  # fmt: skip
 
 
@@ -566,3 +568,187 @@ def test_goals_that_run_at_the_same_time_send_no_older_value_back(first: str, se
     assert later.report["to_send"] == 0
     assert (both.braze.users["u1"]["tier"], both.agree) == ("platinum", True)
     assert settled == [0, 0, 0, 0]
+
+
+# What did not get over, or is set back
+
+
+@pytest.mark.promise(7)
+def test_a_value_that_braze_would_not_store_is_not_overwritten_by_the_older_one_there(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.run("import", "export")
+    both.blueconic.profiles[0] |= {"level": ["x" * 256], "score": ["8"]}
+
+    sent = both.run("export", "import", "export", "import")
+
+    # What else is new of the person goes over.
+    assert both.braze.users["u1"] == {"tier": "gold", "points": 8}
+    assert both.blueconic.profiles[0] == {"crm_id": ["u1"], "level": ["x" * 256], "score": ["8"]}
+    assert sent == [1, 0, 0, 0]
+
+
+@pytest.mark.promise(7)
+def test_a_value_that_blueconic_refused_is_not_overwritten_by_the_older_one_there(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.run("import", "export")
+    both.blueconic.refused = {"level"}
+    both.braze.users["u1"] |= {"tier": "platinum", "points": 8}
+
+    sent = both.run("import", "export", "import", "export")
+
+    assert both.braze.users["u1"] == {"tier": "platinum", "points": 8}
+    assert both.blueconic.profiles[0] == {"crm_id": ["u1"], "level": ["gold"], "score": ["8"]}
+    assert sent == [1, 0, 0, 0]
+
+
+@pytest.mark.promise(7)
+def test_who_is_rejected_by_braze_keeps_what_blueconic_has_until_braze_takes_it(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.run("import", "export")
+    written = both.blueconic.writes.copy()
+    both.blueconic.profiles[0]["level"] = ["platinum"]
+    both.braze.rejected = {"u1"}
+
+    while_rejected = both.run("export", "import", "export", "import")
+    kept = both.blueconic.values("crm_id", "u1", "level")
+    both.braze.rejected = set()
+    settled = both.run("export", "import", "export", "import")
+
+    assert (kept, while_rejected) == (["platinum"], [1, 0, 1, 0])
+    assert (both.braze.users["u1"]["tier"], both.agree) == ("platinum", True)
+    assert both.blueconic.writes == written
+    assert settled == [1, 0, 0, 0]
+
+
+@pytest.mark.promise(7)
+def test_who_was_rejected_by_braze_from_the_first_on_keeps_what_blueconic_has(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.braze.rejected = {"u1"}
+    first = both.run("export", "import")
+    both.blueconic.profiles[0]["level"] = ["platinum"]
+
+    sent = both.run("export", "import")
+
+    assert both.blueconic.values("crm_id", "u1", "level") == ["platinum"]
+    assert (first, sent) == ([2, 0], [1, 0])
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        pytest.param({"braze": "external_id", "blueconic": "crm_id"}, id="found by one of the two"),
+        pytest.param({"braze": "custom_attributes.card", "blueconic": "card"}, id="found by another link"),
+    ],
+)
+@pytest.mark.promise(7)
+def test_a_profile_of_two_persons_which_the_export_skips_keeps_what_it_has(
+    link: dict[str, str], tmp_path: Path
+) -> None:
+    both = Both(tmp_path)
+    both.braze.users["u1"]["card"], both.braze.users["u2"]["card"] = "c1", "c2"
+    both.blueconic.profiles[0]["card"], both.blueconic.profiles[1]["card"] = ["c1"], ["c2"]
+    fields = [("level", "tier"), ("score", "points"), ("card", "card")]
+    both.goals["export"] = ExportGoalOf("export", both.braze, both.blueconic, fields)
+    both.goals["import"] = dataclasses.replace(both.goals["import"], identifiers=(link,))
+    both.run("import", "export")
+    both.blueconic.profiles[0] |= {"crm_id": ["u1", "u9"], "level": ["platinum"]}
+
+    sent = both.run("export", "import", "export", "import")
+
+    assert both.blueconic.profiles[0]["level"] == ["platinum"]
+    assert both.braze.users["u1"]["tier"] == "gold"
+    assert sent == [0, 0, 0, 0]
+
+
+@pytest.mark.promise(7)
+def test_a_value_that_is_set_back_in_braze_after_it_came_from_blueconic_goes_there(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    both.run("import", "export")
+    both.blueconic.profiles[0]["level"] = ["platinum"]
+    both.run("export")
+    assert both.braze.users["u1"]["tier"] == "platinum"
+    both.braze.users["u1"]["tier"] = "gold"
+
+    sent = both.run("import")
+    settled = both.run("export", "import", "export")
+
+    assert both.blueconic.values("crm_id", "u1", "level") == ["gold"]
+    assert (both.braze.users["u1"]["tier"], both.agree) == ("gold", True)
+    assert (sent, settled) == ([1], [0, 0, 0])
+
+
+@pytest.mark.promise(1)
+@pytest.mark.promise(7)
+def test_a_change_reaches_the_profile_that_is_written_although_another_one_of_that_person_holds_it_already(
+    tmp_path: Path,
+) -> None:
+    both = Both(tmp_path)
+    written, other = both.blueconic.profiles[0], {"crm_id": ["u1"], "level": ["gold"], "score": ["7"]}
+    both.blueconic.profiles.append(other)
+    both.run("import", "export")
+    both.braze.users["u1"]["tier"] = "platinum"
+    other["level"] = ["platinum"]
+    both.blueconic.touch(other)
+
+    both.run("export", "import")
+    settled = both.run("export", "import", "export", "import")
+
+    assert (written["level"], other["level"]) == (["platinum"], ["platinum"])
+    assert (both.braze.users["u1"]["tier"], both.agree) == ("platinum", True)
+    assert settled == [0, 0, 0, 0]
+
+
+@pytest.mark.promise(7)
+def test_a_visit_to_the_other_profile_of_a_person_does_not_undo_a_change_in_braze(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    other = {"crm_id": ["u1"], "level": ["gold"], "score": ["7"]}
+    both.blueconic.profiles.append(other)
+    both.run("import", "export")
+    both.braze.users["u1"]["tier"] = "silver"
+    both.run("import")
+    both.blueconic.touch(other)
+
+    sent = both.run("export", "import", "export", "import")
+
+    assert both.braze.users["u1"]["tier"] == "silver"
+    assert both.blueconic.profiles[0]["level"] == ["silver"]
+    assert sent == [0, 0, 0, 0]
+
+
+@pytest.mark.promise(7)
+def test_doubt_about_a_profile_holds_for_every_link_by_which_it_is_found(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    fields = [("level", "tier"), ("score", "points"), ("card", "card")]
+    both.goals["export"] = ExportGoalOf("export", both.braze, both.blueconic, fields)
+    links = ({"braze": "external_id", "blueconic": "crm_id"}, {"braze": "custom_attributes.card", "blueconic": "card"})
+    both.goals["import"] = dataclasses.replace(both.goals["import"], identifiers=links)
+    both.braze.users["u1"]["card"] = "c1"
+    other = {"crm_id": ["u1"], "card": ["c1"], "level": ["gold"], "score": ["7"]}
+    both.blueconic.profiles.append(other)
+    both.run("import", "export")
+    both.braze.users["u1"]["tier"] = "platinum"
+    other["level"] = ["platinum"]
+    both.blueconic.touch(other)
+
+    both.run("export", "import")
+
+    assert both.blueconic.profiles[0]["level"] == ["platinum"]
+
+
+@pytest.mark.promise(7)
+def test_two_links_that_name_two_profiles_leave_it_open_which_one_is_written(tmp_path: Path) -> None:
+    both = Both(tmp_path)
+    fields = [("level", "tier"), ("card", "card")]
+    both.goals["export"] = ExportGoalOf("export", both.braze, both.blueconic, fields)
+    links = ({"braze": "external_id", "blueconic": "crm_id"}, {"braze": "custom_attributes.card", "blueconic": "card"})
+    both.goals["import"] = dataclasses.replace(both.goals["import"], identifiers=links)
+    both.braze.users["u1"]["card"] = "c1"
+    other = {"card": ["c1"], "level": ["gold"]}
+    both.blueconic.profiles.append(other)
+    both.run("import", "export")
+    both.braze.users["u1"]["tier"] = "platinum"
+    other["level"] = ["platinum"]
+
+    both.run("export", "import")
+
+    assert both.blueconic.profiles[0]["level"] == ["platinum"]
