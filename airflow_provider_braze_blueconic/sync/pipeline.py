@@ -218,6 +218,9 @@ def compute_staged_delta(
             if counts.to_send:
                 to_send[partition] = counts.to_send
     _write_fields(workspace, uri, rows)
+    # Without a delta the ledger learns no field: what nobody has a value for would be news every night.
+    is_news = knows_fields and bool(present)
+    new_fields = [target for target in plan.targets if is_news and field_column(target) not in known_columns]
     reference = {
         "uri": uri,
         "delta_id": uri.rsplit("-", 1)[1],
@@ -229,7 +232,7 @@ def compute_staged_delta(
         "send_partitions": sorted(to_send),
         "people_by_partition": {str(partition): people for partition, people in sorted(to_send.items())},
         "policy": plan.policy,
-        "new_fields": [target for target in plan.targets if knows_fields and field_column(target) not in known_columns],
+        "new_fields": new_fields,
         **asdict(total),
     }
     return cast("DeltaRef", reference)

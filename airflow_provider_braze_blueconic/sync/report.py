@@ -177,7 +177,7 @@ def render(report: Report) -> list[tuple[str, str]]:
         *part(report["skipped"]),
         ("values left out", f"{sum(report['warnings'].values()):,}"),
         *part(report["warnings"]),
-        *counted("fields without a property", len(report["left_out"])),
+        *counted("fields left out", len(report["left_out"])),
         *named("new field", report["new_fields"]),
         *named("new property", report["new_properties"]),
         ("new", f"{report['inserts']:,}"),

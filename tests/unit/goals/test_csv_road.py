@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from pydantic import ValidationError
 
-from airflow_provider_braze_blueconic.goals.models import CsvDelivery, CsvSource
+from airflow_provider_braze_blueconic.goals.models import (
+    CsvDelivery,
+    CsvSource,
+    ImportField,
+    ImportGoal,
+    ImportIdentifier,
+    ImportSource,
+    RemainingFields,
+)
 
 from .conftest import EXPORT, IMPORT
 
@@ -138,3 +147,35 @@ def test_delivery_can_not_ask_for_what_only_the_api_does(problems: Problems, mor
         f"10 {key}: the BlueConic connection that reads the files decides {what}. Set it there, and leave it out "
         "here. See deliver.s3_csv, line 9."
     ]
+
+
+SAME_COLUMNS = (
+    "remaining_fields: would change the columns of the file whenever Braze has a new field, and BlueConic wants the "
+    'same ones in every file. Name the fields in "fields". See deliver.s3_csv, line'
+)
+
+
+@pytest.mark.parametrize("remaining", ["{}", "{prefix: braze_, create_properties: true}"])
+def test_delivery_has_the_same_columns_in_every_file(problems: Problems, remaining: str) -> None:
+    assert problems(csv_import(more=f"remaining_fields: {remaining}\n")) == [f"10 {SAME_COLUMNS} 9."]
+
+
+def test_delivery_of_remaining_fields_alone_is_one_mistake(problems: Problems) -> None:
+    head, _, rest = csv_import(more="remaining_fields: {}\n").partition(
+        "fields:\n  - {from: first_name, to: firstname}\n"
+    )
+
+    assert problems(head + rest) == [f"8 {SAME_COLUMNS} 7."]
+
+
+def test_delivery_made_in_python_has_the_same_columns_in_every_file() -> None:
+    with pytest.raises(ValidationError, match="remaining_fields: would change the columns of the file"):
+        ImportGoal(
+            id="back",
+            staging="s3://bucket/folder",
+            source=ImportSource(segment="A", export="s3://exports"),
+            identifiers=(ImportIdentifier(braze="external_id", blueconic="crm_id"),),
+            fields=(ImportField(from_="email", to="email"),),
+            remaining_fields=RemainingFields(),
+            deliver=CsvDelivery(s3_csv="s3://bucket/in"),
+        )

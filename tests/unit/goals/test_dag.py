@@ -121,7 +121,21 @@ def test_an_import_goal_can_deliver_files_in_one_task(tmp_path: Path) -> None:
     assert dag.get_task("compute_delta").send == "whole_profile"  # type: ignore[union-attr]
     # Nobody knows when the file will be read, so what BlueConic shows meanwhile proves nothing.
     assert dag.get_task("compute_delta").target_conn_id is None  # type: ignore[union-attr]
-    assert dag.get_task("map_fields").writes_at_once is False  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("more", "at_once"),
+    [
+        pytest.param("", True, id="through the API"),
+        pytest.param("deliver: {s3_csv: s3://acme-sync/in}\n", False, id="by a file"),
+    ],
+)
+def test_only_what_is_delivered_in_a_file_is_not_written_at_once(more: str, at_once: bool, tmp_path: Path) -> None:
+    (tmp_path / "back.yaml").write_text(f"{IMPORT}{more}")
+
+    dag = load_goals(tmp_path)["braze_blueconic__back"]
+
+    assert dag.get_task("map_fields").writes_at_once is at_once  # type: ignore[union-attr]
 
 
 def test_a_disabled_goal_is_not_scheduled() -> None:

@@ -9,23 +9,34 @@ import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_braze_blueconic.operators.sync import MapFieldsOperator
+from airflow_provider_braze_blueconic.sync.columns import source_column
+from airflow_provider_braze_blueconic.sync.delta import DeltaPlan
+from airflow_provider_braze_blueconic.sync.mapping import MappedField
 from airflow_provider_braze_blueconic.sync.pipeline import (
     Workspace,
+    commit_uploads,
+    compute_staged_delta,
     map_staged_snapshot,
     read_fields,
     read_snapshot_fields,
 )
-from airflow_provider_braze_blueconic.sync.references import SnapshotRef
+from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef
+from airflow_provider_braze_blueconic.sync.sending import Reply, Sender, Verdict
 from airflow_provider_braze_blueconic.sync.staging import GoalFolder
 from airflow_provider_braze_blueconic.sync.tables import Table
+from airflow_provider_braze_blueconic.sync.values import string_rule
+from tests.support import import_nights
 from tests.support.clock import in_clock_time
-from tests.support.core import day, engine, mapping, person, write_snapshot_file
+from tests.support.core import day, engine, mapping, person, stored_ledger, write_snapshot_file
 from tests.support.nights import Killed, Life, Night, profile, table
 from tests.support.staging import LocalStaging
 from tests.support.targets import Braze
@@ -422,31 +433,238 @@ def test_no_local_file_is_left_behind(home: Path) -> None:
 # What one step leaves for the next
 
 
+def workspace_in(folder: Path) -> Workspace:
+    return Workspace(LocalStaging(), GoalFolder(str(folder), "goal"), "run", engine(folder))
+
+
+def snapshot_in(
+    folder: Path, *people: dict[str, Any], at: int = 1, property_types: dict[str, str] | None = None
+) -> SnapshotRef:
+    parts = write_snapshot_file(folder / "snapshot" / "part-00000.parquet", people).parent
+    return SnapshotRef(
+        uri=str(parts), profiles=len(people), segment_id="s", segment_name="S", segment_size=len(people), read="full",
+        complete=True, as_of=day(at).isoformat(), bytes=1, property_types=property_types or {},
+    )  # fmt: skip
+
+
 def test_the_fields_of_a_step_are_read_back_by_the_next(tmp_path: Path) -> None:
-    workspace = Workspace(LocalStaging(), GoalFolder(str(tmp_path), "goal"), "run", engine(tmp_path))
-    parts = write_snapshot_file(tmp_path / "snapshot" / "part-00000.parquet", [{"crm": ["1"]}]).parent
+    workspace = workspace_in(tmp_path)
+    snapshot = snapshot_in(tmp_path, {"crm": ["1"]}, property_types={"x": "RANGE"})
     rows = [{"target": "é", "merge": "sum", "of": None}]
 
-    mapped = map_staged_snapshot(
-        workspace,
-        SnapshotRef(
-            uri=str(parts), profiles=1, segment_id="s", segment_name="S", segment_size=1, read="full", complete=True,
-            as_of=day(1).isoformat(), bytes=1, property_types={"x": "RANGE"},
-        ),
-        mapping(),
-        {},
-        rows=rows,
-    )  # fmt: skip
+    mapped = map_staged_snapshot(workspace, snapshot, mapping(), {}, rows=rows)
 
     assert read_fields(workspace, mapped["uri"]) == rows
     assert mapped["property_types"] == {"x": "RANGE"}
 
 
 def test_what_an_export_of_braze_holds_is_read_from_beside_it(tmp_path: Path) -> None:
-    workspace = Workspace(LocalStaging(), GoalFolder(str(tmp_path), "goal"), "run", engine(tmp_path))
+    workspace = workspace_in(tmp_path)
     document = {"sources": ["email"], "remaining": {"custom_attributes.x": {"kinds": ["integer", "text"]}}}
     (tmp_path / "fields.json").write_text(json.dumps(document))
 
     found = read_snapshot_fields(workspace, {"uri": str(tmp_path)})  # type: ignore[typeddict-item]
 
     assert found == (["email"], {"custom_attributes.x": ["integer", "text"]})
+
+
+# Fields that the ledger does not know
+
+
+def compared(folder: Path, *targets: str, people: int = 1, at: int = 2) -> DeltaRef:
+    """Compare a read in which everybody has a value in each target with the ledger.
+
+    :param at: day of the read.
+    """
+    workspace = workspace_in(folder)
+    everybody = [{"crm": [str(number)], "as_of": day(at)} for number in range(people)]
+    plan = mapping(*(MappedField(target, constant='"x"') for target in targets))
+    mapped = map_staged_snapshot(workspace, snapshot_in(folder, *everybody, at=at), plan, {})
+    return compute_staged_delta(workspace, mapped, DeltaPlan(targets, frozenset(), frozenset(), 1, day(at)))
+
+
+def test_in_a_first_run_no_field_is_new(tmp_path: Path) -> None:
+    delta = compared(tmp_path, "first_name", "tier")
+
+    assert (delta["new_fields"], delta["to_send"]) == ([], 1)
+
+
+def test_after_a_first_run_without_anybody_no_field_is_new_either(tmp_path: Path) -> None:
+    commit_uploads(workspace_in(tmp_path), compared(tmp_path, "first_name", "tier", people=0))
+    assert workspace_in(tmp_path).ledger().exists
+
+    delta = compared(tmp_path, "first_name", "tier", at=3)
+
+    assert (delta["new_fields"], delta["to_send"]) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("targets", "new"),
+    [
+        pytest.param(("first_name",), [], id="none"),
+        pytest.param(("Shoe size", "first_name", "tier"), ["Shoe size", "tier"], id="two, in the goal's order"),
+        pytest.param(("First_Name", "first_name"), ["First_Name"], id="one in another spelling"),
+        pytest.param(("tier",), ["tier"], id="another one instead"),
+    ],
+)
+def test_a_field_that_the_ledger_does_not_know_is_new(targets: tuple[str, ...], new: list[str], tmp_path: Path) -> None:
+    stored_ledger(tmp_path / "goal", [{"identifier": person("0"), "field_first_name": '"x"'}])
+
+    assert compared(tmp_path, *targets)["new_fields"] == new
+
+
+def test_a_field_is_new_in_one_run_only(tmp_path: Path) -> None:
+    stored_ledger(tmp_path / "goal", [{"identifier": person("0"), "field_first_name": '"x"'}])
+    first = compared(tmp_path, "first_name", "tier")
+    commit_uploads(workspace_in(tmp_path), first)
+
+    second = compared(tmp_path, "first_name", "tier", at=3)
+
+    assert (first["new_fields"], second["new_fields"]) == (["tier"], [])
+
+
+def test_a_field_of_which_nobody_has_a_value_is_not_new_night_after_night(tmp_path: Path) -> None:
+    stored_ledger(tmp_path / "goal", [{"identifier": person("0"), "field_first_name": '"x"'}])
+    workspace = workspace_in(tmp_path)
+    plan = mapping(
+        MappedField("first_name", constant='"x"'), MappedField("tier", "tier", rule=string_rule(longest=9, source=""))
+    )
+    nobody = {"crm": ["0"], "tier": [], "as_of": day(2)}
+    mapped = map_staged_snapshot(workspace, snapshot_in(tmp_path, nobody, at=2), plan, {})
+
+    delta = compute_staged_delta(
+        workspace, mapped, DeltaPlan(("first_name", "tier"), frozenset(), frozenset(), 1, day(2))
+    )
+
+    assert (delta["new_fields"], delta["to_send"]) == ([], 0)
+
+
+# What the mapping of an import hands on and tells others
+
+
+def map_import(folder: Path, **how: Any) -> tuple[Workspace, MappedRef]:
+    """Map an export with one user, who is found by external id and e-mail."""
+    workspace = workspace_in(folder)
+    user = {source_column("external_id"): ["7"], source_column("email"): ["a@b.nl"]}
+    user |= {source_column(f"custom_attributes.{name}"): [name] for name in ("tier", "tags", "city")}
+    snapshot = snapshot_in(folder, user, property_types={"level": "SELECT", "tags": "SELECT", "email": "EMAIL"})
+    sources = ["external_id", "email", "custom_attributes.tier", "custom_attributes.tags"]
+    document = {"sources": sources, "remaining": {"custom_attributes.city": {"kinds": ["text"]}}}
+    (folder / "snapshot" / "fields.json").write_text(json.dumps(document))
+    operator = MapFieldsOperator(
+        task_id="map_fields",
+        goal_id="goal",
+        staging=str(folder),
+        snapshot=snapshot,
+        identifiers=[{"braze": "external_id", "blueconic": "crm_id"}, {"braze": "email", "blueconic": "email"}],
+        fields=[
+            {"from": "custom_attributes.tier", "to": "level"},
+            {"from": "custom_attributes.tags", "to": "tags", "merge": "add"},
+        ],
+        direction="import",
+        partitions=1,
+        source_conn_id="braze",
+        target_conn_id="blueconic",
+        **how,
+    )
+    return workspace, operator.run_step(workspace, {"ti": SimpleNamespace(xcom_push=lambda **_: None)})  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    ("remaining", "written", "left_out"),
+    [
+        pytest.param(None, {"level", "tags"}, set(), id="no word about them"),
+        pytest.param(
+            {}, {"level", "tags"}, {"external_id", "email", "custom_attributes.city"}, id="no properties of these names"
+        ),
+        pytest.param(
+            {"create_properties": True, "prefix": "braze_", "exclude": ["external_id"]},
+            {"level", "tags", "braze_email", "braze_city"},
+            set(),
+            id="created",
+        ),
+        pytest.param(
+            {"create_properties": True},
+            {"level", "tags", "external_id", "city"},
+            {"email"},
+            id="but not into a property that finds people",
+        ),
+    ],
+)
+def test_fields_that_find_people_are_brought_along_with_the_remaining_ones_alone(
+    remaining: dict[str, Any] | None, written: set[str], left_out: set[str], tmp_path: Path
+) -> None:
+    workspace, mapped = map_import(tmp_path, remaining_fields=remaining)
+
+    assert {row["target"] for row in read_fields(workspace, mapped["uri"])} == written
+    assert set(mapped["left_out"]) == left_out
+
+
+@pytest.mark.promise(7)
+@pytest.mark.parametrize(
+    ("how", "pairs"),
+    [
+        pytest.param({}, [["tier", "level"]], id="by default"),
+        pytest.param({"writes_at_once": True}, [["tier", "level"]], id="through the API"),
+        pytest.param({"writes_at_once": False}, [], id="by a file"),
+    ],
+)
+def test_other_goals_are_told_of_values_that_are_certain_only_by_a_goal_that_writes_at_once(
+    how: dict[str, Any], pairs: list[list[str]], tmp_path: Path
+) -> None:
+    workspace, mapped = map_import(tmp_path, **how)
+
+    told = json.loads(Path(workspace.folder.observed).read_text())
+    assert told["pairs"] == pairs
+    assert (told["target"], told["writes"], told["mapped"]) == ("blueconic", ["level", "tags"], mapped["uri"])
+    assert {"external_id", "email", "custom_attributes.tier", "custom_attributes.tags"} <= set(told["columns"])
+
+
+class Unread:
+    """A file that was delivered: everything in it counts as acknowledged, and nothing of it is in BlueConic yet."""
+
+    async def send(self, body: bytes) -> Reply:
+        return Reply(Verdict.READ_ENTRIES, 200)
+
+
+@dataclass(frozen=True)
+class DeliveredImport(import_nights.ImportGoalOf):
+    """An import goal whose file nobody has read.
+
+    :param writes_at_once: what the goal says of it.
+    """
+
+    writes_at_once: bool = False
+
+    @property
+    def target(self) -> Sender:
+        return Unread()
+
+    @property
+    def mapping(self) -> dict[str, Any]:
+        return {**super().mapping, "writes_at_once": self.writes_at_once}
+
+
+@pytest.mark.promise(7)
+@pytest.mark.parametrize(
+    ("writes_at_once", "kept"),
+    [
+        pytest.param(False, "platinum", id="by a file"),
+        pytest.param(True, "gold", id="through the API, where it was set back"),
+    ],
+)
+def test_a_value_that_waits_in_a_file_is_not_taken_for_one_that_was_set_back_in_blueconic(
+    writes_at_once: bool, kept: str, tmp_path: Path
+) -> None:
+    braze = import_nights.Braze()
+    blueconic = import_nights.BlueConic({"crm_id": ["u1"], "level": ["gold"]})
+    export = import_nights.ExportGoalOf("there", braze, blueconic, [("level", "tier")])
+    fields = [("custom_attributes.tier", "level")]
+    back = DeliveredImport("back", braze, blueconic, fields, writes_at_once=writes_at_once)
+    import_nights.Run(tmp_path, export, day(1)).run()
+    braze.users["u1"]["tier"] = "platinum"
+    import_nights.Run(tmp_path, back, day(2)).run()
+
+    import_nights.Run(tmp_path, export, day(3)).run()
+
+    assert braze.users["u1"]["tier"] == kept

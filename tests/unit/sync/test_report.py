@@ -220,6 +220,10 @@ def test_what_happens_in_few_goals_has_a_row_only_where_it_happened() -> None:
     told_of = {label for label, _ in render(report())}
     assert [row for row in rows if row[0] not in told_of] == [
         ("broken lines", "3"),
+        ("fields left out", "1"),
+        ("new field", "braze_vip"),
+        ("new property", "braze_a"),
+        ("new property", "braze_vip"),
         ("already there, not sent", "40"),
         ("held, nothing changed", "7"),
         ("without single fields", "11"),
@@ -229,6 +233,47 @@ def test_what_happens_in_few_goals_has_a_row_only_where_it_happened() -> None:
         ("without consent", "9"),
     ]
     assert ("not accepted", "9") in rows
+
+
+@pytest.mark.parametrize(
+    ("step", "found", "row"),
+    [
+        pytest.param("mapped", {"left_out": {"a": "Why.", "b": "Why."}}, ("fields left out", "2"), id="left out"),
+        pytest.param("delta", {"new_fields": ["Shoe size"]}, ("new field", "Shoe size"), id="field"),
+        pytest.param("mapped", {"new_properties": {"size": {}}}, ("new property", "size"), id="property"),
+    ],
+)  # fmt: skip
+def test_each_kind_of_news_about_fields_is_told_without_the_others(
+    step: str, found: dict[str, Any], row: tuple[str, str]
+) -> None:
+    plain = render(report())
+
+    rows = render(report(**{step: {**{"mapped": MAPPED, "delta": DELTA}[step], **found}}))
+
+    assert [each for each in rows if each not in plain] == [row]
+    assert [each for each in rows if each != row] == plain
+
+
+def test_every_new_field_and_property_is_named_however_many_there_are() -> None:
+    names = [f"field {number:02}" for number in range(60)]
+
+    rows = render(
+        report(
+            mapped={**MAPPED, "new_properties": {name: {} for name in reversed(names)}},
+            delta={**DELTA, "new_fields": names},
+        )
+    )
+
+    assert [name for label, name in rows if label == "new field"] == names
+    assert [name for label, name in rows if label == "new property"] == names
+
+
+def test_news_about_fields_stands_between_what_was_read_and_who_changed() -> None:
+    labels = [label for label, _ in render(report(**IMPORTED))]
+
+    assert labels[labels.index("  x: too_long") : labels.index("new") + 1] == [
+        "  x: too_long", "fields left out", "new field", "new property", "new property", "new",
+    ]  # fmt: skip
 
 
 def test_a_field_that_no_property_takes_is_told_with_the_values_left_out() -> None:
