@@ -384,7 +384,8 @@ def test_command_line_takes_the_sandbox_command(services: dict[str, Any]) -> Non
     cli = pytest.importorskip("airflow_provider_braze_blueconic.cli")
     name, *arguments = [with_defaults(text) for text in services["sandbox"]["command"]]
 
-    context = cli.main.commands[name].make_context(name, arguments)
+    parent = cli.main.make_context("braze-blueconic", [name])
+    context = cli.main.commands[name].make_context(name, arguments, parent=parent)
 
     assert context.params["host"] == "0.0.0.0"
     assert context.params["profiles"] == 20_000
