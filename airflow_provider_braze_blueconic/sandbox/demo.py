@@ -129,7 +129,7 @@ def _demonstrate(console: Console, dags: Path, *, profiles: int, seed: int) -> N
         directions = (_exporting(box, export), _importing(box, bring))
         for night in _NIGHTS:
             if night == "second night":
-                _let_a_day_pass(console, box)
+                _let_a_day_pass(console, box, export.identifiers[0].blueconic)
             for direction in directions:
                 _run(console, box, airflow, direction, night)
         for direction in directions:
@@ -155,12 +155,21 @@ def _importing(box: Sandbox, goal: ImportGoal) -> _Direction:
     )
 
 
-def _let_a_day_pass(console: Console, box: Sandbox) -> None:
-    day = box.next_day().counts()
-    in_braze = box.next_day_in_braze().counts()
+def _let_a_day_pass(console: Console, box: Sandbox, identifier: str) -> None:
+    """Change something on both sides, but of nobody who has several profiles.
+
+    An import writes to one of these and makes it the latest, by which the next export goes: it takes one more night
+    until both rest.
+
+    :param identifier: property by which people are known.
+    """
+    several = box.blueconic.sharing(identifier)
+    day = box.next_day(apart_from=set().union(*several.values())).counts()
+    in_braze = box.next_day_in_braze(apart_from=several).counts()
     console.print(
         f"A day passes. In BlueConic {day['changed']:,} profiles change, {day['entered']:,} enter the segment and "
-        f"{day['left']:,} leave it; in Braze {in_braze['changed']:,} users change."
+        f"{day['left']:,} leave it; in Braze {in_braze['changed']:,} users change. "
+        f"Nothing happens to the {len(several):,} people who have several profiles."
     )
 
 

@@ -18,6 +18,7 @@ from .agreement import Agreement
 __all__ = ["compare_import"]
 
 _MOST_TEXT = 64_000
+_NUMBERS = ("RANGE", "DECIMAL", "CURRENCY")
 _LARGEST_NUMBER = 2_147_483_647
 _SPACE = " \t\r\n"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,7 +40,7 @@ def compare_import(
     :param fields: rows of a goal file (``from``, ``to``, ``merge``); ``sum`` is taken to have begun at nothing.
     :param types: property id → ``filterType``.
     :param identifier: property that holds the external id. Of several profiles that have it, this tenant writes the one
-        with the lowest id.
+        with the lowest id. A profile that has several is left out: its own changes never reach Braze.
     """
     held: dict[str, dict[str, list[str]]] = {}
     for profile in sorted(profiles, key=lambda profile: str(profile["id"])):
@@ -51,18 +52,19 @@ def compare_import(
         if "external_id" not in user:
             continue
         agreement.people += 1
-        if user["external_id"] not in held:
+        holds = held.get(user["external_id"])
+        if holds is None:
             agreement.absent += 1
-            continue
-        for row in fields:
-            _compare_field(agreement, row, user, held[user["external_id"]], types.get(row["to"], "SELECT"))
+        elif len({value.strip() for value in holds[identifier]}) == 1:
+            for row in fields:
+                _compare_field(agreement, row, user, holds, types.get(row["to"], "SELECT"))
     return agreement
 
 
 def _compare_field(
     agreement: Agreement, row: Mapping[str, Any], user: Mapping[str, Any], values: Mapping[str, list[str]], kind: str
 ) -> None:
-    source, there = _source(user, row["from"]), sorted(set(values.get(row["to"], [])))
+    source, there = _source(user, row["from"]), _held(values.get(row["to"], []), kind)
     merge = row.get("merge", "set")
     if source is None:
         if merge != "set_or_clear":
@@ -84,6 +86,11 @@ def _compare_field(
     }[merge]
     if not holds:
         agreement.differences[row["to"]] += 1
+
+
+def _held(texts: Sequence[str], kind: str) -> list[str]:
+    """Return the texts that a property holds; of a number it does not matter how it is written."""
+    return sorted({(_value(text, kind) if kind in _NUMBERS else None) or text for text in texts})
 
 
 def _source(user: Mapping[str, Any], path: str) -> _Texts:
@@ -117,7 +124,7 @@ def _stored(texts: Sequence[str], kind: str) -> _Texts:
 
 
 def _value(text: str, kind: str) -> str | None:
-    if kind in ("RANGE", "DECIMAL", "CURRENCY"):
+    if kind in _NUMBERS:
         return _number(text, whole=kind == "RANGE")
     if kind == "DATETIME":
         return _milliseconds(text)

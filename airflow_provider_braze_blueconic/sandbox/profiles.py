@@ -7,7 +7,7 @@ import random
 import threading
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -222,19 +222,22 @@ class BlueConicState:
             self.segments[segment_id].members.discard(profile_id)
             self._moved(profile_id, touch=touch)
 
-    def next_day(self, *, changed: float = 0.01, entered: float = 0.002, left: float = 0.002) -> DaySummary:
+    def next_day(
+        self, *, changed: float = 0.01, entered: float = 0.002, left: float = 0.002, apart_from: Collection[str] = ()
+    ) -> DaySummary:
         """Let a day of customers' lives pass: some change, some enter "VIP customers", some leave it.
 
         Who and what is decided by the seed and the number of the day; the last modified date is the clock's.
 
         :param changed: whole numbers count people, fractions are shares of the segment (at least one person unless 0).
             A change touches one or two properties, also such as a goal would not map.
+        :param apart_from: ids of profiles to which nothing happens.
         """
         with self.lock:
             self.day += 1
             draw = random.Random(f"{self._seed}:day:{self.day}")
-            members = sorted(self.segments[VIP_SEGMENT].members)
-            outside = sorted(self.profiles.keys() - self.segments[VIP_SEGMENT].members)
+            members = sorted(self.segments[VIP_SEGMENT].members.difference(apart_from))
+            outside = sorted(self.profiles.keys() - self.segments[VIP_SEGMENT].members.union(apart_from))
             leavers = draw.sample(members, _people(left, len(members), most=len(members)))
             comers = draw.sample(outside, _people(entered, len(members), most=len(outside)))
             gone = set(leavers)
@@ -290,6 +293,15 @@ class BlueConicState:
             if "replace" in expand and profile.replaces:
                 shown["replaces"] = list(profile.replaces)
             return shown
+
+    def sharing(self, property_id: str) -> dict[str, set[str]]:
+        """Return the values of a property that several profiles hold → ids of these profiles."""
+        holders: defaultdict[str, set[str]] = defaultdict(set)
+        with self.lock:
+            for profile in self.profiles.values():
+                for value in profile.values.get(property_id, ()):
+                    holders[value.strip()].add(profile.id)
+        return {value: ids for value, ids in holders.items() if len(ids) > 1}
 
     def look_up(self, property_id: str, value: str) -> set[str]:
         """Return the ids of the profiles that hold a value of a property, compared letter by letter (UNVERIFIED)."""

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import UTC, datetime
 from types import FrameType, TracebackType
 from typing import Any, TextIO
@@ -165,13 +165,15 @@ class Sandbox:
             ),
         }
 
-    def next_day(self, *, changed: float = 0.01, entered: float = 0.002, left: float = 0.002) -> DaySummary:
+    def next_day(
+        self, *, changed: float = 0.01, entered: float = 0.002, left: float = 0.002, apart_from: Collection[str] = ()
+    ) -> DaySummary:
         """See :meth:`BlueConicState.next_day`."""
-        return self.blueconic.next_day(changed=changed, entered=entered, left=left)
+        return self.blueconic.next_day(changed=changed, entered=entered, left=left, apart_from=apart_from)
 
-    def next_day_in_braze(self, *, changed: float = 0.01) -> BrazeDay:
+    def next_day_in_braze(self, *, changed: float = 0.01, apart_from: Collection[str] = ()) -> BrazeDay:
         """See :meth:`BrazeState.next_day`."""
-        return self.braze.next_day(changed=changed)
+        return self.braze.next_day(changed=changed, apart_from=apart_from)
 
     def summary(self) -> dict[str, Any]:
         """Return what both services hold: the answer of ``GET /sandbox/state``."""

@@ -269,19 +269,21 @@ class BrazeState:
             user = self._by_external_id[external_id]
             self._apply(user, {"total_revenue": round((user.revenue or 0.0) + amount, 2)})
 
-    def next_day(self, *, changed: float = 0.01) -> BrazeDay:
+    def next_day(self, *, changed: float = 0.01, apart_from: Collection[str] = ()) -> BrazeDay:
         """Let a day pass for the users of "BlueConic Test Users": some move, shop, or are tagged.
 
         Who and what is decided by the seed and the number of the day.
 
         :param changed: a whole number counts users, a fraction is a share of them (at least one user unless 0).
             Each of them has another home city, tags, revenue or favourite store afterwards, or two of these.
+        :param apart_from: external ids of users to whom nothing happens.
         """
         with self._lock:
             self._day += 1
             draw = random.Random(f"{self._seed}:braze-day:{self._day}")
             members = {user.external_id or "": user for user in self.members(_IMPORTED)}
-            chosen = draw.sample(sorted(members), _how_many(changed, len(members)))
+            changeable = sorted(members.keys() - set(apart_from))
+            chosen = draw.sample(changeable, _how_many(changed, len(changeable)))
             for external_id in chosen:
                 self._apply(members[external_id], _new_values(members[external_id], draw))
             return BrazeDay(self._day, changed=tuple(chosen))

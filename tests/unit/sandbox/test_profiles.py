@@ -47,6 +47,28 @@ def test_next_day_changes_enters_and_leaves_as_told() -> None:
     assert summary.counts() == {"day": 1, "changed": 10, "entered": 3, "left": 2}
 
 
+def test_nothing_happens_to_those_who_are_left_out_of_a_day() -> None:
+    state = _state(vip=60)
+    before, members = _values(state), _members(state)
+    spared = sorted(state.profiles)[:70]
+
+    state.next_day(changed=200, entered=200, left=5, apart_from=spared)
+
+    assert {name: _values(state)[name] for name in spared} == {name: before[name] for name in spared}
+    assert _members(state) & set(spared) == members & set(spared)
+    assert _members(state) != members
+
+
+def test_profiles_that_share_a_value_are_found() -> None:
+    state = _state(vip=1)
+    one, two, three = sorted(state.profiles)[:3]
+    for name, values in ((one, ["x"]), (two, [" x"]), (three, ["y"])):
+        state.change(name, {"crm_id": values})
+
+    assert state.sharing("crm_id")["x"] == {one, two}
+    assert "y" not in state.sharing("crm_id")
+
+
 def test_next_day_is_the_same_for_a_seed() -> None:
     one, other = _state(), _state()
 

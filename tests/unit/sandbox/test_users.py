@@ -287,6 +287,14 @@ def test_day_in_braze_changes_the_same_users_for_the_same_seed() -> None:
     assert all(external_id.startswith("crm-") for external_id in changed)
 
 
+def test_nothing_happens_to_users_who_are_left_out_of_a_day() -> None:
+    state = BrazeState(make_people(300, seed=1))
+    everybody = {user["external_id"] for user in state.users() if "external_id" in user}
+    spared = sorted(everybody)[:-10]
+
+    assert set(state.next_day(changed=10_000, apart_from=spared).changed) <= everybody - set(spared)
+
+
 @pytest.mark.parametrize(("wanted", "changed"), [(0, 0), (0.0, 0), (3, 3), (0.001, 1), (10_000, 282)])
 def test_day_in_braze_changes_as_many_as_wanted(wanted: float, changed: int) -> None:
     state = BrazeState(make_people(300, seed=1))
