@@ -151,7 +151,8 @@ def _accept_all(home: Path, files: dict[int, Path]) -> list[Path]:
     for partition, file in files.items():
         receipts.append(home / f"receipts-{partition}.parquet")
         duckdb.sql(
-            f"COPY (SELECT identifier, 'accepted' AS outcome, '' AS reason FROM '{file}') "
+            "COPY (SELECT identifier, 'accepted' AS outcome, '' AS reason, 201::INTEGER AS status, "
+            f"now() AS sent_at, NULL::VARCHAR[] AS refused_fields FROM '{file}') "
             f"TO '{receipts[-1]}' (FORMAT parquet)"
         )
     return receipts
