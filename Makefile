@@ -23,7 +23,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is needed, or another Python ≥ 3.11: make PYTHON=python3"; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(sed -nE 's/^(uv==[^ ]+).*/\1/p' $(CONSTRAINTS))"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(CONSTRAINTS)
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $(CONSTRAINTS)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
 	@touch $@
 
@@ -31,7 +31,7 @@ demo: $(READY)  ## Run both directions on the sandbox through a real Airflow, on
 	@$(BIN)/python -m airflow_provider_braze_blueconic.sandbox.demo --dags dags --profiles $(PROFILES)
 
 test: $(READY)  ## Run the tests: unit, contract, end to end.
-	@$(BIN)/python -m pytest --numprocesses logical --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses logical --maxschedchunk 4 $(ARGS)
 
 test-oldest:  ## Run the tests on the oldest supported Airflow.
 	@$(MAKE) --no-print-directory test AIRFLOW=3.0
