@@ -396,6 +396,17 @@ class Both:
             self.now += HOUR
         return sent
 
+    def link_by_card_too(self) -> None:
+        """Let the import find people by their cards also, of which the first person has one."""
+        fields = [("level", "tier"), ("score", "points"), ("card", "card")]
+        self.goals["export"] = ExportGoalOf("export", self.braze, self.blueconic, fields)
+        links = (
+            {"braze": "external_id", "blueconic": "crm_id"},
+            {"braze": "custom_attributes.card", "blueconic": "card"},
+        )
+        self.goals["import"] = dataclasses.replace(self.goals["import"], identifiers=links)
+        self.braze.users["u1"]["card"] = "c1"
+
     def change_source_of(self, name: str, tier: str) -> None:
         """Change the first person in the system that a goal reads."""
         if name == "import":
@@ -718,11 +729,7 @@ def test_a_visit_to_the_other_profile_of_a_person_does_not_undo_a_change_in_braz
 @pytest.mark.promise(7)
 def test_doubt_about_a_profile_holds_for_every_link_by_which_it_is_found(tmp_path: Path) -> None:
     both = Both(tmp_path)
-    fields = [("level", "tier"), ("score", "points"), ("card", "card")]
-    both.goals["export"] = ExportGoalOf("export", both.braze, both.blueconic, fields)
-    links = ({"braze": "external_id", "blueconic": "crm_id"}, {"braze": "custom_attributes.card", "blueconic": "card"})
-    both.goals["import"] = dataclasses.replace(both.goals["import"], identifiers=links)
-    both.braze.users["u1"]["card"] = "c1"
+    both.link_by_card_too()
     other = {"crm_id": ["u1"], "card": ["c1"], "level": ["gold"], "score": ["7"]}
     both.blueconic.profiles.append(other)
     both.run("import", "export")
@@ -738,11 +745,7 @@ def test_doubt_about_a_profile_holds_for_every_link_by_which_it_is_found(tmp_pat
 @pytest.mark.promise(7)
 def test_two_links_that_name_two_profiles_leave_it_open_which_one_is_written(tmp_path: Path) -> None:
     both = Both(tmp_path)
-    fields = [("level", "tier"), ("card", "card")]
-    both.goals["export"] = ExportGoalOf("export", both.braze, both.blueconic, fields)
-    links = ({"braze": "external_id", "blueconic": "crm_id"}, {"braze": "custom_attributes.card", "blueconic": "card"})
-    both.goals["import"] = dataclasses.replace(both.goals["import"], identifiers=links)
-    both.braze.users["u1"]["card"] = "c1"
+    both.link_by_card_too()
     other = {"card": ["c1"], "level": ["gold"]}
     both.blueconic.profiles.append(other)
     both.run("import", "export")
