@@ -17,7 +17,8 @@ help:  ## List the commands.
 
 setup: $(READY)  ## Make the environment for Airflow $(AIRFLOW).
 
-# Exactly the pinned packages, each by its hash; then this package, without its dependencies.
+# Exactly the pinned packages, each by its hash; then this package, without its dependencies. Compiled once, since where
+# PYTHONDONTWRITEBYTECODE is set every start of Airflow would compile it anew.
 $(READY): pyproject.toml $(CONSTRAINTS)
 	@echo "Setting up $(VENV) with Airflow $(AIRFLOW); this takes a minute …"
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is needed, or another Python ≥ 3.11: make PYTHON=python3"; exit 1; }

@@ -403,7 +403,7 @@ class _Users:
         self._sources = list(dict.fromkeys(paths))
         parsed = [parse_path(path) for path in self._sources]
         self._readers = [path.reader(campaign_names) for path in parsed]
-        named = {(path.field, path.attribute) for path in [*parsed, *map(parse_path, excluded)]}
+        named = {path.owner for path in [*parsed, *map(parse_path, excluded)]}
         self._fields = [field for field in REMAINING_FIELDS if (field, None) not in named] if remaining else []
         self._remaining = remaining
         # Attribute → its path, or None where a path names it: asked for every value of every person.

@@ -176,6 +176,16 @@ class BrazePath:
     steps: tuple[str | Where, ...]
 
     @property
+    def owner(self) -> tuple[str, str | None]:
+        """The field, and of a custom attribute its name, that the path reads or reads a part of."""
+        return self.field, self.attribute
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the path reads all of its field or custom attribute, and not a part."""
+        return len(self.steps) == (0 if self.attribute is None else 1)
+
+    @property
     def kind(self) -> ExportKind:
         """What Braze holds there, as far as its pages say."""
         if not self.steps:

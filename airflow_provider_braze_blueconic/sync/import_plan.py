@@ -133,23 +133,12 @@ def unmapped_links(
     The external id is among them, since it is always exported. A part of a field is not: one of several aliases, or a
     key of a nested attribute.
     """
-    taken = {_whole(path) for path in [*(field.from_ for field in fields), *remaining.exclude]}
+    taken = {parse_path(source).owner for source in [*(field.from_ for field in fields), *remaining.exclude]}
     unmapped: dict[tuple[str, str | None], str] = {}
-    for source in [_EXTERNAL_ID, *map(link_source, identifiers)]:
-        if _is_whole(source) and _whole(source) not in taken:
-            unmapped.setdefault(_whole(source), source)
+    for path in map(parse_path, [_EXTERNAL_ID, *map(link_source, identifiers)]):
+        if path.is_whole and path.owner not in taken:
+            unmapped.setdefault(path.owner, path.text)
     return list(unmapped.values())
-
-
-def _whole(source: str) -> tuple[str, str | None]:
-    """Return the field, and of a custom attribute its name, that a path reads or reads a part of."""
-    path = parse_path(source)
-    return path.field, path.attribute
-
-
-def _is_whole(source: str) -> bool:
-    path = parse_path(source)
-    return len(path.steps) == (0 if path.attribute is None else 1)
 
 
 def resolve_fields(
@@ -323,7 +312,7 @@ def imported_pairs(targets: Sequence[ImportTarget]) -> dict[str, tuple[str, str]
     for target in targets:
         path = parse_path(target.source)
         is_alike = path.attribute is not None or path.kind in _SCALARS
-        if target.merge in ("set", "set_or_clear") and _is_whole(target.source) and is_alike:
+        if target.merge in ("set", "set_or_clear") and path.is_whole and is_alike:
             pairs[target.target] = (path.attribute or path.field, target.target)
     return pairs
 

@@ -173,11 +173,12 @@ def look_at_target(
             continue
         seen = _met_once(engine, parts, wanted, local / observation.goal_id)
         certain: frozenset[str] = frozenset()
+        carried = _carried(pairs, observation)
         writer = GoalFolder(folder.staging, observation.goal_id)
-        if _has_written(staging, writer, observation.as_of, by=read_at - settles_in[other]):
+        if carried and _has_written(staging, writer, observation.as_of, by=read_at - settles_in[other]):
             mapped = fetch_folder(staging, observation.mapped, local / observation.goal_id / "mapped")
             ledger = Ledger(writer.ledger, staging.storage_options())
-            seen, certain = _tell_carried(engine, seen, _carried(pairs, observation), ledger, mapped)
+            seen, certain = _tell_carried(engine, seen, carried, ledger, mapped)
         looks.append(Seen(seen, settles_in[system], certain))
         log.info("%s: looking at what %s read of %s", folder.goal_id, observation.goal_id, observation.as_of)
     return looks

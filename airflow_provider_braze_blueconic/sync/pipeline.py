@@ -184,8 +184,6 @@ def compute_staged_delta(
         log.info("%s: the ledger now has %s partitions", workspace.folder.goal_id, plan.partitions)
     newest = ledger.newest_as_of()
     known_columns = set(ledger.columns())
-    # A first run without anybody leaves a ledger that knows no field yet: then none of them is news.
-    knows_fields = any(name.startswith(FIELD_PREFIX) for name in known_columns)
     uri = workspace.folder.step(workspace.run_key, "delta")
     total = DeltaCounts()
     present, to_send = [], {}
@@ -218,9 +216,11 @@ def compute_staged_delta(
             if counts.to_send:
                 to_send[partition] = counts.to_send
     _write_fields(workspace, uri, rows)
-    # Without a delta the ledger learns no field: what nobody has a value for would be news every night.
-    is_news = knows_fields and bool(present)
-    new_fields = [target for target in plan.targets if is_news and field_column(target) not in known_columns]
+    new_fields: list[str] = []
+    # A first run without anybody leaves a ledger that knows no field yet: then none of them is news. And without a
+    # delta the ledger learns no field: what nobody has a value for would be news every night.
+    if present and any(name.startswith(FIELD_PREFIX) for name in known_columns):
+        new_fields = [target for target in plan.targets if field_column(target) not in known_columns]
     reference = {
         "uri": uri,
         "delta_id": uri.rsplit("-", 1)[1],

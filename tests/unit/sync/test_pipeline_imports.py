@@ -407,6 +407,14 @@ class Both:
         self.goals["import"] = dataclasses.replace(self.goals["import"], identifiers=links)
         self.braze.users["u1"]["card"] = "c1"
 
+    def change_braze_to_what_comes_into(self, other: dict[str, list[str]]) -> None:
+        """Give the first person another profile, and both it and Braze the same news, after a run of each goal."""
+        self.blueconic.profiles.append(other)
+        self.run("import", "export")
+        self.braze.users["u1"]["tier"] = "platinum"
+        other["level"] = ["platinum"]
+        self.blueconic.touch(other)
+
     def change_source_of(self, name: str, tier: str) -> None:
         """Change the first person in the system that a goal reads."""
         if name == "import":
@@ -695,11 +703,7 @@ def test_a_change_reaches_the_profile_that_is_written_although_another_one_of_th
 ) -> None:
     both = Both(tmp_path)
     written, other = both.blueconic.profiles[0], {"crm_id": ["u1"], "level": ["gold"], "score": ["7"]}
-    both.blueconic.profiles.append(other)
-    both.run("import", "export")
-    both.braze.users["u1"]["tier"] = "platinum"
-    other["level"] = ["platinum"]
-    both.blueconic.touch(other)
+    both.change_braze_to_what_comes_into(other)
 
     both.run("export", "import")
     settled = both.run("export", "import", "export", "import")
@@ -730,12 +734,7 @@ def test_a_visit_to_the_other_profile_of_a_person_does_not_undo_a_change_in_braz
 def test_doubt_about_a_profile_holds_for_every_link_by_which_it_is_found(tmp_path: Path) -> None:
     both = Both(tmp_path)
     both.link_by_card_too()
-    other = {"crm_id": ["u1"], "card": ["c1"], "level": ["gold"], "score": ["7"]}
-    both.blueconic.profiles.append(other)
-    both.run("import", "export")
-    both.braze.users["u1"]["tier"] = "platinum"
-    other["level"] = ["platinum"]
-    both.blueconic.touch(other)
+    both.change_braze_to_what_comes_into({"crm_id": ["u1"], "card": ["c1"], "level": ["gold"], "score": ["7"]})
 
     both.run("export", "import")
 
