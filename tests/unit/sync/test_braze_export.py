@@ -179,7 +179,17 @@ def test_an_archive_may_have_several_entries_and_a_stream_several_members(export
     assert export.column("profile_id") == ["b1", "b2", "b3", "b4", "b5"]
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\r\n \n", gzip.compress(b""), zipped(), zipped(b""), b"\xef\xbb\xbf"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\n\r\n \n", id="blank lines"),
+        pytest.param(gzip.compress(b""), id="gzip of nothing"),
+        pytest.param(zipped(), id="zip without entries"),
+        pytest.param(zipped(b""), id="zip of an empty entry"),
+        pytest.param(b"\xef\xbb\xbf", id="byte order mark"),
+    ],
+)
 def test_a_file_may_be_empty(export: Export, content: bytes) -> None:
     counts = export.read(content, line(1))
 
