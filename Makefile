@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 PROFILES ?= 20000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oldest lint types check bench sandbox constraints clean
+.PHONY: help setup demo test test-oldest lint types check bench chaos sandbox constraints clean
 
 help:  ## List the commands.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,7 +31,7 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 demo: $(READY)  ## Run both directions on the sandbox through a real Airflow, on two nights and once more.
 	@$(BIN)/python -m airflow_provider_braze_blueconic.sandbox.demo --dags dags --profiles $(PROFILES)
 
-test: $(READY)  ## Run the tests: unit, contract, end to end.
+test: $(READY)  ## Run the tests: unit, contract, end to end, chaos in its short form.
 	@$(BIN)/python -m pytest --numprocesses logical --maxschedchunk 4 $(ARGS)
 
 test-oldest:  ## Run the tests on the oldest supported Airflow.
@@ -47,6 +47,10 @@ check: lint types test  ## Lint, types and tests.
 
 bench: $(READY)  ## Measure speed and memory; not part of the tests.
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: $(READY)  ## Backfills by a real scheduler; every fault on its own, in both directions, and what became of everybody. Takes an hour.
+	@$(BIN)/python -m pytest -m scheduler tests/e2e
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 sandbox: $(READY)  ## Run the sandbox until interrupted.
 	@$(BIN)/braze-blueconic sandbox --profiles $(PROFILES)

@@ -8,10 +8,12 @@
     ├── TransientError   nobody: the same call may work later
     ├── LimitExceeded    whoever holds the limit that the goal sets
     ├── WriterConflict   another run writes the same goal
+    ├── GoalBusy         whoever started a second run of the goal
+    ├── BrokenTable      whoever looks after the bucket: a table that holds state can't be read
     └── UnexpectedAnswer a maintainer: a server answered in a form that no rule covers
 
 Operators turn them into Airflow's exceptions in one place: only :class:`TransientError` and
-:class:`WriterConflict` are worth a retry.
+:class:`WriterConflict` are worth a retry. A backfill's run that finds its goal busy waits for its turn.
 Failures of single records are receipts, never exceptions.
 
 Standard library only: see the package's ``__init__``.
@@ -24,6 +26,8 @@ from dataclasses import dataclass
 
 __all__ = [
     "AccessError",
+    "BrokenTable",
+    "GoalBusy",
     "GoalError",
     "LimitExceeded",
     "Problem",
@@ -89,6 +93,14 @@ class LimitExceeded(SyncError):
 
 class WriterConflict(SyncError):
     """Another run wrote the same table at the same time; this one changed nothing."""
+
+
+class GoalBusy(SyncError):
+    """Another run of the same goal is at work, or took over; this one must not go on."""
+
+
+class BrokenTable(SyncError):
+    """A table that holds a goal's state is there, and files of it are missing or damaged."""
 
 
 class UnexpectedAnswer(SyncError):

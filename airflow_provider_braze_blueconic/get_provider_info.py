@@ -123,6 +123,18 @@ def _config() -> dict[str, Any]:
                     "float",
                     "600",
                 ),
+                "lock_seconds": _option(
+                    "One run of a goal works at a time. Seconds without a sign of life after which the run that holds "
+                    "the goal counts as dead, and the next one takes over. It gives three signs in that time.",
+                    "float",
+                    "30",
+                ),
+                "lock_gap_seconds": _option(
+                    "Seconds that a run may take between two of its tasks, waits for a retry included, before another "
+                    "run may take over. 0 keeps other runs out only while a task is at work.",
+                    "float",
+                    "900",
+                ),
                 "work_folder": _option(
                     "Folder on the worker for files of the partition in hand. Empty for the system's temporary folder.",
                     "string",
@@ -170,7 +182,11 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": "Braze",
-                "python-modules": [f"{_PACKAGE}.operators.braze", f"{_PACKAGE}.operators.sync"],
+                "python-modules": [
+                    f"{_PACKAGE}.operators.braze",
+                    f"{_PACKAGE}.operators.sync",
+                    f"{_PACKAGE}.operators.clean_up",
+                ],
             },
             {
                 "integration-name": "BlueConic",

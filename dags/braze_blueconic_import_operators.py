@@ -7,6 +7,7 @@ from airflow.sdk import DAG, Param
 
 from airflow_provider_braze_blueconic.operators.blueconic import S3ToBlueConicProfilesOperator
 from airflow_provider_braze_blueconic.operators.braze import BrazeSegmentToS3Operator
+from airflow_provider_braze_blueconic.operators.clean_up import CleanUpOperator
 from airflow_provider_braze_blueconic.operators.sync import (
     CommitLedgerOperator,
     ComputeDeltaOperator,
@@ -91,6 +92,14 @@ with DAG(
         trigger_rule="all_done",
         **goal,
     )
+    # Files of earlier runs go when they are old; the snapshots with which past dates can be run again go last.
+    clean_up = CleanUpOperator(
+        task_id="clean_up",
+        retention={"work_days": 7, "snapshot_days": 30},
+        trigger_rule="all_done",
+        retries=0,  # what this leaves, the next run removes
+        **goal,
+    )
     report = SyncReportOperator(
         task_id="report",
         snapshot=extract.output,
@@ -99,10 +108,12 @@ with DAG(
         partitions=guard.output,
         uploads=upload.output,
         commit=commit.output,
+        # Why the extract was skipped: of a past date there may be nothing to run again.
+        skipped="{{ ti.xcom_pull(task_ids='extract', key='skipped') or '' }}",
         plan_only="{{ params.dry_run }}",
         limits=limits,
         trigger_rule="all_done",
         retries=0,  # it fails where the run did not do all it should: trying the report again changes nothing
         **goal,
     )
-    upload >> commit >> report
+    upload >> commit >> clean_up >> report

@@ -244,6 +244,9 @@ def _check_export_source(goal: _Raw, fields: Mapping[int, _Raw], identifiers: Ma
         return
     if "s3_csv" in source:
         yield from _check_csv_source(goal, fields, identifiers)
+        if goal.get("reconcile") is not None:
+            message = "needs the whole segment to compare with, and files tell of some people only. Leave it out."
+            yield Finding("reconcile", message, "source.s3_csv")
         return
     if goal.get("leavers", "keep") != "keep" and source.get("read", "full") == "modified":
         message = 'who left is known only after reading the whole segment. Use "keep", or "read: full".'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ from airflow_provider_braze_blueconic.goals.loading import BrokenGoal, LoadedGoa
 from airflow_provider_braze_blueconic.goals.models import CsvSource, ExportGoal, ImportGoal
 from airflow_provider_braze_blueconic.goals.tasks import goal_tasks
 
-__all__ = ["BrokenGoalOperator", "build_dag", "dag_id", "load_goals"]
+__all__ = ["BrokenGoalOperator", "build_dag", "build_reconcile_dag", "dag_id", "load_goals"]
 
 log = logging.getLogger(__name__)
 
 _TAG = "braze-blueconic"
 _BROKEN_TAG = "broken goal"
+_RECONCILE_SUFFIX = "__reconcile"
 _RETRIES = 2
 _RETRY_DELAY = dt.timedelta(minutes=5)
 
@@ -44,15 +45,18 @@ def load_goals(folder: str | Path) -> dict[str, DAG]:
     """
     dags: dict[str, DAG] = {}
     for entry in load_folder(Path(folder)):
-        dag = _dag_of(entry)
-        dags[dag.dag_id] = dag
+        for dag in _dags_of(entry):
+            dags[dag.dag_id] = dag
     return dags
 
 
-def _dag_of(entry: LoadedGoal | BrokenGoal) -> DAG:
+def _dags_of(entry: LoadedGoal | BrokenGoal) -> Iterator[DAG]:
     if isinstance(entry, BrokenGoal):
-        return _placeholder(entry)
-    return build_dag(entry.goal, origin=entry.origin)
+        yield _placeholder(entry)
+        return
+    yield build_dag(entry.goal, origin=entry.origin)
+    if isinstance(entry.goal, ExportGoal) and entry.goal.reconcile is not None:
+        yield build_reconcile_dag(entry.goal, origin=entry.origin)
 
 
 def build_dag(goal: ExportGoal | ImportGoal, *, origin: Origin | None = None) -> DAG:
@@ -81,8 +85,37 @@ def build_dag(goal: ExportGoal | ImportGoal, *, origin: Origin | None = None) ->
     return dag
 
 
+def build_reconcile_dag(goal: ExportGoal, *, origin: Origin | None = None) -> DAG:
+    """Make the DAG that compares what Braze holds with what a goal was told, and puts right what differs.
+
+    :param origin: where the goal was written, for error messages.
+    :raises ValueError: if the goal has no ``reconcile``.
+    """
+    reconcile = goal.reconcile
+    if reconcile is None:
+        raise ValueError(f"{goal.id} has no section reconcile.")
+    origin = origin or Origin("", {})
+    dag = DAG(
+        dag_id=f"{dag_id(goal.id)}{_RECONCILE_SUFFIX}",
+        dag_display_name=f"{goal.name or goal.id}: reconcile",
+        description=f"Compares what Braze holds of {goal.name or goal.id} with what it acknowledged.",
+        doc_md=_documentation(goal, origin),
+        schedule=_cron(reconcile.schedule, goal),
+        start_date=_start(goal),
+        catchup=False,
+        max_active_runs=1,
+        tags=sorted({_TAG, goal.goal, "reconcile", *goal.labels}),
+        params={name: param for name, param in _params(goal).items() if name != "full"},
+        default_args={"retries": _RETRIES, "retry_delay": _RETRY_DELAY},
+        **_callbacks(goal),
+    )
+    with dag:
+        goal_tasks(goal, origin, reconcile=reconcile)
+    return dag
+
+
 def _params(goal: ExportGoal | ImportGoal) -> dict[str, Param]:
-    own = {
+    full = {
         "full": Param(
             False,
             type="boolean",
@@ -90,20 +123,17 @@ def _params(goal: ExportGoal | ImportGoal) -> dict[str, Param]:
             description="Read the whole segment, also if the goal reads changes.",
         )
     }
-    if isinstance(goal, ImportGoal):
-        own = {
-            "retry_held": Param(
-                False,
-                type="boolean",
-                title="Retry held people",
-                description=(
-                    "Also try the people whom BlueConic could not take with the same values before: no such profile, "
-                    "no consent, or a refused field."
-                ),
-            )
-        }
     return {
-        **own,
+        **(full if isinstance(goal, ExportGoal) else {}),
+        "retry_held": Param(
+            False,
+            type="boolean",
+            title="Retry held people",
+            description=(
+                "Also try the people who rest: refused too often with the same values, unknown to the target, without "
+                "consent, with a refused field, or with a value that did not stick."
+            ),
+        ),
         "dry_run": Param(
             False, type="boolean", title="Dry run", description="Plan and check the limits; send nothing."
         ),
@@ -117,11 +147,15 @@ def _params(goal: ExportGoal | ImportGoal) -> dict[str, Param]:
 
 
 def _schedule(goal: ExportGoal | ImportGoal) -> Any:
-    if not goal.enabled or goal.schedule is None:
+    return _cron(goal.schedule, goal)
+
+
+def _cron(schedule: str | None, goal: ExportGoal | ImportGoal) -> Any:
+    if not goal.enabled or schedule is None:
         return None
     from airflow.timetables.trigger import CronTriggerTimetable
 
-    return CronTriggerTimetable(goal.schedule, timezone=goal.timezone)
+    return CronTriggerTimetable(schedule, timezone=goal.timezone)
 
 
 def _start(goal: ExportGoal | ImportGoal) -> dt.datetime | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -36,7 +36,7 @@ from airflow_provider_braze_blueconic.goals.checks import (
     import_source_problem,
 )
 from airflow_provider_braze_blueconic.goals.findings import Finding, quoted
-from airflow_provider_braze_blueconic.goals.schedules import airflow_schedule, known_timezone
+from airflow_provider_braze_blueconic.goals.schedules import PRESETS, airflow_schedule, known_timezone
 from airflow_provider_braze_blueconic.goals.targets import LEGISLATIONS, FieldType, Scalar, braze_name_problem
 from airflow_provider_braze_blueconic.sync.csv_files import FilePattern
 from airflow_provider_braze_blueconic.sync.near_names import nearest
@@ -59,7 +59,9 @@ __all__ = [
     "LeaversSet",
     "Limits",
     "Notify",
+    "Reconcile",
     "RemainingFields",
+    "Retention",
     "SegmentSource",
 ]
 
@@ -74,6 +76,7 @@ _S3_FILES = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^?#]*[^/?#]$"
 _PROPERTY_ID = r"^[A-Za-z0-9_-]+$"  # BlueConic: letters, digits, "-" and "_"
 _EMAIL = r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".]+$"
 _LARGEST_REQUEST_RATE = 10_000  # requests per second; above any limit that either vendor publishes
+_LONGEST_RETENTION = 3_650  # days; a typing error above that
 
 
 def _pattern(expression: str, expected: str) -> tuple[AfterValidator, Any]:
@@ -206,6 +209,32 @@ class Limits(_Part):
     )
 
 
+class Retention(_Part):
+    """How long what runs leave in `staging` is kept, in days. A task of each run removes what is older."""
+
+    work_days: Annotated[Whole, Field(ge=1, le=_LONGEST_RETENTION)] = Field(
+        default=7,
+        description=(
+            "Work files of a run: mapped people, deltas, receipts of its parts, exports. They hold personal data. "
+            "A failed run can be cleared as long as they are there."
+        ),
+    )
+    snapshot_days: Annotated[Whole, Field(ge=0, le=_LONGEST_RETENTION)] = Field(
+        default=30,
+        description=(
+            "Snapshots of the segment, with which a past date can be run again as it was. They hold personal data. "
+            "`0` keeps none. CSV files are their own history: what was read of them counts as work files."
+        ),
+    )
+    history_days: Annotated[Whole, Field(ge=7, le=_LONGEST_RETENTION)] = Field(
+        default=7,
+        description=(
+            "How far back the tables (ledger, receipts, runs) can be read as they were. At least 7, so that nobody who "
+            "reads a table loses a file under their eyes. The rows themselves stay."
+        ),
+    )
+
+
 class Notify(_Part):
     """Whom to tell about runs, through Airflow's e-mail settings."""
 
@@ -228,7 +257,17 @@ class _Goal(_Part):
     ] = Field(
         description=(
             "The goal's own name in Airflow and in S3: its DAG is `braze_blueconic__<id>`, its state lies under "
-            "`<staging>/<id>/`. A changed id is a new goal with an empty ledger, which sends everything again."
+            "`<staging>/<id>/`. A changed id is a new goal with an empty ledger, which sends everything again, "
+            "unless `renamed_from` names the old one."
+        )
+    )
+    renamed_from: Annotated[str, *_pattern(_GOAL_ID, 'the goal\'s old id: letters, digits, "_" and "-"')] | None = (
+        Field(
+            default=None,
+            description=(
+                "The id that this goal had before, if it was changed. Its first run under the new id takes over what "
+                "the goal knows; from then on the old id can't run any more. It may stay in the file."
+            ),
         )
     )
     name: Annotated[Line, _at_most(_NAME_CHARACTERS)] | None = Field(
@@ -248,7 +287,8 @@ class _Goal(_Part):
         ),
     )
     timezone: Annotated[str, AfterValidator(known_timezone)] = Field(
-        default="UTC", description="IANA time zone of the schedule, such as `Europe/Amsterdam`."
+        default="UTC",
+        description="IANA time zone of the schedule, and of the days of past dates, such as `Europe/Amsterdam`.",
     )
     start_date: Annotated[date, BeforeValidator(_iso_date)] | None = Field(
         default=None,
@@ -278,7 +318,21 @@ class _Goal(_Part):
             "and of parallel uploads (one task each). A changed number rewrites the ledger once."
         ),
     )
+    max_attempts: Annotated[Whole, Field(ge=1, le=1_000)] = Field(
+        default=5,
+        description=(
+            "After so many runs in which the target refused the same values of a person, or did not say what it did "
+            "with them, that person rests until a value changes or somebody releases them."
+        ),
+    )
+    retention: Retention = Field(default=Retention(), description="How long what runs leave in `staging` is kept.")
     notify: Notify = Field(default=Notify(), description="Whom to tell about runs.")
+
+    @model_validator(mode="after")
+    def _renamed(self) -> Self:
+        if self.renamed_from == self.id:
+            _raise([Finding("renamed_from", "is the goal's id; expected the id that it had before.", "id")])
+        return self
 
 
 class SegmentSource(_Part):
@@ -481,6 +535,54 @@ class ImportUpload(_Part):
     )
 
 
+class ImportSource(_Part):
+    """A segment of Braze, exported by Braze into a bucket."""
+
+    segment: Line = Field(description="Id or exact name of the segment in Braze.")
+    export: S3Folder = Field(
+        description="S3 bucket, with the root path if there is one, that Braze's Amazon S3 settings write to."
+    )
+    aws: ConnectionId | None = Field(
+        default=None, description="Connection for that bucket, if `connections.aws` can't read it."
+    )
+    poll_seconds: Annotated[Number, Field(gt=0, le=3_600)] = Field(
+        default=10, description="Time between two looks for the files of the export."
+    )
+    wait_minutes: Annotated[Number, Field(gt=0, le=1_440)] = Field(
+        default=60, description="How long to wait for the export, in all."
+    )
+    quiet_seconds: Annotated[Number, Field(gt=0, le=3_600)] = Field(
+        default=60,
+        description=(
+            "Braze doesn't say when an export is done: it counts as done when for so long no file was new or grew, "
+            "and the number of people is plausible."
+        ),
+    )
+    broken_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
+        default=1,
+        description="Share of lines, in percent, that may be unreadable; they are counted and kept in a file.",
+    )
+
+
+def _bare_preset(text: object) -> object:
+    return f"@{text}" if f"@{text}" in PRESETS else text
+
+
+class Reconcile(ImportSource):
+    """A second DAG of the goal that looks at what Braze really holds, and puts right what differs."""
+
+    schedule: Annotated[str, BeforeValidator(_bare_preset), AfterValidator(airflow_schedule)] | None = Field(
+        default=None,
+        description=(
+            "When to look: `weekly`, `monthly`, or five cron fields, away from the goal's own runs. "
+            "Without a schedule only when it is triggered."
+        ),
+    )
+    segment: Line = Field(
+        description="Id or exact name of a Braze segment that holds the people of this goal, such as all users."
+    )
+
+
 class ExportGoal(_Goal):
     """Sends a BlueConic segment to Braze."""
 
@@ -519,40 +621,18 @@ class ExportGoal(_Goal):
         ),
     )
     upload: ExportUpload = Field(default=ExportUpload(), description="How to send.")
+    reconcile: Reconcile | None = Field(
+        default=None,
+        description=(
+            "Compares what Braze holds with what it acknowledged, in a DAG of its own, "
+            "`braze_blueconic__<id>__reconcile`. Without it there is none."
+        ),
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> ExportGoal:
         _raise(check_export(self.model_dump(by_alias=True)))
         return self
-
-
-class ImportSource(_Part):
-    """A segment of Braze, exported by Braze into a bucket."""
-
-    segment: Line = Field(description="Id or exact name of the segment in Braze.")
-    export: S3Folder = Field(
-        description="S3 bucket, with the root path if there is one, that Braze's Amazon S3 settings write to."
-    )
-    aws: ConnectionId | None = Field(
-        default=None, description="Connection for that bucket, if `connections.aws` can't read it."
-    )
-    poll_seconds: Annotated[Number, Field(gt=0, le=3_600)] = Field(
-        default=10, description="Time between two looks for the files of the export."
-    )
-    wait_minutes: Annotated[Number, Field(gt=0, le=1_440)] = Field(
-        default=60, description="How long to wait for the export, in all."
-    )
-    quiet_seconds: Annotated[Number, Field(gt=0, le=3_600)] = Field(
-        default=60,
-        description=(
-            "Braze doesn't say when an export is done: it counts as done when for so long no file was new or grew, "
-            "and the number of people is plausible."
-        ),
-    )
-    broken_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
-        default=1,
-        description="Share of lines, in percent, that may be unreadable; they are counted and kept in a file.",
-    )
 
 
 class ImportIdentifier(_Part):

@@ -2,22 +2,32 @@
 
 ::
 
-    extract → map_fields → compute_delta → guard → upload (a task a partition) → commit → report
+    extract → map_fields → compute_delta → guard → upload (a task a partition) → commit → clean_up → report
+
+A reconcile is the same after a look at what Braze holds::
+
+    look → extract → map_fields → …
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from airflow_provider_braze_blueconic.goals.loading import Origin
-from airflow_provider_braze_blueconic.goals.models import CsvSource, ExportGoal, ImportGoal, LeaversSet
+from airflow_provider_braze_blueconic.goals.models import CsvSource, ExportGoal, ImportGoal, LeaversSet, Reconcile
 from airflow_provider_braze_blueconic.operators.blueconic import (
     BlueConicSegmentToS3Operator,
     S3ToBlueConicProfilesOperator,
 )
-from airflow_provider_braze_blueconic.operators.braze import BrazeSegmentToS3Operator, S3ToBrazeUsersOperator
+from airflow_provider_braze_blueconic.operators.braze import (
+    BrazeSegmentToS3Operator,
+    LookAtBrazeOperator,
+    S3ToBrazeUsersOperator,
+)
+from airflow_provider_braze_blueconic.operators.clean_up import CleanUpOperator
 from airflow_provider_braze_blueconic.operators.s3_csv import S3CsvToS3Operator, S3ToS3CsvOperator
 from airflow_provider_braze_blueconic.operators.sync import (
     CommitLedgerOperator,
@@ -26,7 +36,12 @@ from airflow_provider_braze_blueconic.operators.sync import (
     MapFieldsOperator,
     SyncReportOperator,
 )
-from airflow_provider_braze_blueconic.sync.export_plan import expansions, mapping_hash, properties_to_read
+from airflow_provider_braze_blueconic.sync.export_plan import (
+    expansions,
+    mapping_hash,
+    observable_sources,
+    properties_to_read,
+)
 from airflow_provider_braze_blueconic.sync.import_plan import export_sources
 
 __all__ = ["goal_tasks"]
@@ -45,6 +60,7 @@ class _Ends:
     :param delta: settings of ``compute_delta``.
     :param guard: settings of ``guard``.
     :param report: settings of ``report``.
+    :param look: makes the task that reads what the target holds, if that is asked for.
     """
 
     extract: Callable[[_Settings], Any]
@@ -54,21 +70,31 @@ class _Ends:
     delta: _Settings
     guard: _Settings = field(default_factory=dict)
     report: _Settings = field(default_factory=dict)
+    look: Callable[[_Settings], Any] | None = None
 
 
-def goal_tasks(goal: ExportGoal | ImportGoal, origin: Origin) -> None:
-    """Make the tasks of a goal in the DAG at hand."""
-    ends = _import_ends(goal) if isinstance(goal, ImportGoal) else _export_ends(goal)
+def goal_tasks(goal: ExportGoal | ImportGoal, origin: Origin, *, reconcile: Reconcile | None = None) -> None:
+    """Make the tasks of a goal in the DAG at hand.
+
+    :param reconcile: look at what Braze holds first, and put right what differs.
+    """
+    ends = _import_ends(goal) if isinstance(goal, ImportGoal) else _export_ends(goal, reconcile)
     limits = goal.limits.model_dump(exclude_none=True)
+    places = ("id", "renamed_from", *ends.places)
     common: _Settings = {
         "goal_id": goal.id,
         "staging": goal.staging,
         "aws_conn_id": goal.connections.aws,
-        "origin": {"file": origin.file, "lines": {place: origin.line(place) for place in ends.places if place}},
+        "run_prefix": "reconcile-" if reconcile else "",
+        "renamed_from": goal.renamed_from,
+        "origin": {"file": origin.file, "lines": {place: origin.line(place) for place in places if place}},
     }
     identifiers = [link.model_dump(mode="json", by_alias=True, exclude_none=True) for link in goal.identifiers]
     fields = [row.model_dump(mode="json", by_alias=True, exclude_unset=True) for row in goal.fields]
+    look = ends.look(common) if ends.look else None
     extract = ends.extract(common)
+    if look is not None:
+        look >> extract
     map_fields = MapFieldsOperator(
         task_id="map_fields",
         snapshot=extract.output,
@@ -86,6 +112,9 @@ def goal_tasks(goal: ExportGoal | ImportGoal, origin: Origin) -> None:
         fields=fields,
         direction=goal.goal,
         allow_stale="{{ params.allow_stale }}",
+        max_attempts=goal.max_attempts,
+        retry_held="{{ params.retry_held }}",
+        looked=look.output if look is not None else None,
         **ends.delta,
         **common,
     )
@@ -107,6 +136,13 @@ def goal_tasks(goal: ExportGoal | ImportGoal, origin: Origin) -> None:
         trigger_rule="all_done",
         **common,
     )
+    clean_up = CleanUpOperator(
+        task_id="clean_up",
+        retention=goal.retention.model_dump(),
+        # Personal data go in time also where the goal fails for long. What this leaves, the next run removes: no retry.
+        trigger_rule="all_done",
+        **{**common, "retries": 0},
+    )
     report = SyncReportOperator(
         task_id="report",
         snapshot=extract.output,
@@ -116,15 +152,17 @@ def goal_tasks(goal: ExportGoal | ImportGoal, origin: Origin) -> None:
         plan_only="{{ params.dry_run }}",
         uploads=upload.output,
         commit=commit.output,
+        # Not extract.output["skipped"]: where nothing was pushed, Airflow can't resolve that.
+        skipped="{{ ti.xcom_pull(task_ids='extract', key='skipped') or '' }}",
         limits=limits,
         trigger_rule="all_done",
         **ends.report,
         **{**common, "retries": 0},
     )
-    upload >> commit >> report
+    upload >> commit >> clean_up >> report
 
 
-def _export_ends(goal: ExportGoal) -> _Ends:
+def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
     leavers = dict(goal.leavers.set) if isinstance(goal.leavers, LeaversSet) else goal.leavers
     needed = properties_to_read(goal.identifiers, goal.fields)
     fingerprint = mapping_hash(goal.identifiers, goal.fields)
@@ -153,8 +191,10 @@ def _export_ends(goal: ExportGoal) -> _Ends:
             interaction_names=any(row.kind == "interactions" and row.written_as == "names" for row in goal.fields),
             objectives=goal.objectives,
             read=source.read,
-            full="{{ params.full }}",
+            full="{{ params.full }}" if reconcile is None else True,
             mapping_hash=fingerprint,
+            timezone=goal.timezone,
+            replay=reconcile is None,
             blueconic_conn_id=goal.connections.blueconic,
             **common,
         )
@@ -176,7 +216,16 @@ def _export_ends(goal: ExportGoal) -> _Ends:
     return _Ends(
         extract,
         upload,
-        places=("source.segment", "source.read", "source.s3_csv", *needed.values(), *_objectives(goal)),
+        look=partial(_look, goal, reconcile) if reconcile is not None else None,
+        places=(
+            "reconcile.segment",
+            "reconcile.export",
+            "source.segment",
+            "source.read",
+            "source.s3_csv",
+            *needed.values(),
+            *_objectives(goal),
+        ),
         mapping={
             "when_missing": goal.when_missing,
             "objectives": goal.objectives,
@@ -197,6 +246,22 @@ def _export_ends(goal: ExportGoal) -> _Ends:
             if isinstance(goal.source, CsvSource) and goal.source.done
             else None,
         },
+    )
+
+
+def _look(goal: ExportGoal, reconcile: Reconcile, common: _Settings) -> Any:
+    return LookAtBrazeOperator(
+        task_id="look",
+        segment=reconcile.segment,
+        export=reconcile.export,
+        sources=observable_sources(goal.identifiers, goal.fields),
+        export_aws_conn_id=reconcile.aws,
+        braze_conn_id=goal.connections.braze,
+        poll_seconds=reconcile.poll_seconds,
+        wait_seconds=60 * reconcile.wait_minutes,
+        quiet_seconds=reconcile.quiet_seconds,
+        broken_percent=reconcile.broken_percent,
+        **common,
     )
 
 
@@ -229,6 +294,7 @@ def _import_ends(goal: ImportGoal) -> _Ends:
             wait_seconds=60 * goal.source.wait_minutes,
             quiet_seconds=goal.source.quiet_seconds,
             broken_percent=goal.source.broken_percent,
+            timezone=goal.timezone,
             **common,
         )
 
@@ -288,7 +354,6 @@ def _import_ends(goal: ImportGoal) -> _Ends:
             # In a file an empty cell is not "as it was", so a row has all values of its person.
             "send": "changed_fields" if deliver is None else "whole_profile",
             "policy": policy,
-            "retry_held": "{{ params.retry_held }}",
             # A file that was delivered and not read yet may still change what BlueConic holds.
             "target_conn_id": goal.connections.blueconic if deliver is None else None,
         },

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.exceptions import SyncError, TransientError
@@ -256,9 +256,10 @@ class ProfileReplies:
         """Classify why there is no token; nothing was sent."""
         if isinstance(error, SyncError):
             verdict = Verdict.RETRY if isinstance(error, TransientError) else Verdict.STOP
-            return Reply(verdict, None, (), {}, str(error))
+            return Reply(verdict, None, (), {}, str(error), requests=0)
         kind = type(error).__name__
-        return Reply(Verdict.RETRY, None, (), {}, f"{self.place} gave no token ({kind}); nothing was sent.")
+        text = f"{self.place} gave no token ({kind}); nothing was sent."
+        return Reply(Verdict.RETRY, None, (), {}, text, requests=0)
 
     def _unclear(self, status: int, headers: Mapping[str, str]) -> Reply:
         text = (
@@ -474,8 +475,8 @@ class _ProfilesSender:
         try:
             fresh = await self._tokens.another(token)
         except Exception as error:  # noqa: BLE001  the same edge
-            return self._replies.no_token(error)
-        return await self._attempt(body, data, word, fresh)
+            return replace(self._replies.no_token(error), requests=1)
+        return replace(await self._attempt(body, data, word, fresh), requests=2)
 
     async def _attempt(self, body: bytes, data: bytes, word: str | None, token: str) -> Reply:
         status: int | None = None

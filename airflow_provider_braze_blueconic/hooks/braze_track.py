@@ -104,9 +104,7 @@ class TrackReplies:
             return self._read_success(status, headers, sent, _object(answer))
         refusals: tuple[Refusal, ...] = ()
         if status == 400:
-            entries = _object(answer).get("errors")
-            if isinstance(entries, list) and entries:
-                refusals = tuple(_locate(entries, _counts(sent))[0].values())
+            refusals = _read_refusals(_object(answer), _counts(sent))
         return Reply(verdict, status, refusals, headers, self._sentence(verdict, status))
 
     def _read_success(self, status: int, headers: Mapping[str, str], sent: bytes, answer: dict[str, Any]) -> Reply:
@@ -194,6 +192,18 @@ def _locate(entries: Sequence[object], counts: Mapping[str, int]) -> tuple[dict[
         else:
             complete = False
     return found, complete
+
+
+def _read_refusals(answer: Mapping[str, Any], counts: Mapping[str, int]) -> tuple[Refusal, ...]:
+    """Read whom a refused request means. Where it held a single object, all that it says is said of that one."""
+    listed = answer.get("errors")
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    located = tuple(_locate(entries, counts)[0].values())
+    if located or sum(counts.values()) != 1:
+        return located
+    message = answer.get("message")
+    reasons = [_reason(entry) for entry in entries] or [message if isinstance(message, str) else ""]
+    return (Refusal(0, reasons[0][:_REASON_CHARACTERS]),) if reasons[0] else ()
 
 
 def _position(

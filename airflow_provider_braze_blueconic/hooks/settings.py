@@ -30,6 +30,8 @@ class Settings:
     :param requests_per_second: cap where the goal sets none.
     :param braze_settle_seconds: until a write shows in an export.
     :param blueconic_settle_seconds: until a write shows in a segment.
+    :param lock_seconds: without a sign of life, until a run counts as dead.
+    :param lock_gap_seconds: that a run may take between two of its tasks.
     :param work_folder: ``None`` for the system's temporary folder.
     :param memory_limit: as DuckDB writes it.
     """
@@ -42,6 +44,8 @@ class Settings:
     requests_per_second: float
     braze_settle_seconds: float
     blueconic_settle_seconds: float
+    lock_seconds: float
+    lock_gap_seconds: float
     work_folder: str | None
     memory_limit: str
 
@@ -53,12 +57,13 @@ class Settings:
             "page_size",
             "max_in_flight",
             "requests_per_second",
+            "lock_seconds",
         ):
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 msg = f"[{SECTION}] {name} has to be a number above 0, it is {value}."
                 raise ValueError(msg)
-        for name in ("braze_settle_seconds", "blueconic_settle_seconds"):
+        for name in ("braze_settle_seconds", "blueconic_settle_seconds", "lock_gap_seconds"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
                 msg = f"[{SECTION}] {name} has to be a number of 0 or more, it is {value}."
@@ -100,6 +105,8 @@ class Settings:
             requests_per_second=number("requests_per_second"),
             braze_settle_seconds=number("braze_settle_seconds"),
             blueconic_settle_seconds=number("blueconic_settle_seconds"),
+            lock_seconds=number("lock_seconds"),
+            lock_gap_seconds=number("lock_gap_seconds"),
             work_folder=text("work_folder") or None,
             memory_limit=text("memory_limit"),
         )

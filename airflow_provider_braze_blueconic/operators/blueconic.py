@@ -51,6 +51,10 @@ class BlueConicSegmentToS3Operator(GoalOperator):
 
     Segment, properties and objectives are checked before anything is read; all mistakes come in one error.
 
+    A segment can only be read as it is now. Each read is kept for a while; a run that asks for a past date (a backfill,
+    or a manual run with such a logical date) gets the snapshot that was kept of it, as old as it is, and is skipped
+    where there is none that fits. The reason is pushed as ``skipped``.
+
     :param segment: id or exact name (templated).
     :param properties: ids of the properties to read, or id → the place in the goal that names it.
     :param expand: ``permissions`` and ``segments``, if their columns are wanted.
@@ -59,6 +63,8 @@ class BlueConicSegmentToS3Operator(GoalOperator):
     :param read: ``full``, or ``modified`` since the last run that had everybody accepted.
     :param full: read everything this time, whatever ``read`` says (templated).
     :param mapping_hash: a changed one makes a modified read a full one, since it would miss values.
+    :param timezone: IANA name; where the days of past dates begin.
+    :param replay: ``False`` reads what there is now whatever the date, as a comparison with the target needs it.
     :param blueconic_conn_id: connection of type ``blueconic``.
     :return: :class:`~airflow_provider_braze_blueconic.sync.references.SnapshotRef`.
     """
@@ -77,6 +83,8 @@ class BlueConicSegmentToS3Operator(GoalOperator):
         read: Literal["full", "modified"] = "full",
         full: bool | str = False,
         mapping_hash: str = "",
+        timezone: str = "UTC",
+        replay: bool = True,
         blueconic_conn_id: str = "blueconic_default",
         **kwargs: Any,
     ) -> None:
@@ -89,6 +97,8 @@ class BlueConicSegmentToS3Operator(GoalOperator):
         self.read = read
         self.full = full
         self.mapping_hash = mapping_hash
+        self.timezone = timezone
+        self.replay = replay
         self.blueconic_conn_id = blueconic_conn_id
         # A plain flag: Airflow copies operators, and a lock can't be copied.
         self._killed = False
@@ -97,8 +107,29 @@ class BlueConicSegmentToS3Operator(GoalOperator):
         """Let the read end after the page in hand."""
         self._killed = True
 
-    def run_step(self, workspace: Workspace, context: Context) -> SnapshotRef:  # noqa: ARG002
-        """Check, read, write."""
+    def run_step(self, workspace: Workspace, context: Context) -> SnapshotRef:
+        """Hand on what was kept of a past date; else check, read, write, and keep."""
+        from airflow_provider_braze_blueconic.operators.replay import keep, replayed
+        from airflow_provider_braze_blueconic.sync.kept_snapshots import SnapshotNeeds
+
+        needs = SnapshotNeeds(self.segment, self.blueconic_conn_id, self._holds(), whole=is_true(self.full))
+        snapshot = replayed(workspace, context, needs, timezone=self.timezone) if self.replay else None
+        if snapshot is not None:
+            self.log.info("%s: replaying what was read of %s at %s", self.goal_id, self.segment, snapshot["as_of"])
+            return snapshot
+        snapshot = self._read(workspace)
+        keep(workspace, context, snapshot, connection=needs.connection, holds=needs.holds)
+        return snapshot
+
+    def _holds(self) -> list[str]:
+        """Name what is read of a profile."""
+        return [
+            *(f"property {name}" for name in self.properties),
+            *self.expand,
+            *(["names of interactions"] if self.interaction_names else []),
+        ]
+
+    def _read(self, workspace: Workspace) -> SnapshotRef:
         from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook, modified_between
         from airflow_provider_braze_blueconic.hooks.settings import Settings
         from airflow_provider_braze_blueconic.sync.snapshot import write_snapshot

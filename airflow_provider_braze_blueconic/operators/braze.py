@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.sync.sending import BatchLimits
     from airflow_provider_braze_blueconic.triggers.braze_export import ExportEvent, ExportWait
 
-__all__ = ["BrazeSegmentToS3Operator", "S3ToBrazeUsersOperator", "track_limits", "track_rate"]
+__all__ = ["BrazeSegmentToS3Operator", "LookAtBrazeOperator", "S3ToBrazeUsersOperator", "track_limits", "track_rate"]
 
 
 _DEFER_SLACK = 900.0
@@ -65,6 +65,10 @@ class BrazeSegmentToS3Operator(GoalOperator):
     of Braze's estimate of the segment, where the key may read it (``segments.data_series``); without an estimate
     stillness alone has to do.
 
+    Braze exports a segment only as it is now. Each read is kept for a while; a run that asks for a past date (a
+    backfill, or a manual run with such a logical date) gets the snapshot that was kept of it, as old as it is, and is
+    skipped where there is none that fits. The reason is pushed as ``skipped``, and Braze is not asked.
+
     :param segment: id or exact name (templated).
     :param export: ``s3://bucket[/root]`` that Braze's Amazon S3 settings write to (templated).
     :param sources: paths to read of each user, or path → the place in the goal that names it.
@@ -80,6 +84,7 @@ class BrazeSegmentToS3Operator(GoalOperator):
     :param wait_seconds: for everything: other people's exports of the segment, and ours.
     :param quiet_seconds: for how long nothing may be new or grow.
     :param broken_percent: share of the lines, in percent, that may be broken.
+    :param timezone: IANA name; where the days of past dates begin.
     :param deferrable: wait in the triggerer. The default is not Airflow's ``[operators] default_deferrable``, which is
         false for the sake of installations without a triggerer: an export takes up to an hour, and a worker slot for
         each segment that waits is what this operator is there to avoid. Set it to false where no triggerer runs.
@@ -90,6 +95,10 @@ class BrazeSegmentToS3Operator(GoalOperator):
     ui_color = "#ffedd5"
 
     _now: Callable[[], float] = staticmethod(time.time)
+    _place = "source"
+    """Path in the goal below which errors look for ``segment`` and ``export``."""
+    _is_source = True
+    """What is read is what the goal sends, so it can be replayed."""
 
     def __init__(
         self,
@@ -109,6 +118,7 @@ class BrazeSegmentToS3Operator(GoalOperator):
         wait_seconds: float = 3600.0,
         quiet_seconds: float = 60.0,
         broken_percent: float = 1.0,
+        timezone: str = "UTC",
         deferrable: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -128,6 +138,7 @@ class BrazeSegmentToS3Operator(GoalOperator):
         self.wait_seconds = wait_seconds
         self.quiet_seconds = quiet_seconds
         self.broken_percent = broken_percent
+        self.timezone = timezone
         self.deferrable = deferrable
         # Plain attributes: Airflow copies operators, and a lock can't be copied.
         self._killed = False
@@ -151,8 +162,29 @@ class BrazeSegmentToS3Operator(GoalOperator):
         self._event = event or {}
         return self._run_in_workspace(context)
 
-    def run_step(self, workspace: Workspace, context: Context) -> SnapshotRef:  # noqa: ARG002
-        """Check, ask, wait, read."""
+    def run_step(self, workspace: Workspace, context: Context) -> SnapshotRef:
+        """Hand on what was kept of a past date; else check, ask, wait, read, and keep."""
+        from airflow_provider_braze_blueconic.operators.replay import keep, replayed
+        from airflow_provider_braze_blueconic.sync.kept_snapshots import SnapshotNeeds
+
+        if not self._is_source:
+            return self._read(workspace)
+        needs = SnapshotNeeds(self.segment, self.braze_conn_id, self._holds())
+        if self._event is None:
+            snapshot = replayed(workspace, context, needs, timezone=self.timezone)
+            if snapshot is not None:
+                self.log.info("%s: replaying what was read of %s at %s", self.goal_id, self.segment, snapshot["as_of"])
+                return snapshot
+        snapshot = self._read(workspace)
+        keep(workspace, context, snapshot, connection=needs.connection, holds=needs.holds)
+        return snapshot
+
+    def _holds(self) -> list[str]:
+        """Name what is read of a user. All other fields are others where something else is named or left out."""
+        named = sorted({*self.sources, *self.excluded})
+        return [*self.sources, *([f"all fields beside {', '.join(named)}"] if self.remaining else [])]
+
+    def _read(self, workspace: Workspace) -> SnapshotRef:
         from airflow_provider_braze_blueconic.hooks.braze import BrazeHook
         from airflow_provider_braze_blueconic.hooks.staging import StagingHook
         from airflow_provider_braze_blueconic.operators.braze_export import ExportRun
@@ -179,6 +211,7 @@ class BrazeSegmentToS3Operator(GoalOperator):
 
         if self.deferrable:
             left = max(0.0, trigger.deadline - self._now()) + _DEFER_SLACK
+            self.wait_between_steps(left)
             self.defer(trigger=trigger, method_name="execute_complete", timeout=dt.timedelta(seconds=left))
         event = asyncio.run(_first_event(trigger, lambda: self._killed))
         if event is None:
@@ -218,8 +251,8 @@ class BrazeSegmentToS3Operator(GoalOperator):
 
         checks = Checks()
         checks.look_up("staging", lambda: workspace.staging.check_access(self.staging))  # type: ignore[attr-defined]
-        checks.look_up("source.export", lambda: bucket.check_access(self.export))
-        segment = checks.look_up("source.segment", lambda: braze.resolve_segment(self.segment))
+        checks.look_up(f"{self._place}.export", lambda: bucket.check_access(self.export))
+        segment = checks.look_up(f"{self._place}.segment", lambda: braze.resolve_segment(self.segment))
         for path in self.sources:
             place = self.sources[path] if isinstance(self.sources, Mapping) else "sources"
             checks.look_up(place, partial(parse_path, path))
@@ -291,6 +324,34 @@ async def _first_event(trigger: ExportWait, should_stop: Callable[[], bool]) -> 
         return _valid(waiting.result().payload)
     finally:
         waiting.cancel()
+
+
+class LookAtBrazeOperator(BrazeSegmentToS3Operator):
+    """Reads what Braze holds of a goal's people, so that it can be compared with what it acknowledged (``look``).
+
+    Begins only when what the goal wrote last is sure to show.
+    """
+
+    _place = "reconcile"
+    _is_source = False
+
+    def run_step(self, workspace: Workspace, context: Context) -> SnapshotRef:
+        """Make sure that a read can tell, then read."""
+        from airflow_provider_braze_blueconic.hooks.settings import Settings
+        from airflow_provider_braze_blueconic.sync.observations import check_settled
+        from airflow_provider_braze_blueconic.sync.pipeline import recover_uploads
+
+        if self._event is None:
+            # What a killed run wrote counts as written when it is put into the ledger: better before the look.
+            recover_uploads(workspace)
+            check_settled(
+                workspace.staging,
+                workspace.folder,
+                "braze",
+                settles_in=Settings.load().settles_in,
+                at=dt.datetime.fromtimestamp(self._now(), dt.UTC),
+            )
+        return super().run_step(workspace, context)
 
 
 class S3ToBrazeUsersOperator(UploadOperator):

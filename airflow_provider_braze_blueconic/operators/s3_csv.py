@@ -164,6 +164,12 @@ class S3ToS3CsvOperator(GoalOperator):
         self.gzip = gzip
         self.target_aws_conn_id = target_aws_conn_id
 
+    def on_lock_lost(self, workspace: Workspace) -> None:
+        """Have the next run look at the receipts again; see ``UploadOperator``."""
+        from airflow_provider_braze_blueconic.sync.pipeline import mark_open
+
+        mark_open(workspace, cast("DeltaRef", self.delta))
+
     def run_step(self, workspace: Workspace, context: Context) -> list[UploadRef]:
         """Deliver."""
         from airflow_provider_braze_blueconic.hooks.staging import StagingHook

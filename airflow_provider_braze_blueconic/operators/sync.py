@@ -256,13 +256,16 @@ class ComputeDeltaOperator(GoalOperator):
     :param confirms: the read tells of everybody in the source, changed or not; ``False`` for files of changes.
     :param policy: of an import: settings that decide whether BlueConic takes a record; who was not taken is tried
         again when one of them changes.
-    :param retry_held: of an import: also try who was not taken with the same values before (templated).
+    :param max_attempts: after so many refusals of the same values a person rests until they change.
+    :param retry_held: also try who rests, and put right again what did not stick (templated).
+    :param looked: of an export: what ``LookAtBrazeOperator`` returned (templated). What Braze no longer holds is sent
+        again, and what it holds already is not.
     :param target_conn_id: connection of the system that is written to. If given, what other goals with the same
         ``staging`` prefix saw there is not sent again.
     :return: :class:`~airflow_provider_braze_blueconic.sync.references.DeltaRef`.
     """
 
-    template_fields: Sequence[str] = (*GoalOperator.template_fields, "mapped", "allow_stale", "retry_held")
+    template_fields: Sequence[str] = (*GoalOperator.template_fields, "mapped", "allow_stale", "retry_held", "looked")
     ui_color = "#ede9fe"
 
     def __init__(
@@ -277,7 +280,9 @@ class ComputeDeltaOperator(GoalOperator):
         allow_stale: bool | str = False,
         confirms: bool = True,
         policy: Mapping[str, object] | None = None,
+        max_attempts: int = 5,
         retry_held: bool | str = False,
+        looked: Any = None,
         target_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -291,7 +296,9 @@ class ComputeDeltaOperator(GoalOperator):
         self.allow_stale = allow_stale
         self.confirms = confirms
         self.policy = policy
+        self.max_attempts = max_attempts
         self.retry_held = retry_held
+        self.looked = looked
         self.target_conn_id = target_conn_id
 
     def run_step(self, workspace: Workspace, context: Context) -> DeltaRef:  # noqa: ARG002
@@ -312,7 +319,12 @@ class ComputeDeltaOperator(GoalOperator):
         return delta
 
     def _export_delta(self, workspace: Workspace, mapped: MappedRef) -> DeltaRef:
-        from airflow_provider_braze_blueconic.sync.export_plan import delta_plan, exported_pairs, observed_users
+        from airflow_provider_braze_blueconic.sync.export_plan import (
+            delta_plan,
+            exported_pairs,
+            observable_sources,
+            observed_users,
+        )
         from airflow_provider_braze_blueconic.sync.pipeline import compute_staged_delta
 
         identifiers, fields = _export_rows(self.identifiers, self.fields)
@@ -324,14 +336,17 @@ class ComputeDeltaOperator(GoalOperator):
             leavers=self.leavers,
             complete=mapped["complete"],
             allow_stale=is_true(self.allow_stale),
+            max_attempts=None if is_true(self.retry_held) else self.max_attempts,
+            identifiers=identifiers,
         )
         plans = partial(observed_users, identifiers, fields, mapped["property_types"])
-        return compute_staged_delta(
-            workspace,
-            mapped,
-            replace(plan, confirms=self.confirms),
-            look=partial(self._look, workspace, mapped, "braze", plans, exported_pairs(fields)),
-        )
+        pairs = exported_pairs(fields)
+
+        def look(local: Path) -> Sequence[Seen]:
+            again = self._look_again(workspace, tuple(observable_sources(identifiers, fields)), plans, pairs, local)
+            return [*again, *self._look(workspace, mapped, "braze", plans, pairs, local)]
+
+        return compute_staged_delta(workspace, mapped, replace(plan, confirms=self.confirms), look=look)
 
     def _import_delta(self, workspace: Workspace, mapped: MappedRef) -> DeltaRef:
         from airflow_provider_braze_blueconic.sync.import_plan import (
@@ -354,6 +369,7 @@ class ComputeDeltaOperator(GoalOperator):
             complete=mapped["complete"],
             allow_stale=is_true(self.allow_stale),
             policy=import_policy(self.policy or {}),
+            max_attempts=self.max_attempts,
             retry_held=is_true(self.retry_held),
         )
         plans = partial(observed_profiles, identifiers, targets, mapped["property_types"])
@@ -387,6 +403,43 @@ class ComputeDeltaOperator(GoalOperator):
             system=system,
             connection=self.target_conn_id,
             read_at=dt.datetime.fromisoformat(mapped["as_of"]),
+            plans=plans,
+            pairs=pairs,
+            settles_in=Settings.load().settles_in,
+        )
+
+    def _look_again(
+        self,
+        workspace: Workspace,
+        columns: tuple[str, ...],
+        plans: Callable[[Observation], Sequence[MappingPlan]],
+        pairs: Mapping[str, tuple[str, str]],
+        local: Path,
+    ) -> Sequence[Seen]:
+        from airflow_provider_braze_blueconic.hooks.settings import Settings
+        from airflow_provider_braze_blueconic.sync.observations import Observation, look_again
+
+        if self.looked is None:
+            return ()
+        snapshot = cast("SnapshotRef", self.looked)
+        observation = Observation(
+            goal_id=self.goal_id,
+            system="braze",
+            connection=self.target_conn_id or "",
+            as_of=dt.datetime.fromisoformat(snapshot["as_of"]),
+            uri=snapshot["uri"],
+            columns=columns,
+            pairs=(),
+            target="",
+            writes=(),
+            mapped="",
+        )
+        return look_again(
+            workspace.engine,
+            workspace.staging,
+            workspace.folder,
+            local,
+            observation=observation,
             plans=plans,
             pairs=pairs,
             settles_in=Settings.load().settles_in,
@@ -508,7 +561,8 @@ class CommitLedgerOperator(GoalOperator):
 class SyncReportOperator(GoalOperator):
     """Writes the run's report, and fails where the run did not do all it should (``report``).
 
-    It runs whatever became of the other tasks, and is the DAG's last one: its state is the run's state.
+    It runs whatever became of the other tasks, and is the DAG's last one: its state is the run's state. With it the run
+    has ended, and another one of the goal may begin.
 
     What a task returned is ``None`` here if the task did not happen.
 
@@ -519,6 +573,8 @@ class SyncReportOperator(GoalOperator):
     :param plan_only: the run only planned (templated).
     :param uploads: what the uploads returned (templated).
     :param commit: what ``CommitLedgerOperator`` returned (templated).
+    :param skipped: why the extract was skipped, its XCom ``skipped``; nothing if it was not (templated). The run then
+        did all that it could.
     :param limits: ``rejected_percent``, as in a goal file.
     :param mapping_hash: fingerprint of the mapping, for modified reads.
     :param done_aws_conn_id: connection for files that were read, if their names are to end in ``.done`` once everything
@@ -535,8 +591,10 @@ class SyncReportOperator(GoalOperator):
         "plan_only",
         "uploads",
         "commit",
+        "skipped",
     )
     ui_color = "#f1f5f9"
+    ends_run = True
 
     def __init__(
         self,
@@ -548,6 +606,7 @@ class SyncReportOperator(GoalOperator):
         uploads: Any,
         commit: Any,
         plan_only: bool | str = False,
+        skipped: str | None = "",
         limits: Mapping[str, Any] | None = None,
         mapping_hash: str = "",
         done_aws_conn_id: str | None = None,
@@ -561,6 +620,7 @@ class SyncReportOperator(GoalOperator):
         self.plan_only = plan_only
         self.uploads = uploads
         self.commit = commit
+        self.skipped = skipped
         self.limits = limits
         self.mapping_hash = mapping_hash
         self.done_aws_conn_id = done_aws_conn_id
@@ -580,6 +640,7 @@ class SyncReportOperator(GoalOperator):
             dry_run=is_true(self.plan_only),
             uploads=uploads,
             committed=bool(self.commit and self.commit["committed"]),
+            skipped_because=self.skipped or "",
             mapping_hash=self.mapping_hash,
         )
         lines = "\n".join(f"  {label:<24} {value}" for label, value in render(report))
@@ -593,9 +654,9 @@ class SyncReportOperator(GoalOperator):
         if report["status"] == "incomplete":
             raise SyncError(
                 f"{self.goal_id}: {report['accepted']:,} of {report['to_send']:,} people were sent. "
-                "The rest stays in the delta and goes with the next run, or when the failed tasks are cleared."
+                "The rest stays in the delta and goes with the next run, or with this one from compute_delta on."
             )
-        if not report["dry_run"] and report["not_accepted"] == 0:
+        if report["status"] == "success" and not report["dry_run"] and report["not_accepted"] == 0:
             self._finish_files(workspace)
         self._check_rejections(report["accepted"], sum(report["rejected"].values()))
         return dict(report)

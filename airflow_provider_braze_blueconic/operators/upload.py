@@ -55,6 +55,16 @@ class UploadOperator(GoalOperator):
         if self._upload is not None:
             self._upload.stop()
 
+    def on_lock_lost(self, workspace: Workspace) -> None:
+        """Have the next run look at the receipts again.
+
+        The run that took over has put into the ledger what it found, and removed the mark, perhaps before the last
+        answers came.
+        """
+        from airflow_provider_braze_blueconic.sync.pipeline import mark_open
+
+        mark_open(workspace, cast("DeltaRef", self.delta))
+
     def send_partition(
         self,
         workspace: Workspace,

@@ -286,6 +286,7 @@ def _put_profiles(request: Request, body: bytes, *, state: BlueConicState, fault
             objectives=objectives,
             settings=faults.blueconic,
             at_most=len(document) // 2 if breaks_off else None,
+            fault=fault if fault is not None and fault.kind == "entry_state" else None,
         )
     except RequestRefused as refused:
         errors = [{"field": place, "message": text} for place, text in refused.faults.items()]

@@ -11,6 +11,7 @@ import binascii
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
@@ -166,6 +167,11 @@ class _Api:
 
     def _admit(self, request: Request, permission: str, *, bucket: str = "shared") -> dict[str, str]:
         """Check key, permission and rate limit; return the rate limit's headers."""
+        fault: Fault | None = request.scope.get("sandbox.fault")
+        if fault is not None and fault.kind == "key_revoked":
+            revoked = _key(request)
+            keys = {key: rights for key, rights in self._faults.braze.keys.items() if key != revoked}
+            self._faults.braze = replace(self._faults.braze, keys=keys)
         _authorise(request, permission, self._faults.braze)
         passes, headers = self._limits.take(bucket, self._faults.braze)
         if not passes:
@@ -185,9 +191,14 @@ def _refuse(status: int, message: str) -> NoReturn:
     raise HTTPException(status, message)
 
 
-def _authorise(request: Request, permission: str, settings: BrazeSettings) -> None:
+def _key(request: Request) -> str:
     kind, _, key = request.headers.get("authorization", "").partition(" ")
-    permissions = settings.keys.get(key) if kind == "Bearer" else None
+    return key if kind == "Bearer" else ""
+
+
+def _authorise(request: Request, permission: str, settings: BrazeSettings) -> None:
+    key = _key(request)
+    permissions = settings.keys.get(key)
     if permissions is None:
         # A third party reports that the real body repeats the key: whoever logs it leaks it.
         _refuse(401, f"Invalid API key: {key}")
@@ -236,14 +247,15 @@ async def _track(
         _refuse(400, fault.text)
     at_most = objects // 2 if fault is not None and fault.kind == "reset_during" else None
     outcome = state.track(arrays, refuse=_refusal(fault, objects), at_most=at_most)
-    if outcome.errors and not any(outcome.accepted.values()):
-        return JSONResponse(
-            {"message": _NO_VALID_DATA, "errors": list(outcome.errors)}, status_code=400, headers=dict(headers)
-        )
+    errors = list(outcome.errors)
+    if fault is not None and not fault.indexed:
+        errors = [{name: each for name, each in error.items() if name != "index"} for error in errors]
+    if errors and not any(outcome.accepted.values()):
+        return JSONResponse({"message": _NO_VALID_DATA, "errors": errors}, status_code=400, headers=dict(headers))
     answer: dict[str, Any] = {f"{kind}_processed": count for kind, count in outcome.accepted.items()}
     answer["message"] = "success"
-    if outcome.errors:
-        answer["errors"] = list(outcome.errors)
+    if errors:
+        answer["errors"] = errors
     return JSONResponse(answer, status_code=201, headers=dict(headers))
 
 

@@ -21,7 +21,7 @@ from .definitions import (
     has_consent,
     is_system_property,
 )
-from .faults import BlueConicSettings
+from .faults import BlueConicSettings, Fault
 from .profiles import BlueConicState, Profile, segments_by_rule
 from .property_values import SUM_STRATEGIES, VALUE_STRATEGIES, next_values
 
@@ -49,12 +49,14 @@ def write_profiles(
     objectives: Collection[str],
     settings: BlueConicSettings,
     at_most: int | None = None,
+    fault: Fault | None = None,
 ) -> BulkAnswer:
     """Apply the entries of one request, in their order.
 
     :param document: the JSON of the body.
     :param objectives: ids of the query parameter ``objectiveIds``; empty for no check of consent.
     :param at_most: a fault: only so many entries are applied before the connection breaks.
+    :param fault: one of the kind ``entry_state``.
     :raises RequestRefused: when the answer is 400; nothing is applied then.
     """
     sums = SUM_STRATEGIES if settings.sum_strategy == "both" else (settings.sum_strategy,)
@@ -68,13 +70,23 @@ def write_profiles(
         )
         writer = _Writer(state, objectives, settings)
         results: list[dict[str, Any]] = []
-        for entry in entries[:at_most]:
-            written = writer.write(entry)
+        for position, entry in enumerate(entries[:at_most]):
+            instead = _state_instead(fault, entry, position, len(entries))
+            written = writer.write(entry) if instead is None else [writer.pass_over(entry, instead)]
             if not entry.names() & set(settings.unanswered):
                 results += written
         if settings.shuffle_results:
             results = _shuffle(results, seed=state.bulk.requests)
     return BulkAnswer(results, too_many=too_many)
+
+
+def _state_instead(fault: Fault | None, entry: Entry, position: int, entries: int) -> str | None:
+    """Return the state with which a fault answers an entry: evenly spread ones, and those that it means by name."""
+    if fault is None:
+        return None
+    chosen = round(entries * fault.entry_share)
+    is_chosen = (position + 1) * chosen // entries > position * chosen // entries
+    return fault.state if is_chosen or entry.names() & set(fault.identifiers) else None
 
 
 def _shuffle(results: list[dict[str, Any]], *, seed: int) -> list[dict[str, Any]]:
@@ -117,6 +129,12 @@ class _Writer:
         self._state = state
         self._objectives = objectives
         self._settings = settings
+
+    def pass_over(self, entry: Entry, state: str) -> dict[str, Any]:
+        """Answer an entry with a state, and do nothing with it."""
+        self._state.bulk.entries += 1
+        self._state.bulk.states[state] += 1
+        return _result(entry, state, profile_id=entry.profile_id)
 
     def write(self, entry: Entry) -> list[dict[str, Any]]:
         """Apply an entry and return its result; several of them when it means several profiles."""

@@ -280,20 +280,18 @@ def _plan(users: Sequence[User], settings: BrazeSettings, draw: random.Random) -
     parts: list[list[tuple[_Content, User]]] = [
         [("good", user) for user in users[start : start + size]] for start in range(0, len(users), size)
     ]
-    if not parts:
-        return [[]] if settings.export_empty_part else []
     chosen = draw.sample(range(len(users)), min(settings.export_duplicates, len(users)))
     for count, place in enumerate(chosen):
         if count % 2 == 0:
             parts[place // size].insert(0, ("outdated", users[place]))
         else:
             parts[(place // size + 1) % len(parts)].append(("good", users[place]))
-    for count in range(settings.export_broken_lines):
+    for count in range(settings.export_broken_lines if parts else 0):
         part = parts[count % len(parts)]
         part.insert(len(part) // 2, ("not UTF-8" if count % 2 else "cut", users[count % len(users)]))
     if settings.export_shuffled:
         draw.shuffle(parts)
-    return parts
+    return parts[: max(len(parts) - settings.export_lost_parts, 0)] or ([[]] if settings.export_empty_part else [])
 
 
 def _outdated(shown: dict[str, Any]) -> dict[str, Any]:

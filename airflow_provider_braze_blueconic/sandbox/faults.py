@@ -23,7 +23,7 @@ from typing import Any, Literal, get_args
 
 __all__ = ["BlueConicSettings", "BrazeSettings", "Fault", "FaultKind", "Faults", "Service"]
 
-Service = Literal["braze", "blueconic"]
+Service = Literal["braze", "blueconic", "s3"]
 
 FaultKind = Literal[
     "latency",
@@ -38,10 +38,14 @@ FaultKind = Literal[
     "timeout_after",
     "entry_errors",
     "poison",
+    "key_revoked",
     "token_expired",
+    "entry_state",
     "broken_stream",
     "truncated_stream",
     "repeated_page",
+    "lost_put",
+    "list_delay",
 ]
 """What goes wrong.
 
@@ -57,14 +61,43 @@ FaultKind = Literal[
 ``timeout_before``    nothing is applied and nothing is answered for ``delay_s``; then 504.
 ``timeout_after``     applied in full, but nothing is answered for ``delay_s``; then 504.
 ``entry_errors``      Braze writes: ``entry_share`` of the objects, and every object that names one of
-                      ``identifiers``, is refused with ``text`` in ``errors``.
+                      ``identifiers``, is refused with ``text`` in ``errors``; without ``index`` where ``indexed`` is
+                      false.
 ``poison``            Braze writes: a request in which one of ``identifiers`` occurs is refused whole (400, ``text``,
                       no entries).
+``key_revoked``       Braze: the key of the request is taken out of the workspace, so it and all later ones are
+                      answered 401.
 ``token_expired``     BlueConic: the token of the request is thrown away, so the answer is 401.
+``entry_state``       BlueConic's bulk writes: ``entry_share`` of the entries, and every entry that one of
+                      ``identifiers`` means, is answered with ``state`` and not applied.
 ``broken_stream``     the connection is closed after ``at_bytes`` bytes of the body.
 ``truncated_stream``  the body ends after ``at_bytes`` bytes as if it were complete.
 ``repeated_page``     BlueConic profiles: the answer's ``nextCursor`` leads to the same page again.
+``lost_put``          S3, a PUT with ``If-None-Match: *``: another writer puts an object there first, so the answer is
+                      412. In the log of a Delta table that is a commit without data (where ours makes the table, with
+                      the same schema), elsewhere an object with the same content.
+``list_delay``        S3, listings: objects that first appeared in the last ``delay_s`` seconds are missing. Amazon's S3
+                      lists what was written since 2020-12 ("Amazon S3 data consistency model", read 2026-11).
+
+S3 has ``latency``, ``status`` (503 is its ``SlowDown``), the two timeouts, ``reset_before``, ``reset_after`` and these
+last two.
 """
+
+
+S3_KINDS: frozenset[FaultKind] = frozenset(
+    {
+        "latency",
+        "status",
+        "reset_before",
+        "reset_after",
+        "timeout_before",
+        "timeout_after",
+        "lost_put",
+        "list_delay",
+    }
+)
+_S3_ALONE: Mapping[FaultKind, str] = {"lost_put": "PUT", "list_delay": "LIST"}
+"""Kinds that S3 alone has, and the method of the requests that they are about."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +108,11 @@ class Fault:
     pass, then every ``every``-th is hit, ``times`` at most, each with probability ``share`` (drawn from the seed and
     the count, so the same requests are hit in every run that sends them in the same order).
 
-    :param service: ``braze`` or ``blueconic``.
+    :param service: ``braze``, ``blueconic`` or ``s3``.
     :param kind: see :data:`FaultKind`.
-    :param path: pattern of the path, such as ``/users/track`` or ``/rest/v2/segments/*/profiles``.
-    :param method: HTTP method, ``*`` for any.
+    :param path: pattern of the path, such as ``/users/track`` or ``/rest/v2/segments/*/profiles``. Of S3 it is
+        ``/<bucket>/<key>``, of its listings ``/<bucket>/<prefix>``.
+    :param method: HTTP method, ``*`` for any. S3's listings have the method ``LIST``.
     :param skip: number of matching requests that pass first.
     :param every: 1 hits each of them, 7 every seventh.
     :param times: most requests hit in total; ``None`` without end.
@@ -86,13 +120,15 @@ class Fault:
     :param status: HTTP status of ``status``, ``status_after`` and ``html``.
     :param retry_after_s: seconds that a 429 of Braze asks to wait.
     :param headers: response headers of ``status``, ``status_after`` and ``html``.
-    :param delay_s: seconds of ``latency`` and of the two timeouts.
+    :param delay_s: seconds of ``latency``, of the two timeouts and of ``list_delay``.
     :param jitter_s: seconds, at most, on top of ``delay_s``; drawn from the seed.
     :param at_bytes: bytes of the body after which a stream breaks; a shorter body loses its last two bytes.
-    :param entry_share: share of objects that ``entry_errors`` refuses.
+    :param entry_share: share of objects that ``entry_errors`` refuses, or of entries that ``entry_state`` answers.
     :param identifiers: external ids, e-mail addresses, braze ids, phone numbers or alias names of
-        ``entry_errors`` and ``poison``.
+        ``entry_errors`` and ``poison``; values that an entry matches on, its key or profile of ``entry_state``.
     :param text: the error text of ``entry_errors`` and ``poison``.
+    :param indexed: whether an error of ``entry_errors`` says which object it means.
+    :param state: what ``entry_state`` answers, such as ``SKIPPED``, or a word that the definition does not have.
     """
 
     service: Service
@@ -112,15 +148,20 @@ class Fault:
     entry_share: float = 0.0
     identifiers: tuple[str, ...] = ()
     text: str = "The sandbox refuses this object"
+    indexed: bool = True
+    state: str = "SKIPPED"
 
     def __post_init__(self) -> None:
         if self.service not in get_args(Service):
             raise ValueError(f"service is {self.service!r}; it must be one of {', '.join(get_args(Service))}")
         if self.kind not in get_args(FaultKind):
             raise ValueError(f"kind is {self.kind!r}; it must be one of {', '.join(get_args(FaultKind))}")
+        if (self.service == "s3" and self.kind not in S3_KINDS) or (self.service != "s3" and self.kind in _S3_ALONE):
+            raise ValueError(f"kind is {self.kind!r}, which {self.service} does not have")
         if self.every < 1:
             raise ValueError(f"every is {self.every}; it must be 1 or more")
         object.__setattr__(self, "identifiers", tuple(self.identifiers))
+        object.__setattr__(self, "method", _S3_ALONE.get(self.kind, self.method))
 
 
 _BRAZE_PERMISSIONS = (
@@ -173,6 +214,7 @@ class BrazeSettings:
         the rest as the same line in another part (docs "Export FAQs": possible though rare).
     :param export_broken_lines: broken lines on top of the good ones: in turn a line cut in half and one that is not
         UTF-8.
+    :param export_lost_parts: parts, the last ones, that never appear: the export breaks off.
     :param export_never: an export is accepted and ends after ``export_seconds`` without having written anything, as
         with a bucket that Braze can't write to.
     :param export_empty_part: an empty segment gives one part without a line. What Braze does is UNVERIFIED.
@@ -215,6 +257,7 @@ class BrazeSettings:
     export_grows: bool = False
     export_duplicates: int = 0
     export_broken_lines: int = 0
+    export_lost_parts: int = 0
     export_never: bool = False
     export_empty_part: bool = False
     export_root: str = ""
@@ -304,6 +347,10 @@ class Faults:
         """Take back all faults; the settings stay."""
         with self._lock:
             self._watched.clear()
+
+    def restore(self) -> None:
+        """Give both services the settings that they began with; the faults stay."""
+        self.braze, self.blueconic = BrazeSettings(), BlueConicSettings()
 
     def hits(self, kind: FaultKind | None = None) -> int:
         """Return how many requests have been hit by the faults in force, or by those of one kind."""

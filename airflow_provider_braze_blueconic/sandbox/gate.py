@@ -19,7 +19,7 @@ from typing import Any
 
 from .faults import Fault, Faults, Service
 
-__all__ = ["Exchange", "Gate"]
+__all__ = ["Answer", "Exchange", "Gate"]
 
 _Message = MutableMapping[str, Any]
 _Scope = MutableMapping[str, Any]
@@ -31,11 +31,24 @@ _HTML = b"<!DOCTYPE html>\n<html><head><title>Sorry</title></head><body><h1>Try 
 
 
 @dataclass
+class Answer:
+    """An answer of a service."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass
 class Exchange:
     """One request and its answer, as they were on the wire (bodies after decompression are the reader's task).
 
     :param url: path and query string.
-    :param status: ``None`` when no answer was sent.
+    :param status: ``None`` when no answer was sent, or nobody was there any more to get it.
+    :param hidden: what the service itself answered, where that did not reach the client, or not whole: something may
+        have been applied all the same. ``None`` where the client got that answer, or the service was never asked.
+    :param began: monotonic seconds at which the request was there.
+    :param ended: and at which its answer was sent, or given up.
     """
 
     service: Service
@@ -46,6 +59,9 @@ class Exchange:
     status: int | None = None
     response_headers: dict[str, str] = field(default_factory=dict, repr=False)
     response_body: bytes = field(default=b"", repr=False)
+    hidden: Answer | None = None
+    began: float = 0.0
+    ended: float = 0.0
 
 
 class Gate:
@@ -74,6 +90,11 @@ class Gate:
         self._jitter = random.Random(f"jitter:{seed}")
         self._lock = threading.Lock()
         self._in_flight: Counter[str] = Counter()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are here at this moment."""
+        return sum(self._in_flight.values())
 
     def routes(self) -> list[Any]:
         """Return the routes of the service behind the gate."""
@@ -122,9 +143,12 @@ class _Passage:
         self.status: int | None = None
         self.response_headers: dict[str, str] = {}
         self.response_body = bytearray()
+        self.hidden: Answer | None = None
+        self.began = time.monotonic()
         self._receive = receive
         self._send = send
         self._body_given = False
+        self._is_client_gone = False
         # uvicorn hands out a bound method of the cycle that owns the connection: the only road to the transport
         # that its two HTTP implementations share.
         self._transport: asyncio.Transport | None = getattr(getattr(send, "__self__", None), "transport", None)
@@ -136,6 +160,8 @@ class _Passage:
         return await self._receive()
 
     async def send(self, message: _Message) -> None:
+        if self._transport is not None and self._transport.is_closing():
+            self._is_client_gone = True
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.response_headers = {name.decode().lower(): text.decode() for name, text in message["headers"]}
@@ -145,6 +171,22 @@ class _Passage:
 
     async def answer(self, app: _App) -> None:
         await app(self.scope, self.receive, self.send)
+
+    async def answer_silently(self, app: _App) -> Answer:
+        """Let the service do its work, and keep back what it answers."""
+        answer, body = Answer(), bytearray()
+
+        async def hold(message: _Message) -> None:
+            if message["type"] == "http.response.start":
+                answer.status = message["status"]
+                answer.headers = {name.decode(): text.decode() for name, text in message["headers"]}
+            elif message["type"] == "http.response.body":
+                body.extend(message.get("body", b""))
+
+        await app(self.scope, self.receive, hold)
+        answer.body = bytes(body)
+        self.hidden = answer
+        return answer
 
     async def answer_with(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         named = {"content-length": str(len(body)), **{name.lower(): text for name, text in headers.items()}}
@@ -180,6 +222,14 @@ class _Passage:
             pass
 
     def exchange(self, service: Service, method: str) -> Exchange:
+        if self._is_client_gone and self.status is not None:
+            own = Answer(self.status, self.response_headers, bytes(self.response_body))
+            self.hidden, self.status, self.response_headers, self.response_body = (
+                self.hidden or own,
+                None,
+                {},
+                bytearray(),
+            )
         query = self.scope["query_string"].decode("latin-1")
         path = self.scope.get("raw_path", b"").decode("latin-1") or self.scope["path"]
         return Exchange(
@@ -191,6 +241,9 @@ class _Passage:
             status=self.status,
             response_headers=self.response_headers,
             response_body=bytes(self.response_body),
+            hidden=self.hidden,
+            began=self.began,
+            ended=time.monotonic(),
         )
 
 
@@ -210,17 +263,17 @@ async def _answer_faulty(app: _App, passage: _Passage, fault: Fault, *, settings
         case "reset_before":
             await passage.reset()
         case "reset_during" | "reset_after":
-            await _apply_silently(app, passage)
+            await passage.answer_silently(app)
             await passage.reset()
         case "timeout_before":
             await _time_out(passage, fault, settings)
         case "timeout_after":
-            await _apply_silently(app, passage)
+            await passage.answer_silently(app)
             await _time_out(passage, fault, settings)
         case "status":
             await _refuse(passage, fault, fault.status, settings)
         case "status_after":
-            await _apply_silently(app, passage)
+            await passage.answer_silently(app)
             await _refuse(passage, fault, fault.status, settings)
         case "html":
             await passage.answer_with(fault.status, _HTML, {"content-type": "text/html", **fault.headers})
@@ -228,13 +281,6 @@ async def _answer_faulty(app: _App, passage: _Passage, fault: Fault, *, settings
             await _answer_cut(app, passage, fault)
         case _:  # made by the service itself, which finds the fault in the scope
             await passage.answer(app)
-
-
-async def _apply_silently(app: _App, passage: _Passage) -> None:
-    async def swallow(message: _Message) -> None:
-        pass
-
-    await app(passage.scope, passage.receive, swallow)
 
 
 async def _time_out(passage: _Passage, fault: Fault, settings: Faults) -> None:
@@ -263,30 +309,12 @@ async def _answer_cut(app: _App, passage: _Passage, fault: Fault) -> None:
     """Answer with a body that stops early: by a broken connection, or as if it were complete."""
     # A cut compressed body would be a fault of another layer.
     passage.scope["headers"] = [pair for pair in passage.scope["headers"] if pair[0] != b"accept-encoding"]
-    answer = _Held()
-    await app(passage.scope, passage.receive, answer.hold)
+    answer = await passage.answer_silently(app)
     keep = len(answer.body) // 2 if fault.kind == "cut_body" else min(fault.at_bytes, len(answer.body) - 2)
-    kept = bytes(answer.body[: max(keep, 0)])
-    if fault.kind == "cut_body":
-        answer.headers["content-length"] = str(len(kept))
-    encoded = [(name.encode(), text.encode()) for name, text in answer.headers.items()]
+    kept = answer.body[: max(keep, 0)]
+    headers = {**answer.headers, "content-length": str(len(kept))} if fault.kind == "cut_body" else answer.headers
+    encoded = [(name.encode(), text.encode()) for name, text in headers.items()]
     await passage.send({"type": "http.response.start", "status": answer.status, "headers": encoded})
     await passage.send({"type": "http.response.body", "body": kept, "more_body": fault.kind == "broken_stream"})
     if fault.kind == "broken_stream":
         await passage.close()
-
-
-class _Held:
-    """An answer kept back whole."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.body = bytearray()
-
-    async def hold(self, message: _Message) -> None:
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            self.headers = {name.decode(): text.decode() for name, text in message["headers"]}
-        elif message["type"] == "http.response.body":
-            self.body += message.get("body", b"")

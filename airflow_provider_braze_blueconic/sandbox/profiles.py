@@ -29,6 +29,7 @@ from .definitions import (
 )
 from .faults import Faults
 from .people import REFERENCE, Person
+from .property_values import merge_values
 from .refinement import Refinement
 
 __all__ = ["BlueConicState", "BulkTraffic", "DaySummary", "Profile", "segments_by_rule"]
@@ -128,6 +129,7 @@ class BlueConicState:
         self.segments: dict[str, Segment] = {each.id: each for each in seed_segments()}
         self.bulk = BulkTraffic()
         self._indexes: dict[str, defaultdict[str, set[str]]] = {}
+        self._heirs: dict[str, str] = {}
         self._seed = seed
         self._faults = faults
         self._version = 0
@@ -136,6 +138,7 @@ class BlueConicState:
         for person in people:
             profile = _make_profile(person, draw)
             self.profiles[profile.id] = profile
+            self._heirs.update(dict.fromkeys(profile.replaces, profile.id))
             for segment_id in _segments_of(person, is_vip=person.number < vip):
                 self._join(profile, segment_id)
 
@@ -198,6 +201,29 @@ class BlueConicState:
                 self._join(profile, segment_id)
             self._version += 1
         return profile.id
+
+    def merge(self, profile_id: str, heir_id: str) -> None:
+        """Merge a profile away: another one inherits its values by each property's merge strategy, and its segments.
+
+        Afterwards the id leads to the heir, who is the one that was modified last. How BlueConic merges consent is
+        UNVERIFIED; here the heir keeps its own.
+        """
+        with self.lock:
+            gone, heir = self.profiles[profile_id], self.profiles[heir_id]
+            merged = {
+                name: merge_values(self.properties[name]["mergeStrategy"], heir.values.get(name, []), texts)
+                for name, texts in gone.values.items()
+                if name in self.properties
+            }
+            segments, inherited = set(gone.segments), [*gone.replaces, gone.id]
+            self.delete(gone.id)
+            for name, texts in merged.items():
+                self._put(heir, name, texts)
+            for segment_id in segments:
+                self._join(heir, segment_id)
+            heir.replaces += inherited
+            self._heirs.update(dict.fromkeys(inherited, heir.id))
+            self._touch(heir)
 
     def delete(self, profile_id: str) -> None:
         """Remove a profile from the tenant."""
@@ -318,9 +344,9 @@ class BlueConicState:
         """Return a profile by its id, or by the id of a profile that was merged into it."""
         with self.lock:
             found = self.profiles.get(profile_id)
-            if found is None:
-                heir = self.profiles.get(profile_id.removeprefix("merged-"))
-                found = heir if heir is not None and profile_id in heir.replaces else None
+            while found is None and profile_id in self._heirs:
+                profile_id = self._heirs[profile_id]
+                found = self.profiles.get(profile_id)
             return found
 
     def describe_segments(self) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
-__all__ = ["SUM_STRATEGIES", "VALUE_STRATEGIES", "find_fault", "next_values"]
+__all__ = ["SUM_STRATEGIES", "VALUE_STRATEGIES", "find_fault", "merge_values", "next_values"]
 
 VALUE_STRATEGIES = ("ADD", "SET", "SET_IF_EMPTY", "REMOVE")
 SUM_STRATEGIES = ("INCREMENT", "SUM")
@@ -76,6 +76,27 @@ def next_values(
             return list(old or texts)
         case _:
             return list(texts if texts or empty_set_clears else old)
+
+
+def merge_values(merge_strategy: str, heir: Sequence[str], gone: Sequence[str]) -> list[str]:
+    """Return what a property holds after two profiles were merged; the heir is the one that changed last.
+
+    :param merge_strategy: the property's ``mergeStrategy``. How numbers are merged that are none is UNVERIFIED: here
+        the heir's survive, as with a strategy that is the system's own.
+    """
+    if not heir or not gone:
+        return list(heir or gone)
+    if merge_strategy in _MERGED_NUMBERS and all(_CURRENCY.fullmatch(text) for text in (*heir, *gone)):
+        return [_MERGED_NUMBERS[merge_strategy]((*heir, *gone))]
+    merged = {"BOTH": dict.fromkeys([*heir, *gone]), "OLDEST": gone}
+    return list(merged.get(merge_strategy, heir))
+
+
+_MERGED_NUMBERS: Mapping[str, Callable[[Sequence[str]], str]] = {
+    "SUM": lambda numbers: f"{sum(map(Decimal, numbers)):f}",
+    "HIGHEST": lambda numbers: max(numbers, key=Decimal),
+    "LOWEST": lambda numbers: min(numbers, key=Decimal),
+}
 
 
 def _sum(filter_type: str, old: Sequence[str], given: Sequence[str]) -> str:

@@ -8,8 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import boto3
+from botocore.config import Config
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
+
+from .faults import Faults
+from .s3_gate import OWN_CLIENT, S3Gate
 
 __all__ = ["BUCKETS", "EXPORT_BUCKET", "REGION", "ObjectStore"]
 
@@ -30,17 +34,19 @@ class ObjectStore:
 
     :param host: address to listen on.
     :param port: 0 takes a free one.
+    :param faults: consulted for each request but those of :meth:`client`.
     """
 
-    def __init__(self, *, host: str = "127.0.0.1", port: int = 0) -> None:
-        application = _OneConditionalWriteAtATime(DomainDispatcherApplication(create_backend_app))
+    def __init__(self, *, host: str = "127.0.0.1", port: int = 0, faults: Faults | None = None) -> None:
+        one_at_a_time = _OneConditionalWriteAtATime(DomainDispatcherApplication(create_backend_app))
+        self.gate = S3Gate(one_at_a_time, faults=faults or Faults())
         with socket.socket() as listener:  # bound here, since werkzeug ends the process when a port is taken
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, port))
             listener.listen(128)
             port = listener.getsockname()[1]
             self._server: BaseWSGIServer = make_server(
-                host, port, application, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
+                host, port, self.gate, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
             )
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="sandbox-s3", daemon=True
@@ -67,19 +73,24 @@ class ObjectStore:
                 _forget_everything()
 
     def client(self) -> Any:
-        """Return a boto3 S3 client for this server."""
+        """Return a boto3 S3 client for this server: the sandbox's own, which no fault hits."""
         return boto3.client(
             "s3",
             endpoint_url=self.url,
             region_name=REGION,
             aws_access_key_id="sandbox",
             aws_secret_access_key="sandbox",  # noqa: S106 - not a secret: any text is accepted
+            config=Config(user_agent_extra=OWN_CLIENT),
         )
 
 
 class _QuietHandler(MotoRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Write no line for a request: stdout belongs to whoever runs the sandbox."""
+
+    def connection_dropped(self, *_: object) -> None:
+        """Look for no further request on a connection that is gone, as after a reset by the gate."""
+        self.close_connection = True
 
 
 class _OneConditionalWriteAtATime:

@@ -102,7 +102,7 @@ class Sandbox:
         try:
             self._braze_server.start()
             self._blueconic_server.start()
-            self._store = ObjectStore(host=self._s3_address[0], port=self._s3_address[1])
+            self._store = ObjectStore(host=self._s3_address[0], port=self._s3_address[1], faults=self.faults)
             self._store.start()
         except BaseException:
             self.stop()
@@ -131,6 +131,11 @@ class Sandbox:
     @property
     def s3_url(self) -> str:
         return "" if self._store is None else self._store.url
+
+    @property
+    def s3_in_flight(self) -> int:
+        """Requests that S3 is carrying out."""
+        return 0 if self._store is None else self._store.gate.in_flight
 
     def s3_client(self) -> Any:
         """Return a boto3 client for the sandbox's S3.

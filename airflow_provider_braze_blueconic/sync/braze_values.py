@@ -99,6 +99,11 @@ def braze_rule(target: str, type_: FieldType) -> ValueRule:
     return _TYPE_RULES[type_]()
 
 
+def is_standard(target: str) -> bool:
+    """Tell whether Braze gives this name a meaning of its own; any other is a custom attribute."""
+    return target in _STANDARD_RULES or target.startswith(SUBSCRIPTION_GROUP_PREFIX)
+
+
 def is_billable(target: str) -> bool:
     """Tell whether writing this attribute costs a data point: docs "Data points"."""
     return target not in FREE_TARGETS and not target.startswith(SUBSCRIPTION_GROUP_PREFIX)

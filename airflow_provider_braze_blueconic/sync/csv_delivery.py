@@ -27,7 +27,15 @@ from airflow_provider_braze_blueconic.exceptions import SyncError
 from airflow_provider_braze_blueconic.sync.columns import field_column, increase_column
 from airflow_provider_braze_blueconic.sync.csv_files import DONE_SUFFIX
 from airflow_provider_braze_blueconic.sync.database import connect, literal, parquet_source, quote
-from airflow_provider_braze_blueconic.sync.pipeline import Workspace, delta_uri, is_overtaken, mark_open, upload_ref
+from airflow_provider_braze_blueconic.sync.pipeline import (
+    Workspace,
+    attempt,
+    delta_uri,
+    is_overtaken,
+    mark_open,
+    recover_uploads,
+    upload_ref,
+)
 from airflow_provider_braze_blueconic.sync.receipts import OPEN_INTENT, Outcome, PartReceipts, Receipt
 from airflow_provider_braze_blueconic.sync.references import DeltaRef, UploadRef
 from airflow_provider_braze_blueconic.sync.staging import Staging, fetch_folder, fresh_id
@@ -152,21 +160,25 @@ def deliver_csv(
     with workspace.local("deliver") as local, connect(workspace.engine) as connection:
         _load(connection, workspace, delta, partitions, links, targets, format_, local)
         is_delivered = _is_delivered(connection, target_staging, uri)
+        # What another run was told and never committed may be newer than this delta.
+        recover_uploads(workspace, but=delta["delta_id"])
         if not is_delivered and is_overtaken(workspace, delta):
-            log.warning("%s: not delivered, since a newer run was committed after this delta was made",
+            log.warning("%s: not delivered, since another run was committed after this delta was made",
                         workspace.folder.goal_id)  # fmt: skip
             return Delivery(tuple(upload_ref(partition, Tally(), began) for partition in partitions), None, 0, {})
         mark_open(workspace, delta)
         books = {partition: _Books(workspace, delta, partition, began, local) for partition in partitions}
         rows = 0
-        if not is_delivered:
-            _settle(connection, books, "open AND NOT told", "unknown", reason=OPEN_INTENT)
-            connection.execute("UPDATE people SET told = TRUE WHERE open")
-            rows = _write_file(connection, _header(links, targets, format_), local / "file", format_)
-            if rows:
-                _put(connection, books, local / "file", uri, target_staging)
-        _settle(connection, books, "NOT told AND refusal IS NOT NULL", "rejected")
-        _settle(connection, books, "NOT told AND refusal IS NULL", "accepted")
+        # Whatever goes wrong, the file may be in its place by then.
+        with attempt(workspace, delta, partitions, receipts=lambda: len(books)):
+            if not is_delivered:
+                _settle(connection, books, "open AND NOT told", "unknown", reason=OPEN_INTENT)
+                connection.execute("UPDATE people SET told = TRUE WHERE open")
+                rows = _write_file(connection, _header(links, targets, format_), local / "file", format_)
+                if rows:
+                    _put(connection, books, local / "file", uri, target_staging)
+            _settle(connection, books, "NOT told AND refusal IS NOT NULL", "rejected")
+            _settle(connection, books, "NOT told AND refusal IS NULL", "accepted")
         left_out = _count_left_out(connection)
         uploads = tuple(
             upload_ref(partition, replace(kept.tally, requests=int(bool(rows) and partition == partitions[0])), began)

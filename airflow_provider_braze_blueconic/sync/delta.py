@@ -5,35 +5,46 @@ Delta row: ``identifier``, ``kind`` (``insert``, ``change``, ``leave``, ``return
 A row without anything to send only keeps the books: who is in the segment, and what was seen.
 
 Some goals have more columns: ``matching`` (how the target finds the person), ``increase_…`` of a number that is added
-to (what is added; its ``field_…`` says what the counter stands at then), and ``noted_…`` with ``seen_as_of`` (what the
-ledger learns of a field that is not sent, since the target holds it already or a counter fell).
+to (what is added; its ``field_…`` says what the counter stands at then), ``noted_…`` with ``seen_as_of`` (what the
+ledger learns of a field that is not sent, since the target holds it already or a counter fell), and ``repair_hash``
+with ``sticks`` (which values are sent only because the target was seen not to hold them any more, and whether all that
+were put right before are there).
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_braze_blueconic.sync.blueconic_values import Merge, already_holds_sql
 from airflow_provider_braze_blueconic.sync.columns import certain_column, field_column, increase_column, noted_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
-from airflow_provider_braze_blueconic.sync.ledger import HELD_REASONS, Ledger, sent_hash_sql
+from airflow_provider_braze_blueconic.sync.ledger import HELD_REASONS, QUARANTINED_REASONS, Ledger, sent_hash_sql
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.values import CLEAR
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["DeltaCounts", "DeltaPlan", "Seen", "SendPolicy", "compute_delta"]
+__all__ = ["HELD_FOR", "MERGE_NUMBERS", "DeltaCounts", "DeltaPlan", "Seen", "SendPolicy", "compute_delta"]
 
 SendPolicy = Literal["changed_fields", "whole_profile"]
 
-_HELD_FOR = dt.timedelta(days=7)
+HELD_FOR = dt.timedelta(days=7)
 """How long a record that the target could not take as it is rests, unless something of it changes. What changed on the
 target's side, a profile that came to be or a consent that was given, can't be seen from here, so it is asked again."""
+
+_REPAIRS = 1
+"""How often a value is put right that the target was seen not to hold. With the sending before it that is twice that it
+did not stick: a third time would not be another, and costs as much."""
+
+MERGE_NUMBERS: Mapping[Merge, int] = {"set": 1, "set_or_clear": 1, "add": 2, "sum": 3, "set_if_empty": 4, "remove": 5}
+"""Merges by which the same value leaves something else in the target have other numbers. They are kept in ledgers, so
+none may ever change."""
 
 _ONE_NUMBER = "DECIMAL(38, 4)"
 """Exact to four decimals, which is what a number of BlueConic holds."""
@@ -50,11 +61,13 @@ class Seen:
     :param certain: targets whose value there can be known to be the target's own, and not one on its way from here: it
         counts also where it differs from what is to be sent. A column ``certain_…`` in the file says for whom; without
         it, for everybody.
+    :param whole: the read was made to see everybody of this goal: who is not in it is worth a word.
     """
 
     file: Path
     settles_in: dt.timedelta
     certain: frozenset[str] = frozenset()
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,10 @@ class DeltaPlan:
     :param merges: target → how its value meets what the target holds, where that is not simply replacing it.
     :param increases: those among the sums that send what the counter grew by, and not its value.
     :param holds_back: a record that the target could not take rests until something of it changes.
+    :param max_attempts: after so many attempts with the same values a refused record rests until they change; ``None``
+        tries everybody again, also whom a value did not stick to.
     :param policy: fingerprint of what else decides whether the target takes a record.
+    :param links: fingerprint of the links by which people are known; ``None`` if nobody ever leaves.
     :param confirms: the read tells of everybody, changed or not, so that older data are stale for all; a file of
         changes tells only of those in it.
     """
@@ -90,12 +106,19 @@ class DeltaPlan:
     merges: Mapping[str, Merge] = field(default_factory=dict)
     increases: frozenset[str] = frozenset()
     holds_back: bool = False
+    max_attempts: int | None = None
     policy: str = ""
+    links: int | None = None
     confirms: bool = True
 
     def merge(self, target: str) -> Merge:
         """How a target's value meets what is there."""
         return self.merges.get(target, "set")
+
+    @property
+    def merge_numbers(self) -> dict[str, int]:
+        """Field column → number of its merge, where a goal has any."""
+        return {field_column(target): MERGE_NUMBERS[merge] for target, merge in self.merges.items()}
 
 
 @dataclass(frozen=True)
@@ -114,6 +137,11 @@ class DeltaCounts:
     :param members: people of whom the ledger says that they are in the segment, before this run.
     :param seen: people of whom the target was seen to hold something already that would have been sent.
     :param held: people not sent because the target could not take the same values before.
+    :param quarantined: people not sent because the target refused the same values too often.
+    :param drifted: people of whom the target was seen not to hold any more what it acknowledged.
+    :param unstuck: those among them whose values are not put right again, since they did not stick.
+    :param absent: people whom the target should have, and a read that was made to see them did not meet.
+    :param drift: target field → people of whom it was seen to differ.
     """
 
     inserts: int = 0
@@ -128,9 +156,18 @@ class DeltaCounts:
     members: int = 0
     seen: int = 0
     held: int = 0
+    quarantined: int = 0
+    drifted: int = 0
+    unstuck: int = 0
+    absent: int = 0
+    drift: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: DeltaCounts) -> DeltaCounts:
         return DeltaCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def as_row(self) -> dict[str, Any]:
+        """Return the counts as plain values, for a reference."""
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "drift": dict(self.drift)}
 
 
 def compute_delta(
@@ -158,16 +195,23 @@ def compute_delta(
         ledger.load(connection, partition, every)
         _load_mapped(connection, mapped, columns)
         floor = ledger.newest_as_of() if plan.confirms else None
-        looks = _Looks.at(plan, _load_seen(connection, plan, seen, skipped))
+        looks = _Looks.at(plan, floor, _load_seen(connection, plan, seen, skipped))
         _compare(connection, columns, plan, floor, looks)
+        _collect_repairs(connection, plan, looks)
         _collect_delta(connection, columns, every, plan, looks)
         if plan.complete:
             _collect_leavers(connection, partition, skipped, every, sent_to_leavers, plan, floor)
-        held = _hold_back(connection, every, plan, looks) if plan.holds_back else 0
-        counts = _count(connection, every, plan, looks, held)
+        _rest(connection, every, plan, looks)
+        counts = _count(connection, every, plan, looks)
+        if looks.is_seen and any(look.whole for look in seen):
+            counts = replace(counts, absent=_count_absent(connection))
         if connection.execute("SELECT count(*) FROM delta").fetchall()[0][0]:
             connection.execute(f"COPY delta TO {literal(str(out))} (FORMAT parquet, COMPRESSION zstd)")
     return counts
+
+
+_LOOKED = "coalesce(s.as_of > coalesce(l.as_of, '-infinity'::TIMESTAMPTZ), FALSE)"
+"""SQL that tells whether a look at the target is newer than what it acknowledged."""
 
 
 @dataclass(frozen=True)
@@ -177,16 +221,18 @@ class _Looks:
     :param differs: target → whether the target has to be told.
     :param noted: target → JSON text that the ledger learns without a sending.
     :param increase: target → JSON text of what is added.
-    :param is_seen: anything was seen, so that ``s`` is there.
+    :param repaired: target → whether the target holds something else than it acknowledged and is to hold.
+    :param is_seen: anything was seen, so that ``s`` is there; and ``p``, the repairs.
     """
 
     differs: Mapping[str, str]
     noted: Mapping[str, str]
     increase: Mapping[str, str]
+    repaired: Mapping[str, str]
     is_seen: bool
 
     @classmethod
-    def at(cls, plan: DeltaPlan, seen: Mapping[str, bool]) -> _Looks:
+    def at(cls, plan: DeltaPlan, floor: dt.datetime | None, seen: Mapping[str, bool]) -> _Looks:
         """Work out the SQL of every target.
 
         :param seen: targets that were seen → whether what was seen there is certain to be the target's own.
@@ -194,28 +240,35 @@ class _Looks:
         differs: dict[str, str] = {}
         noted: dict[str, str] = {}
         increase: dict[str, str] = {}
+        repaired: dict[str, str] = {}
         for target in plan.targets:
             column = quote(field_column(target))
             mapped, known = f"m.{column}", f"l.{column}"
             changed = f"{mapped} IS DISTINCT FROM {known}"
             if plan.merge(target) == "sum":
+                if target in plan.increases:
+                    # Also where stale rows are sent: from where a counter once stood it would grow a second time.
+                    moment = f"{literal(floor.isoformat())}::TIMESTAMPTZ" if floor else "NULL::TIMESTAMPTZ"
+                    changed += f" AND coalesce(m.as_of >= greatest(l.as_of, {moment}), TRUE)"
                 increase[target] = _increase_sql(mapped, known, changed, grows=target in plan.increases)
                 differs[target] = f"({increase[target]}) IS NOT NULL"
                 if target in plan.increases:
                     fell = f"{changed} AND {mapped} IS NOT NULL AND ({increase[target]}) IS NULL"
                     noted[target] = f"CASE WHEN {fell} THEN {mapped} END"
             elif target in seen:
-                looked = (
-                    f"coalesce(s.as_of > coalesce(l.as_of, '-infinity'::TIMESTAMPTZ), FALSE) AND s.{column} IS NOT NULL"
-                )
+                looked = f"{_LOOKED} AND s.{column} IS NOT NULL"
                 held = f"({looked} AND {already_holds_sql(plan.merge(target), mapped, f's.{column}')})"
                 certain = f"s.{quote(certain_column(target))}"
                 otherwise = f"({looked} AND {mapped} IS NOT NULL AND {certain})" if seen[target] else "FALSE"
-                differs[target] = f"(NOT coalesce({held}, FALSE) AND ({changed} OR {otherwise}))"
+                differs[target] = (
+                    f"(NOT coalesce({held}, FALSE) AND ({changed} OR ({otherwise} AND NOT coalesce(p.unstuck, FALSE))))"
+                )
+                if seen[target]:
+                    repaired[target] = f"({otherwise} AND NOT ({changed}) AND NOT coalesce({held}, FALSE))"
                 noted[target] = f"CASE WHEN {held} AND {changed} THEN {mapped} END"
             else:
                 differs[target] = f"({changed})"
-        return cls(differs, noted, increase, bool(seen))
+        return cls(differs, noted, increase, repaired, bool(seen))
 
     def tells(self, target: str) -> str:
         """SQL that tells whether a target field makes the person worth a request."""
@@ -268,7 +321,7 @@ def _load_seen(
             known = column if certain_column(target) in there else "TRUE"
             shown.append(f"{known if target in look.certain else 'FALSE'} AS {column}")
         settled = f"as_of - INTERVAL {int(look.settles_in.total_seconds())} SECONDS AS as_of"
-        columns = ["identifier AS key", f"{number} AS look", "row", settled, *shown]
+        columns = ["identifier AS key", f"{number} AS look", f"{look.whole} AS whole", "row", settled, *shown]
         looks.append(f"SELECT {', '.join(columns)} FROM {source}")
     if not targets:
         return {}
@@ -281,18 +334,23 @@ def _load_seen(
             "concat('{\"id\":', to_json(c.id)::VARCHAR, ',\"value\":', to_json(c.value)::VARCHAR, '}') AS key "
             f"FROM (SELECT identifier, unnest(flatten(matching::JSON::{condition}[][])) AS c FROM mapped)"
         )
-    several = "SELECT identifier FROM found GROUP BY identifier, look HAVING count(DISTINCT row) > 1"
+    counts = "identifier NOT IN (SELECT identifier FROM found GROUP BY identifier, look HAVING count(DISTINCT row) > 1)"
     if skipped is not None:
-        several += f" UNION ALL SELECT identifier FROM {parquet_source([skipped])} WHERE identifier IS NOT NULL"
+        # The goal's own look at its target is no news that another goal may have brought over for the other record.
+        own = f"SELECT identifier FROM {parquet_source([skipped])} WHERE identifier IS NOT NULL"
+        counts += f" AND (whole OR identifier NOT IN ({own}))"
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE found AS
+        SELECT k.identifier, s.* FROM ({keys}) AS k JOIN ({" UNION ALL BY NAME ".join(looks)}) AS s ON s.key = k.key
+        """
+    )
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE seen AS
-        WITH found AS (
-            SELECT k.identifier, s.* FROM ({keys}) AS k JOIN ({" UNION ALL BY NAME ".join(looks)}) AS s ON s.key = k.key
-        )
-        SELECT * EXCLUDE (key, look, row, place) FROM (
+        SELECT * EXCLUDE (key, look, whole, row, place) FROM (
             SELECT *, row_number() OVER (PARTITION BY identifier ORDER BY as_of DESC) AS place FROM found
-        ) WHERE place = 1 AND identifier NOT IN ({several})
+        ) WHERE place = 1 AND {counts}
         """
     )
     return targets
@@ -343,6 +401,37 @@ def _compare(
     )
 
 
+def _collect_repairs(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, looks: _Looks) -> None:
+    """Find the people of whom the target does not hold any more what it acknowledged, into ``repairs``.
+
+    ``unstuck`` tells that exactly these values were put right before, and did not stick.
+    """
+    if not looks.is_seen:
+        return
+    marks = [f"{text} AS {quote(field_column(target))}" for target, text in looks.repaired.items()]
+    values = [
+        f"CASE WHEN {text} THEN {literal(target + ':')} || m.{quote(field_column(target))} END"
+        for target, text in sorted(looks.repaired.items())
+    ]
+    any_repair = " OR ".join(looks.repaired.values()) or "FALSE"
+    tried = (
+        "FALSE" if plan.max_attempts is None else f"coalesce(unstuck_hash = repair_hash AND times >= {_REPAIRS}, FALSE)"
+    )
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE repairs AS
+        SELECT * EXCLUDE (unstuck_hash, times), {tried} AS unstuck FROM (
+            SELECT m.identifier, l.unstuck_hash, l.unstuck AS times,
+                {", ".join([f"md5(concat_ws('|', {', '.join(values) or 'NULL'})) AS repair_hash", *marks])}
+            FROM (SELECT * FROM mapped WHERE identifier IN (SELECT identifier FROM moved WHERE NOT stale)) AS m
+            JOIN seen AS s ON s.identifier = m.identifier
+            JOIN ledger AS l ON l.identifier = m.identifier
+            WHERE {any_repair}
+        )
+        """
+    )
+
+
 def _collect_delta(
     connection: duckdb.DuckDBPyConnection, columns: Sequence[str], every: Sequence[str], plan: DeltaPlan, looks: _Looks
 ) -> None:
@@ -363,11 +452,19 @@ def _collect_delta(
     if looks.noted or not plan.confirms:
         seen_as_of = "s.as_of" if looks.is_seen else "NULL::TIMESTAMPTZ"
         wanted.append(f"CASE WHEN {confirmed} THEN greatest(m.as_of, {seen_as_of}) ELSE {seen_as_of} END AS seen_as_of")
+    sticks = "FALSE"
+    if looks.repaired:
+        sticks = f"(l.unstuck_hash IS NOT NULL AND {_LOOKED} AND p.identifier IS NULL)"
+        wanted += ["CASE WHEN NOT p.unstuck THEN p.repair_hash END AS repair_hash", f"{sticks} AS sticks"]
     described = {name for name, *_ in connection.execute("DESCRIBE mapped").fetchall()}
     if "matching" in described:
         wanted.insert(0, "m.matching")
     known = " OR ".join(f"l.{quote(column)} IS NOT NULL" for column in columns)
-    seen = "LEFT JOIN seen AS s ON s.identifier = m.identifier" if looks.is_seen else ""
+    seen = ""
+    if looks.is_seen:
+        seen = (
+            "LEFT JOIN seen AS s ON s.identifier = m.identifier LEFT JOIN repairs AS p ON p.identifier = m.identifier"
+        )
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE delta AS
@@ -380,7 +477,7 @@ def _collect_delta(
             m.as_of, ({any_change}) AS to_send, 0::INTEGER AS data_points, {", ".join(wanted)}
         FROM (SELECT * FROM mapped WHERE identifier IN (SELECT identifier FROM moved WHERE NOT stale)) AS m
         LEFT JOIN ledger AS l ON l.identifier = m.identifier {seen}
-        WHERE ({any_change}) OR l.in_segment IS DISTINCT FROM TRUE OR {looks.notes} OR ({confirmed})
+        WHERE ({any_change}) OR l.in_segment IS DISTINCT FROM TRUE OR {looks.notes} OR ({confirmed}) OR {sticks}
         """
     )
 
@@ -433,37 +530,54 @@ def _collect_leavers(
     )
 
 
-def _hold_back(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: DeltaPlan, looks: _Looks) -> int:
-    """Send nothing of who would be refused again: the same values, the same policy, and not long ago.
+def _rest(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: DeltaPlan, looks: _Looks) -> None:
+    """Send nothing of who would be refused again, and note them in ``resting``: the same values, the same policy.
 
     What the ledger is to learn of them stays, or a counter that fell and grew again meanwhile would count too little.
-
-    :return: how many they were.
     """
     again = f"{sent_hash_sql(every, plan.policy, prefix='d.')} = l.refused_hash"
-    reasons = ", ".join(literal(reason) for reason in HELD_REASONS)
+    held = "FALSE"
+    if plan.holds_back:
+        held = f"l.refused_as IN ({_listed(HELD_REASONS)}) AND l.tried_at > $since::TIMESTAMPTZ"
+    quarantined = "FALSE"
+    if plan.max_attempts is not None:
+        quarantined = f"l.refused_as IN ({_listed(QUARANTINED_REASONS)}) AND l.attempts >= {plan.max_attempts:d}"
     learns = " OR ".join(f"d.{quote(noted_column(target))} IS NOT NULL" for target in looks.noted) or "FALSE"
     connection.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE held AS
-        SELECT d.identifier, l.in_segment IS DISTINCT FROM TRUE OR {learns} AS keeps_books
+        CREATE OR REPLACE TEMP TABLE resting AS
+        SELECT d.identifier, d.kind = 'leave' AS leaves, {quarantined} AS quarantined,
+            l.in_segment IS DISTINCT FROM TRUE OR {learns} AS keeps_books
         FROM delta AS d JOIN ledger AS l ON l.identifier = d.identifier
-        WHERE d.to_send AND l.refused_as IN ({reasons}) AND {again} AND l.tried_at > $since::TIMESTAMPTZ
+        WHERE d.to_send AND {again} AND (({held}) OR ({quarantined}))
         """,
-        {"since": plan.as_of - _HELD_FOR},
+        {"since": plan.as_of - HELD_FOR} if plan.holds_back else {},
     )
     sent = [*every, *(increase_column(target) for target in looks.increase)]
     unsent = ", ".join(f"{quote(column)} = NULL" for column in sent)
-    connection.execute("DELETE FROM delta WHERE identifier IN (SELECT identifier FROM held WHERE NOT keeps_books)")
+    connection.execute("DELETE FROM delta WHERE identifier IN (SELECT identifier FROM resting WHERE NOT keeps_books)")
     connection.execute(
-        f"UPDATE delta SET kind = 'return', to_send = FALSE, {unsent} WHERE identifier IN (SELECT identifier FROM held)"
+        f"UPDATE delta SET kind = 'return', to_send = FALSE, {unsent} "
+        "WHERE identifier IN (SELECT identifier FROM resting)"
     )
-    return int(connection.execute("SELECT count(*) FROM held").fetchall()[0][0])
 
 
-def _count(
-    connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: DeltaPlan, looks: _Looks, held: int
-) -> DeltaCounts:
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(literal(word) for word in words)
+
+
+def _count_absent(connection: duckdb.DuckDBPyConnection) -> int:
+    """Count the people whom the target has acknowledged, and a read of everybody did not meet."""
+    row = connection.execute(
+        """
+        SELECT count(*) FROM mapped AS m JOIN ledger AS l ON l.identifier = m.identifier
+        WHERE l.as_of IS NOT NULL AND m.identifier NOT IN (SELECT identifier FROM found WHERE whole)
+        """
+    ).fetchall()[0]
+    return int(row[0])
+
+
+def _count(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: DeltaPlan, looks: _Looks) -> DeltaCounts:
     points = ["0"]
     for target in dict.fromkeys((*plan.targets, *(plan.leavers or {}))):
         column = quote(field_column(target))
@@ -486,19 +600,31 @@ def _count(
             count(*) FILTER (WHERE kind = 'leave'),
             count(*) FILTER (WHERE to_send),
             (SELECT count(*) FROM mapped) - count(*) FILTER (WHERE to_send AND kind <> 'leave')
-                - (SELECT count(*) FROM moved WHERE stale) - $held::BIGINT,
+                - (SELECT count(*) FROM moved WHERE stale) - (SELECT count(*) FROM resting WHERE NOT leaves),
             (SELECT count(*) FROM moved WHERE stale),
             {sent},
             {cleared},
             coalesce(sum(data_points), 0)::BIGINT,
             (SELECT count(*) FROM ledger WHERE in_segment),
             count(*) FILTER (WHERE {seen or "FALSE"}),
-            $held::BIGINT
+            (SELECT count(*) FROM resting WHERE NOT quarantined),
+            (SELECT count(*) FROM resting WHERE quarantined)
         FROM delta
-        """,
-        {"held": held},
+        """
     ).fetchall()[0]
-    return DeltaCounts(*row)
+    return replace(DeltaCounts(*row), **_count_drift(connection, looks))
+
+
+def _count_drift(connection: duckdb.DuckDBPyConnection, looks: _Looks) -> dict[str, Any]:
+    """Count the people, and of each field the people, of whom the target does not hold what it acknowledged."""
+    if not looks.repaired:
+        return {}
+    fields_ = [f"count(*) FILTER (WHERE {quote(field_column(target))})" for target in looks.repaired]
+    drifted, unstuck, *people = connection.execute(
+        f"SELECT count(*), count(*) FILTER (WHERE unstuck), {', '.join(fields_)} FROM repairs"
+    ).fetchall()[0]
+    drift = {target: count for target, count in zip(looks.repaired, people, strict=True) if count}
+    return {"drifted": drifted, "unstuck": unstuck, "drift": Counter(drift)}
 
 
 def _points_sql(column: str, *, nested: bool) -> str:

@@ -19,6 +19,7 @@ from airflow_provider_braze_blueconic.sync.braze_values import (
     braze_rule,
     is_billable,
     is_clearable,
+    is_standard,
 )
 from airflow_provider_braze_blueconic.sync.columns import property_column, source_column
 from airflow_provider_braze_blueconic.sync.database import quote
@@ -37,6 +38,7 @@ __all__ = [
     "exported_pairs",
     "mapping_hash",
     "mapping_plan",
+    "observable_sources",
     "observed_users",
     "properties_to_read",
     "warning_sources",
@@ -182,10 +184,14 @@ def delta_plan(
     leavers: str | Mapping[str, object],
     complete: bool,
     allow_stale: bool,
+    max_attempts: int | None = None,
+    identifiers: Sequence[ExportIdentifier] = (),
 ) -> DeltaPlan:
     """Plan the delta of an export goal.
 
     :param leavers: ``keep``, ``clear_fields``, or target → value.
+    :param max_attempts: after how many refusals of the same values a person rests; ``None`` tries everybody.
+    :param identifiers: links by which people are known.
     """
     targets = tuple(field.to for field in fields)
     written: Mapping[str, str] | None
@@ -206,7 +212,15 @@ def delta_plan(
         leavers=written,
         complete=complete,
         allow_stale=allow_stale,
+        max_attempts=max_attempts,
+        links=_links_fingerprint(identifiers) if identifiers else None,
     )
+
+
+def _links_fingerprint(identifiers: Sequence[ExportIdentifier]) -> int:
+    """Number the links, within what a Delta table can keep of an application: a signed integer of 64 bits."""
+    text = "\n".join(link.model_dump_json(by_alias=True) for link in identifiers)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 
 
 def mapping_hash(identifiers: Sequence[ExportIdentifier], fields: Sequence[ExportField]) -> str:
@@ -225,6 +239,32 @@ def exported_pairs(fields: Sequence[ExportField]) -> dict[str, tuple[str, str]]:
     return {field.to: (field.to, field.property_id) for field in fields if field.property_id is not None}
 
 
+def observable_sources(identifiers: Sequence[ExportIdentifier], fields: Sequence[ExportField]) -> dict[str, str]:
+    """Name what an export of a Braze segment can show of what a goal writes, and where in the goal each is named.
+
+    Of some attributes Braze exports nothing: subscription groups, and a few standard ones such as ``image_url``.
+    """
+    needed: dict[str, str] = {}
+    for number, link in enumerate(identifiers):
+        needed.setdefault(_link_path(link), f"identifiers[{number}].braze")
+    for number, field in enumerate(fields):
+        path = _attribute_source(field.to)
+        if path is not None:
+            needed.setdefault(path, f"fields[{number}].to")
+    return needed
+
+
+def _link_path(link: ExportIdentifier) -> str:
+    return alias_path(link.alias_label or "") if link.braze == "user_alias" else link.braze
+
+
+def _attribute_source(target: str) -> str | None:
+    """Path of an attribute in an exported user; ``None`` if Braze does not export it."""
+    if target in BRAZE_EXPORT_FIELDS:
+        return target
+    return None if is_standard(target) else attribute_path(target)
+
+
 def observed_users(
     identifiers: Sequence[ExportIdentifier],
     fields: Sequence[ExportField],
@@ -239,14 +279,14 @@ def observed_users(
     there = set(observation.columns)
     mapped = []
     for field in fields:
-        source = field.to if field.to in BRAZE_EXPORT_FIELDS else attribute_path(field.to)
-        if source in there:
+        source = _attribute_source(field.to)
+        if source is not None and source in there:
             mapped.append(_as_exported(field, property_types, quote(source_column(source))))
     if not mapped:
         return []
     plans = []
     for link in identifiers:
-        source = alias_path(link.alias_label or "") if link.braze == "user_alias" else link.braze
+        source = _link_path(link)
         if source in there:
             plans.append(
                 MappingPlan(

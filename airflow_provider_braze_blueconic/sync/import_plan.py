@@ -276,6 +276,7 @@ def import_delta_plan(
     complete: bool,
     allow_stale: bool,
     policy: str,
+    max_attempts: int | None = None,
     retry_held: bool = False,
 ) -> DeltaPlan:
     """Plan the delta of an import goal.
@@ -283,6 +284,7 @@ def import_delta_plan(
     Leavers are never acted upon: what a segment of Braze says of people is not undone by their leaving it.
 
     :param policy: see :func:`import_policy`.
+    :param max_attempts: after how many refusals of the same values a person rests; ``None`` tries everybody.
     :param retry_held: also try who was refused with the same values before.
     """
     return DeltaPlan(
@@ -297,6 +299,7 @@ def import_delta_plan(
         merges={target.target: target.merge for target in targets},
         increases=frozenset(target.target for target in targets if target.of == "increase"),
         holds_back=not retry_held,
+        max_attempts=None if retry_held else max_attempts,
         policy=policy,
     )
 

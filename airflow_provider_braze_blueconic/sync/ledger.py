@@ -3,15 +3,18 @@
 Columns: ``identifier`` (JSON text, as in a request), ``partition``, ``as_of`` (UTC, version of the acknowledged
 data), ``in_segment`` (present in the last complete read), ``run_key`` (last run that changed the row),
 ``rejection``, ``attempts``, ``refused_hash``, ``refused_as`` and ``tried_at`` (of records that the target did not take,
-or not whole), and one ``field_…`` column a target field with its JSON text; NULL means that the target's value is not
-known.
+or not whole), ``unstuck`` and ``unstuck_hash`` (how often values were put right that the target was seen not to hold
+any more, and which), and one ``field_…`` column a target field with its JSON text; NULL means that the target's value
+is not known.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,11 +36,20 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["HELD_REASONS", "Acknowledged", "Ledger", "sent_hash_sql"]
+__all__ = ["HELD_REASONS", "IN_DOUBT", "QUARANTINED_REASONS", "Acknowledged", "Ledger", "delta_number", "sent_hash_sql"]
 
 HELD_REASONS = ("not_found", "no_consent", "fields")
 """What ``refused_as`` says of records that the target would not take today either, while nothing changes: it knows no
 such person, the person did not consent, or it refused single fields of a record that it took."""
+
+QUARANTINED_REASONS = ("rejected", "fields", "unknown")
+"""What ``refused_as`` says of records that rest after too many attempts with the same values. ``unknown`` are those of
+which the target's answer did not tell; where no answer came at all, nothing is held against the record."""
+
+IN_DOUBT = '["in doubt" ]'
+"""What a field holds of which the target may have something else than it acknowledged: no answer came, or no receipt
+was kept. No mapped value is written so, since a canonical text has no space there; so it always differs, and is sent
+again whatever the source has by then. It is not NULL, because there may be something of ours to clear."""
 
 _BOOKS: Mapping[str, str] = {
     "identifier": "VARCHAR",
@@ -49,6 +61,8 @@ _BOOKS: Mapping[str, str] = {
     "refused_hash": "VARCHAR",
     "refused_as": "VARCHAR",
     "tried_at": "TIMESTAMPTZ",
+    "unstuck": "INTEGER",
+    "unstuck_hash": "VARCHAR",
 }
 """Columns beside the fields, and their types."""
 
@@ -57,8 +71,27 @@ _AS_OF = "as_of"
 did not change keep the ``as_of`` of their row, so the row alone can't tell that a newer read confirmed it."""
 
 
+_FIRST_FAILURE = 400
+"""HTTP status from which an answer tells of a failure."""
+
 _PARTITIONS = "partitions"
 """Application transaction that holds the number of partitions that the rows are divided by."""
+
+
+_LAST = "last"
+"""Application transaction that holds the number of the delta that moved the ledger last."""
+
+_MERGE = "merge:"
+"""Application transaction, by field column, that holds the number of the merge by which the field was last sent."""
+
+_LINKS = "links"
+"""Application transaction that holds a fingerprint of the identifier links of the last run that read everybody."""
+
+_FORGOTTEN = ", ".join(
+    f"CASE WHEN identifier IN (SELECT identifier FROM released) THEN {value} ELSE {name} END AS {name}"
+    for name, value in {"attempts": "0", "refused_hash": "NULL", "unstuck": "NULL", "unstuck_hash": "NULL"}.items()
+)
+"""SQL for the books of people who are released: why and when they were refused stays, for who asks."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +106,11 @@ class Acknowledged:
     :param receipts: local receipt files of that delta.
     :param receipt_rows: number of receipts in them.
     :param policy: fingerprint of what decides, beside the values, whether the target takes a record.
+    :param links: fingerprint of the identifier links, if everybody was read by them.
+    :param broken_off: partitions of which an attempt was killed, so that what has no receipt may have been sent.
+    :param merges: field column → number of its merge.
+    :param last_delta: number of the delta that had moved the ledger last when this one was made.
+    :param late: another delta has moved the ledger since.
     """
 
     run_key: str
@@ -83,10 +121,30 @@ class Acknowledged:
     receipts: Sequence[Path]
     receipt_rows: int
     policy: str = ""
+    links: int | None = None
+    broken_off: frozenset[int] = frozenset()
+    merges: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    last_delta: int | None = None
+    late: bool = False
+
+
+def delta_number(delta_id: str) -> int:
+    """Return the number by which the ledger remembers a delta."""
+    return int(hashlib.sha256(delta_id.encode()).hexdigest()[:12], 16)
 
 
 class Ledger(Table):
     """The ledger of one goal."""
+
+    @property
+    def links(self) -> int | None:
+        """Fingerprint of the links by which the last run that read everybody knew people; ``None`` if it left none."""
+        return self.transaction(_LINKS)
+
+    @property
+    def last_delta(self) -> int | None:
+        """Number of the delta that moved the ledger last; ``None`` before the first one."""
+        return self.transaction(_LAST)
 
     def newest_as_of(self) -> dt.datetime | None:
         """Return the version of the newest data that a run has committed, UTC."""
@@ -114,13 +172,69 @@ class Ledger(Table):
         rows = table.to_pyarrow_dataset(file_pruning_predicate=[("partition", "=", partition)])
         connection.register("ledger_rows", rows)
         try:
-            connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {', '.join(columns)} FROM ledger_rows "
-                "WHERE partition = ?",
-                [partition],
-            )
+            with self.reading():
+                connection.execute(
+                    f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {', '.join(columns)} FROM ledger_rows "
+                    "WHERE partition = ?",
+                    [partition],
+                )
         finally:
             connection.unregister("ledger_rows")
+
+    @property
+    def remedy(self) -> str:
+        """What to do when the ledger can't be read."""
+        return (
+            "If the bucket keeps old versions of its objects, bring those files back; else run "
+            "`braze-blueconic recover <goal file>`, which puts the broken ledger aside and makes it anew from the "
+            "receipts. An older version of the table would forget what was acknowledged since, and send it again."
+        )
+
+    def rebuild(self, files: Sequence[Path], *, partitions: int, as_of: dt.datetime, deltas: Mapping[str, int]) -> None:
+        """Make a ledger that is not there from rows that were found elsewhere, in one commit.
+
+        :param files: local Parquet files with the ledger's columns; columns that are not in them are NULL.
+        :param partitions: that the rows are divided by.
+        :param as_of: version of the newest data that a run has committed.
+        :param deltas: id of each delta that is in the rows → its receipts, so that it is not committed once more.
+        :raises WriterConflict: if another run made a ledger meanwhile; nothing was changed.
+        """
+        import pyarrow.dataset as ds
+        import pyarrow.parquet as pq
+
+        names = [name for file in files for name in pq.read_schema(file).names]
+        fields = list(dict.fromkeys(name for name in names if name.startswith(FIELD_PREFIX)))
+        # One more than the receipts: see commit().
+        transactions = {f"delta:{delta_id}": receipts + 1 for delta_id, receipts in deltas.items()}
+        transactions |= {_AS_OF: _microseconds(as_of), _PARTITIONS: partitions}
+        rows = ds.dataset(list(files), schema=_schema(fields), format="parquet").scanner(batch_size=50_000)
+        self.replace_partitions(rows.to_reader(), range(partitions), transactions=transactions)
+
+    def release(self, engine: Engine, identifiers: Sequence[str]) -> int:
+        """Forget how often the target refused people, so that the next run tries them again; in one commit.
+
+        :param identifiers: JSON texts, as in the ledger.
+        :return: of how many partitions rows were changed.
+        :raises WriterConflict: if another run moved the ledger meanwhile; nothing was changed.
+        """
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        fields = [name for name in self.columns() if name.startswith(FIELD_PREFIX)]
+        number = partition_sql("identifier", self.transaction(_PARTITIONS) or 1)
+        with _work_folder(engine) as folder, connect(engine) as connection:
+            connection.register("released", pa.table({"identifier": pa.array(identifiers, pa.string())}))
+            partitions = connection.execute(f"SELECT DISTINCT {number} FROM released ORDER BY 1").fetchall()
+            files = []
+            for (partition,) in partitions:
+                self.load(connection, partition, fields)
+                files.append(folder / f"released-{partition}.parquet")
+                rows = f"SELECT {partition:d}::INTEGER AS partition, * REPLACE ({_FORGOTTEN}) FROM ledger"
+                connection.execute(f"COPY ({rows}) TO {literal(str(files[-1]))} (FORMAT parquet, COMPRESSION lz4_raw)")
+            if files:
+                rows = ds.dataset(files, schema=_schema(fields), format="parquet").scanner(batch_size=50_000)
+                self.replace_partitions(rows.to_reader(), [partition for (partition,) in partitions], transactions={})
+        return len(partitions)
 
     def divide(self, engine: Engine, partitions: int) -> bool:
         """Bring the ledger to a number of partitions, in one commit; a kill leaves the old ones or the new ones.
@@ -138,11 +252,46 @@ class Ledger(Table):
             file = folder / "ledger.parquet"
             connection.register("ledger_rows", table.to_pyarrow_dataset())
             moved = f"SELECT * REPLACE ({partition_sql('identifier', partitions)} AS partition) FROM ledger_rows"
-            connection.execute(f"COPY ({moved}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION lz4_raw)")
+            with self.reading():
+                connection.execute(f"COPY ({moved}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION lz4_raw)")
             connection.unregister("ledger_rows")
             rows = ds.dataset([file], schema=_schema(fields), format="parquet").scanner(batch_size=50_000).to_reader()
             self.replace_all(rows, transactions={_PARTITIONS: partitions})
         return True
+
+    def doubt_merged(self, engine: Engine, merges: Mapping[str, int], *, adding: Container[int]) -> list[str]:
+        """Put fields in doubt whose merge is another than they were sent by, in one commit.
+
+        The same value, merged in another way, leaves something else in the target.
+
+        :param merges: field column → number of its merge.
+        :param adding: merges that add to a number: what was acknowledged stays what the counter grows from.
+        :return: the fields.
+        :raises WriterConflict: if another run moved the ledger meanwhile; nothing was changed.
+        """
+        import pyarrow.dataset as ds
+
+        known = [name for name in self.columns() if name.startswith(FIELD_PREFIX)]
+        other = [
+            name for name in known if name in merges and self.transaction(_MERGE + name) not in (None, merges[name])
+        ]
+        doubted = [name for name in other if merges[name] not in adding]
+        table = self.open()
+        if table is None or not doubted:
+            return []
+        with _work_folder(engine) as folder, connect(engine) as connection:
+            file = folder / "ledger.parquet"
+            connection.register("ledger_rows", table.to_pyarrow_dataset())
+            values = ", ".join(
+                f"CASE WHEN {quote(name)} IS NOT NULL THEN {literal(IN_DOUBT)} END AS {quote(name)}" for name in doubted
+            )
+            rows = f"SELECT * REPLACE ({values}) FROM ledger_rows"
+            with self.reading():
+                connection.execute(f"COPY ({rows}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION lz4_raw)")
+            connection.unregister("ledger_rows")
+            moved = ds.dataset([file], schema=_schema(known), format="parquet").scanner(batch_size=50_000).to_reader()
+            self.replace_all(moved, transactions={_MERGE + name: merges[name] for name in other})
+        return doubted
 
     def commit(self, engine: Engine, outcome: Acknowledged) -> bool:
         """Move the ledger to what the target acknowledged. Nothing else moves it.
@@ -162,6 +311,13 @@ class Ledger(Table):
         as_of = max(outcome.as_of, newest) if newest else outcome.as_of
         divided_by = self.transaction(_PARTITIONS) or outcome.partitions
         transactions = {name: number, _AS_OF: _microseconds(as_of), _PARTITIONS: divided_by}
+        if outcome.links is not None:
+            transactions[_LINKS] = outcome.links
+        own = delta_number(outcome.delta_id)
+        # Only answers that came after another run had taken over: what that run knows of a person is as new or newer.
+        outcome = replace(outcome, late=self.last_delta not in (None, own, outcome.last_delta))
+        transactions[_LAST] = own
+        transactions |= {_MERGE + name: number for name, number in outcome.merges.items()}
         if not outcome.delta:
             if self.exists:
                 self.append(_no_rows(), transactions=transactions)
@@ -188,7 +344,8 @@ def _divide_delta(engine: Engine, outcome: Acknowledged, partitions: int, folder
             divided[partition] = folder / f"delta-{partition}.parquet"
             here = f"SELECT * FROM {source} WHERE {number} = {partition:d}"
             connection.execute(f"COPY ({here}) TO {literal(str(divided[partition]))} (FORMAT parquet)")
-    return replace(outcome, delta=divided, partitions=partitions)
+    broken_off = frozenset(divided) if outcome.broken_off else frozenset()
+    return replace(outcome, delta=divided, partitions=partitions, broken_off=broken_off)
 
 
 @contextmanager
@@ -220,6 +377,8 @@ def _schema(fields: Sequence[str]) -> pa.Schema:
             ("refused_hash", pa.string()),
             ("refused_as", pa.string()),
             ("tried_at", pa.timestamp("us", tz="UTC")),
+            ("unstuck", pa.int32()),
+            ("unstuck_hash", pa.string()),
             *((field, pa.string()) for field in fields),
         ]
     )
@@ -247,50 +406,62 @@ def _write_moved_rows(
         files = []
         for partition in partitions:
             ledger.load(connection, partition, fields)
-            _load_outcomes(connection, outcome, partition, fields)
+            sums = _load_outcomes(connection, outcome, partition, fields)
             files.append(folder / f"moved-{partition}.parquet")
-            moved = _moved_sql(fields, partition, outcome)
+            moved = _moved_sql(fields, partition, outcome, sums)
             connection.execute(f"COPY ({moved}) TO {literal(str(files[-1]))} (FORMAT parquet, COMPRESSION lz4_raw)")
     return ds.dataset(files, schema=_schema(fields), format="parquet").scanner(batch_size=50_000).to_reader()
 
 
 def _load_outcomes(
     connection: duckdb.DuckDBPyConnection, outcome: Acknowledged, partition: int, fields: Sequence[str]
-) -> None:
+) -> list[str]:
     """Load the delta of a partition with its outcomes into ``outcome``: one row a person.
 
     Beside what was to be sent (``field_…``) it holds what the ledger learns whatever became of the sending
-    (``noted_…``): what was seen in the target, and of a sum whose outcome is unknown the value that was tried. It may
-    have been added, so it must not be added again; the receipts table says what is in doubt.
+    (``noted_…``): what was seen in the target; of a sum whose outcome is unknown the value that was tried, since it may
+    have been added and must not be added again (the receipts table says what is in doubt); of other fields that may
+    have been written that they are in doubt.
+
+    :return: the fields that are added to.
     """
     delta = parquet_source([outcome.delta[partition]])
     described = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {delta}").fetchall()}
     columns = [quote(field) if field in described else f"NULL::VARCHAR AS {quote(field)}" for field in fields]
+    # Of a number that is added to, what has no receipt was not sent: its intent would be there.
+    untold = "unknown" if partition in outcome.broken_off and not outcome.late else "unsent"
+    doubted = f"(d.to_send AND coalesce(r.outcome, {literal(untold)}) = 'unknown')"
     for field in fields:
         noted, increase = (prefix + field.removeprefix(FIELD_PREFIX) for prefix in (NOTED_PREFIX, INCREASE_PREFIX))
         known = [f"d.{quote(noted)}"] if noted in described else []
         if increase in described:
             tried = f"r.outcome = 'unknown' AND d.{quote(increase)} IS NOT NULL"
             known.append(f"CASE WHEN {tried} THEN d.{quote(field)} END")
+        elif field in described:
+            known.append(f"CASE WHEN {doubted} AND d.{quote(field)} IS NOT NULL THEN {literal(IN_DOUBT)} END")
         columns.append(f"coalesce({', '.join([*known, 'NULL::VARCHAR'])}) AS {quote(noted)}")
     seen_as_of = "d.seen_as_of" if "seen_as_of" in described else "NULL::TIMESTAMPTZ"
+    repair_hash = "d.repair_hash" if "repair_hash" in described else "NULL::VARCHAR"
+    sticks = "coalesce(d.sticks, FALSE)" if "sticks" in described else "FALSE"
     if outcome.receipts:
         receipts = best_receipts(outcome.receipts)
     else:
         receipts = (
             "SELECT NULL::VARCHAR AS identifier, NULL::VARCHAR AS outcome, NULL::VARCHAR AS reason, "
-            "NULL::VARCHAR[] AS refused_fields LIMIT 0"
+            "NULL::INTEGER AS status, NULL::VARCHAR[] AS refused_fields LIMIT 0"
         )
     # Rows that have nothing to send only keep our own books (who is in the segment) and need no receipt.
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE outcome AS
         SELECT d.identifier, d.kind, d.as_of, d.to_send, {seen_as_of} AS seen_as_of,
-            {", ".join(["r.reason", "r.refused_fields", *columns])},
-            coalesce(r.outcome, CASE WHEN d.to_send THEN 'unsent' ELSE 'noted' END) AS outcome
+            {repair_hash} AS repair_hash, {sticks} AS sticks,
+            {", ".join(["r.reason", "r.status", "r.refused_fields", *columns])},
+            {doubted} AS doubted, coalesce(r.outcome, CASE WHEN d.to_send THEN 'unsent' ELSE 'noted' END) AS outcome
         FROM {delta} AS d LEFT JOIN ({receipts}) AS r ON r.identifier = d.identifier
         """
     )
+    return [field for field in fields if INCREASE_PREFIX + field.removeprefix(FIELD_PREFIX) in described]
 
 
 def sent_hash_sql(fields: Sequence[str], policy: str, *, prefix: str = "", only: str = "TRUE") -> str:
@@ -308,46 +479,61 @@ def sent_hash_sql(fields: Sequence[str], policy: str, *, prefix: str = "", only:
     return f"md5(concat_ws('|', {literal(policy)}{', ' + sent if sent else ''}))"
 
 
-def _moved_sql(fields: Sequence[str], partition: int, outcome: Acknowledged) -> str:
+def _unclear_sql(prefix: str = "") -> str:
+    """SQL that tells whether the target took the request and did not say what became of the record.
+
+    If that comes back every night, it is the record; where there was no answer, or a failure, it may be anything.
+    """
+    return f"coalesce({prefix}outcome = 'unknown' AND {prefix}status < {_FIRST_FAILURE}, FALSE)"
+
+
+def _moved_sql(fields: Sequence[str], partition: int, outcome: Acknowledged, sums: Container[str]) -> str:
     """SQL for a partition after the run: acknowledged fields move, everything else stays."""
     run_key = literal(outcome.run_key)
     accepted = "c.outcome = 'accepted'"
     partly = f"({accepted} AND len(c.refused_fields) > 0)"
     whole = f"({accepted} AND coalesce(len(c.refused_fields), 0) = 0)"
-    refused = "c.outcome IN ('rejected', 'not_found', 'no_consent')"
+    refused = f"(c.outcome IN ('rejected', 'not_found', 'no_consent') OR {_unclear_sql('c.')})"
     failed = f"({refused} OR {partly})"
     # Of a record that was taken without some fields, these alone are what was refused.
     missing = f"({refused} OR list_contains(c.refused_fields, {{name}}))"
     refused_hash = sent_hash_sql(fields, outcome.policy, prefix="c.", only=missing)
+    as_of = "c.as_of, c.seen_as_of, l.as_of" if outcome.late else "c.as_of, c.seen_as_of"
+    # A second commit of the same run meets its own rows.
+    again = f"l.run_key = {run_key}"
     moved = []
     for field in fields:
         taken = f"{accepted} AND NOT coalesce(list_contains(c.refused_fields, {literal(field_name(field))}), FALSE)"
         noted = f"c.{quote(NOTED_PREFIX + field.removeprefix(FIELD_PREFIX))}"
-        moved.append(
-            f"CASE WHEN {taken} AND c.{quote(field)} IS NOT NULL THEN c.{quote(field)} "
-            f"ELSE coalesce({noted}, l.{quote(field)}) END AS {quote(field)}"
-        )
+        new, known = f"c.{quote(field)}", f"l.{quote(field)}"
+        if outcome.late and field in sums:
+            # Taken back, a counter would grow a second time.
+            value = f"coalesce({known}, CASE WHEN {taken} THEN {new} END, {noted})"
+        else:
+            # Nobody can tell whether a late answer's value came before or after the newer one.
+            told = f"CASE WHEN {known} <> {new} THEN {literal(IN_DOUBT)} ELSE {new} END" if outcome.late else new
+            value = f"CASE WHEN {taken} AND {new} IS NOT NULL THEN {told} ELSE coalesce({noted}, {known}) END"
+        moved.append(f"{value} AS {quote(field)}")
     nothing_learnt = " AND ".join(
-        ["outcome IN ('unsent', 'unknown')"]
+        [f"outcome IN ('unsent', 'unknown') AND NOT {_unclear_sql()}"]
         + [f"{quote(NOTED_PREFIX + field.removeprefix(FIELD_PREFIX))} IS NULL" for field in fields]
     )
     return f"""
         SELECT
             coalesce(l.identifier, c.identifier) AS identifier,
             {partition:d}::INTEGER AS partition,
-            CASE WHEN {accepted} THEN greatest(c.as_of, c.seen_as_of) ELSE greatest(l.as_of, c.seen_as_of) END AS as_of,
+            CASE WHEN {accepted} THEN greatest({as_of}) ELSE greatest(l.as_of, c.seen_as_of) END AS as_of,
             CASE
                 WHEN c.kind = 'leave' AND c.outcome IN ('accepted', 'noted') THEN FALSE
-                WHEN c.kind IS NULL OR c.kind = 'leave' OR c.outcome IN ('unsent', 'unknown') THEN l.in_segment
+                WHEN c.kind IS NULL OR c.kind = 'leave' THEN l.in_segment
+                WHEN c.outcome IN ('unsent', 'unknown') AND NOT c.doubted THEN l.in_segment
                 ELSE TRUE
             END AS in_segment,
-            CASE WHEN c.outcome IN ('accepted', 'rejected', 'not_found', 'no_consent') THEN {run_key} ELSE l.run_key END
-                AS run_key,
+            CASE WHEN {accepted} OR {refused} THEN {run_key} ELSE l.run_key END AS run_key,
             CASE WHEN {whole} THEN NULL WHEN {failed} THEN c.reason ELSE l.rejection END AS rejection,
             CASE
                 WHEN {whole} THEN 0
-                -- A second commit of the same run meets its own rows.
-                WHEN {failed} AND l.refused_hash = {refused_hash} AND l.run_key = {run_key} THEN l.attempts
+                WHEN {failed} AND l.refused_hash = {refused_hash} AND {again} THEN l.attempts
                 WHEN {failed} AND l.refused_hash = {refused_hash} THEN coalesce(l.attempts, 0) + 1
                 WHEN {failed} THEN 1
                 ELSE coalesce(l.attempts, 0)
@@ -356,7 +542,19 @@ def _moved_sql(fields: Sequence[str], partition: int, outcome: Acknowledged) -> 
             CASE
                 WHEN {whole} THEN NULL WHEN {partly} THEN 'fields' WHEN {refused} THEN c.outcome ELSE l.refused_as
             END AS refused_as,
-            CASE WHEN {whole} THEN NULL WHEN {failed} THEN c.as_of ELSE l.tried_at END AS tried_at
+            CASE WHEN {whole} THEN NULL WHEN {failed} THEN c.as_of ELSE l.tried_at END AS tried_at,
+            CASE
+                WHEN c.sticks THEN NULL
+                WHEN {accepted} AND c.repair_hash = l.unstuck_hash AND {again} THEN l.unstuck
+                WHEN {accepted} AND c.repair_hash = l.unstuck_hash THEN coalesce(l.unstuck, 0) + 1
+                WHEN {accepted} AND c.repair_hash IS NOT NULL THEN 1
+                ELSE l.unstuck
+            END::INTEGER AS unstuck,
+            CASE
+                WHEN c.sticks THEN NULL
+                WHEN {accepted} THEN coalesce(c.repair_hash, l.unstuck_hash)
+                ELSE l.unstuck_hash
+            END AS unstuck_hash
             {"".join(f", {column}" for column in moved)}
         FROM ledger AS l FULL JOIN (SELECT * FROM outcome WHERE NOT ({nothing_learnt})) AS c
             ON c.identifier = l.identifier

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from airflow_provider_braze_blueconic.exceptions import SyncError, TransientError
 from airflow_provider_braze_blueconic.sync.columns import certain_column, field_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.delta import Seen
@@ -38,7 +39,9 @@ __all__ = [
     "SETTLES_IN",
     "Observation",
     "System",
+    "check_settled",
     "fields_written_by_others",
+    "look_again",
     "look_at_target",
     "mark_written",
     "publish_observation",
@@ -84,7 +87,10 @@ class Observation:
 
 
 def publish_observation(staging: Staging, folder: GoalFolder, observation: Observation) -> None:
-    """Say where a goal's newest read lies. One goal has one run at a time, so the last one to write is the newest."""
+    """Say where a goal's newest read lies. What is replayed of a past date is older, and does not take its place."""
+    before = _observed_as_of(staging, folder.observed)
+    if before is not None and before > observation.as_of:
+        return
     document = {
         "system": observation.system,
         "connection": observation.connection,
@@ -97,6 +103,13 @@ def publish_observation(staging: Staging, folder: GoalFolder, observation: Obser
         "mapped": observation.mapped,
     }
     staging.write_bytes(folder.observed, json.dumps(document, indent=1).encode())
+
+
+def _observed_as_of(staging: Staging, uri: str) -> dt.datetime | None:
+    try:
+        return dt.datetime.fromisoformat(json.loads(staging.read_bytes(uri))["as_of"])
+    except FileNotFoundError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -154,13 +167,12 @@ def look_at_target(
         key, and its own target fields; none if the observation has nothing for it.
     :param pairs: target field → (Braze field, BlueConic property) that this goal carries over one to one.
     """
-    own_write = _written(staging, folder.written)
     other: System = "blueconic" if system == "braze" else "braze"
     looks: list[Seen] = []
     for observation in _published(staging, folder):
         if (observation.system, observation.connection) != (system, connection):
             continue
-        if own_write and own_write.at and observation.as_of - settles_in[system] <= own_write.at:
+        if _wrote_too_late(staging, folder, observation.as_of - settles_in[system]):
             log.info("%s: what %s read is not looked at, since this goal wrote since then or shortly before",
                      folder.goal_id, observation.goal_id)  # fmt: skip
             continue
@@ -182,6 +194,74 @@ def look_at_target(
         looks.append(Seen(seen, settles_in[system], certain))
         log.info("%s: looking at what %s read of %s", folder.goal_id, observation.goal_id, observation.as_of)
     return looks
+
+
+def check_settled(
+    staging: Staging, folder: GoalFolder, system: System, *, settles_in: Mapping[System, dt.timedelta], at: dt.datetime
+) -> None:
+    """Make sure that a read of the system that a goal writes to, begun at a time, shows all that the goal wrote.
+
+    :raises TransientError: if the goal wrote there so shortly before that it may not.
+    """
+    wrote = _wrote_too_late(staging, folder, at - settles_in[system])
+    if wrote is None:
+        return
+    until = wrote + settles_in[system]
+    raise TransientError(
+        f"{folder.goal_id}: this goal wrote at {wrote:%Y-%m-%d %H:%M:%S} UTC, and what is read there before "
+        f"{until:%H:%M:%S} may not show it yet. Nothing was sent; the next try after that time looks again."
+    )
+
+
+def _wrote_too_late(staging: Staging, folder: GoalFolder, latest: dt.datetime) -> dt.datetime | None:
+    """Return when a goal wrote last, if that was at a time or later."""
+    written = _written(staging, folder.written)
+    return None if written is None or written.at is None or written.at < latest else written.at
+
+
+def look_again(
+    engine: Engine,
+    staging: Staging,
+    folder: GoalFolder,
+    local: Path,
+    *,
+    observation: Observation,
+    plans: Callable[[Observation], Sequence[MappingPlan]],
+    pairs: Mapping[str, tuple[str, str]],
+    settles_in: Mapping[System, dt.timedelta] = SETTLES_IN,
+) -> list[Seen]:
+    """Read what a goal itself read of the system that it writes to, in order to compare.
+
+    What differs counts: the target no longer holds what it acknowledged. Of fields that another goal brings from there,
+    it may be news that has still to come over, so of these only what is equal counts.
+
+    :param observation: this goal's own read of its target.
+    :param plans: see :func:`look_at_target`.
+    :param pairs: see :func:`look_at_target`.
+    :return: one look; none if the read met nobody.
+    :raises SyncError: if this goal wrote since, or shortly before.
+    """
+    system = observation.system
+    if wrote := _wrote_too_late(staging, folder, observation.as_of - settles_in[system]):
+        raise SyncError(
+            f"{folder.goal_id}: this goal wrote at {wrote:%Y-%m-%d %H:%M:%S} UTC, so what was read of {system} at "
+            f"{observation.as_of:%H:%M:%S} does not tell what is there now. Nothing was sent. Clear the run from its "
+            "first task on, so that it looks again."
+        )
+    wanted = plans(observation)
+    parts = fetch_folder(staging, observation.uri, local / "own" / "snapshot")
+    if not parts or not wanted:
+        log.warning("%s: the read of %s met nobody, so nothing was compared", folder.goal_id, system)
+        return []
+    seen = _met_once(engine, parts, wanted, local / "own")
+    brought_here = {
+        target
+        for other in _published(staging, folder)
+        if (other.system, other.connection) == (system, observation.connection)
+        for target in _carried(pairs, other)
+    }
+    certain = frozenset(field.target for plan in wanted for field in plan.fields) - brought_here
+    return [Seen(seen, settles_in[system], certain, whole=True)]
 
 
 def _met_once(engine: Engine, parts: Sequence[Path], plans: Sequence[MappingPlan], local: Path) -> Path:

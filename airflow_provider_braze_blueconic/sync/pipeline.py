@@ -13,16 +13,16 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_braze_blueconic.sync.batches import Outgoing
 from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, parquet_source
-from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, Seen, compute_delta
+from airflow_provider_braze_blueconic.sync.delta import MERGE_NUMBERS, DeltaCounts, DeltaPlan, Seen, compute_delta
 from airflow_provider_braze_blueconic.sync.guard import GuardLimits, check_limits, estimate
-from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger
+from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger, delta_number
 from airflow_provider_braze_blueconic.sync.mapping import MappingPlan, map_snapshot
 from airflow_provider_braze_blueconic.sync.observations import mark_written
 from airflow_provider_braze_blueconic.sync.pacing import Pacing, Rate
@@ -33,6 +33,7 @@ from airflow_provider_braze_blueconic.sync.receipts import (
     settled_identifiers,
     summarise,
 )
+from airflow_provider_braze_blueconic.sync.recovery import refuse_lost_ledger, refuse_vanished_ledger
 from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, PlanRef, SnapshotRef, UploadRef
 from airflow_provider_braze_blueconic.sync.report import Report, make_report
 from airflow_provider_braze_blueconic.sync.runs import RunTable
@@ -47,6 +48,7 @@ __all__ = [
     "LookAtTarget",
     "ObjectsSql",
     "Workspace",
+    "attempt",
     "commit_uploads",
     "compute_staged_delta",
     "delta_uri",
@@ -180,15 +182,26 @@ def compute_staged_delta(
     """
     recover_uploads(workspace)
     ledger = workspace.ledger()
+    if doubted := ledger.doubt_merged(workspace.engine, plan.merge_numbers, adding=(MERGE_NUMBERS["sum"],)):
+        log.info("%s: the merge of %s fields changed; they are sent once more", workspace.folder.goal_id, len(doubted))
     if ledger.divide(workspace.engine, plan.partitions):
         log.info("%s: the ledger now has %s partitions", workspace.folder.goal_id, plan.partitions)
     newest = ledger.newest_as_of()
     known_columns = set(ledger.columns())
     uri = workspace.folder.step(workspace.run_key, "delta")
     total = DeltaCounts()
+    relinked = plan.links is not None and ledger.links not in (None, plan.links)
+    if relinked and plan.complete:
+        # Under another name than before, everybody would seem to have left.
+        log.warning("%s: the identifiers of the goal changed since the last whole read, so who is missing now is taken "
+                    "off the ledger's list and nothing is sent for them", workspace.folder.goal_id)  # fmt: skip
+        plan = replace(plan, leavers=None)
     present, to_send = [], {}
     with workspace.local("delta") as local:
         seen = look(local / "seen")
+        # A look that was made to see everybody fills a ledger that is not there: nothing is paid for twice then.
+        if not ledger.exists and not any(one.whole for one in seen):
+            refuse_lost_ledger(workspace, people=mapped["people"], plan=plan)
         skipped_file = local / "skipped.parquet"
         workspace.staging.download_file(f"{mapped['uri']}/skipped.parquet", skipped_file)
         for partition in range(plan.partitions):
@@ -227,13 +240,17 @@ def compute_staged_delta(
         "run_key": workspace.run_key,
         "as_of": mapped["as_of"],
         "newest_as_of": newest.isoformat() if newest else None,
+        "last_delta": ledger.last_delta,
+        "merges": dict(plan.merge_numbers),
         "ledger_partitions": plan.partitions,
         "partitions": present,
         "send_partitions": sorted(to_send),
         "people_by_partition": {str(partition): people for partition, people in sorted(to_send.items())},
         "policy": plan.policy,
+        "links": plan.links if plan.complete else None,
+        "relinked": relinked and plan.complete,
         "new_fields": new_fields,
-        **asdict(total),
+        **total.as_row(),
     }
     return cast("DeltaRef", reference)
 
@@ -254,11 +271,11 @@ def guard_delta(
     :param rate: cap of all workers together.
     :raises LimitExceeded: also in a dry run, since that is what a dry run is asked for.
     """
-    names = DeltaCounts.__dataclass_fields__
-    counts = DeltaCounts(**{name: cast("int", delta[name]) for name in names})  # type: ignore[literal-required]
+    counts = DeltaCounts(**{name: cast("Any", delta)[name] for name in DeltaCounts.__dataclass_fields__})
     plan = estimate(counts, list(delta["people_by_partition"].values()), objects=objects, rate=rate)
     plan_uri = f"{delta['uri']}/plan.json"
     workspace.staging.write_bytes(plan_uri, json.dumps({**asdict(plan), "delta": delta}, indent=1).encode())
+    acts_on_leavers = acts_on_leavers and not delta["relinked"]
     check_limits(workspace.folder.goal_id, plan, counts, limits, acts_on_leavers=acts_on_leavers)
     return PlanRef(
         partitions=[] if dry_run else list(delta["send_partitions"]),
@@ -287,14 +304,17 @@ def upload_partition(
     The mark that an upload is open is written before the first request, and a part receipt as soon as answers are
     there: a kill in between costs at most the receipts of the last second, whose records go again.
 
-    A delta that a newer run has overtaken is not sent: what was left of it went, in a newer version, with that run.
+    A delta that another run has overtaken is not sent: it was compared with a ledger that is no more, so that an older
+    value could go over a newer one, and a number be added twice. What was left of it went, or goes, with another run.
 
     :param rate: this worker's share of the cap.
     :param on_start: gets the upload, so that it can be stopped.
     """
     began = dt.datetime.now(dt.UTC)
+    # What another run was told and never committed may be newer than this delta.
+    recover_uploads(workspace, but=delta["delta_id"])
     if is_overtaken(workspace, delta):
-        log.warning("%s partition %s: not sent, since a newer run was committed after this delta was made",
+        log.warning("%s partition %s: not sent, since another run was committed after this delta was made",
                     workspace.folder.goal_id, partition)  # fmt: skip
         return upload_ref(partition, Tally(), began)
     mark_open(workspace, delta)
@@ -310,24 +330,57 @@ def upload_partition(
             publish=lambda path: workspace.staging.upload_file(path, f"{receipts_uri}/{path.name}"),
         )
         total, records = _open_records(workspace.engine, file, settled, objects_sql)
-        tally = asyncio.run(
-            _upload(
-                workspace,
-                partition,
-                records,
-                total,
-                receipts=receipts,
-                sender=sender,
-                rate=rate,
-                settings=settings,
-                on_start=on_start,
+        with attempt(workspace, delta, [partition], receipts=lambda: len(receipts)):
+            tally = asyncio.run(
+                _upload(
+                    workspace,
+                    partition,
+                    records,
+                    total,
+                    receipts=receipts,
+                    sender=sender,
+                    rate=rate,
+                    settings=settings,
+                    on_start=on_start,
+                )
             )
-        )
     return upload_ref(partition, tally, began)
 
 
+@contextmanager
+def attempt(
+    workspace: Workspace, delta: DeltaRef, partitions: Sequence[int], *, receipts: Callable[[], int] = lambda: 0
+) -> Iterator[None]:
+    """Leave a trace of an attempt to send, which only a kill leaves behind.
+
+    Who has no receipt was not sent, as long as every attempt came to its end, be it a bad one. After a kill some may
+    have been.
+
+    :param receipts: says after a failure how many receipts could not be kept: then it is the same as after a kill.
+    """
+    name = fresh_id()
+    traces = [f"{delta['uri']}/attempts/{partition}~{name}" for partition in partitions]
+    for trace in traces:
+        workspace.staging.write_bytes(trace, b"")
+    try:
+        yield
+    except Exception:
+        if not receipts():
+            workspace.staging.delete(traces)
+        raise
+    workspace.staging.delete(traces)
+
+
+def _broken_off(workspace: Workspace, delta: DeltaRef) -> frozenset[int]:
+    """Name the partitions of which an attempt did not come to its end."""
+    traces = workspace.staging.list_objects(f"{delta['uri']}/attempts/")
+    return frozenset(int(trace.uri.rsplit("/", 1)[1].partition("~")[0]) for trace in traces)
+
+
 def is_overtaken(workspace: Workspace, delta: DeltaRef) -> bool:
-    """Tell whether a run committed newer data after this delta was made."""
+    """Tell whether another run moved the ledger after this delta was made, or after its own last commit."""
+    if "last_delta" in delta:
+        return workspace.ledger().last_delta not in (delta["last_delta"], delta_number(delta["delta_id"]))
     known = [moment for moment in (delta["as_of"], delta.get("newest_as_of")) if moment]
     newest = workspace.ledger().newest_as_of()
     return newest is not None and newest > max(dt.datetime.fromisoformat(moment) for moment in known)
@@ -423,12 +476,17 @@ def mark_open(workspace: Workspace, delta: DeltaRef) -> None:
     workspace.staging.write_bytes(uri, json.dumps(delta).encode())
 
 
-def recover_uploads(workspace: Workspace) -> int:
-    """Commit what uploads were told that never reached their commit, and say how many there were."""
+def recover_uploads(workspace: Workspace, *, but: str | None = None) -> int:
+    """Commit what uploads were told that never reached their commit, and say how many there were.
+
+    :param but: id of a delta whose upload goes on.
+    """
     staging, goal_id = workspace.staging, workspace.folder.goal_id
     recovered = 0
     for staged in staging.list_objects(workspace.folder.open_uploads):
         delta: DeltaRef = json.loads(staging.read_bytes(staged.uri))
+        if delta["delta_id"] == but:
+            continue
         there = {item.uri for item in staging.list_objects(delta["uri"] + "/")}
         if not all(delta_uri(delta, partition) in there for partition in delta["partitions"]):
             # Work files expire; without this a goal that slept for long would never run again.
@@ -474,7 +532,10 @@ def commit_uploads(workspace: Workspace, delta: DeltaRef) -> ReceiptSummary:
                 parts=parts,
                 receipt_rows=summary.receipts,
             )
-        workspace.ledger().commit(
+        ledger = workspace.ledger()
+        if delta.get("newest_as_of") and not ledger.exists:
+            refuse_vanished_ledger(workspace.folder)
+        ledger.commit(
             engine,
             Acknowledged(
                 run_key=delta["run_key"],
@@ -485,6 +546,10 @@ def commit_uploads(workspace: Workspace, delta: DeltaRef) -> ReceiptSummary:
                 receipts=parts,
                 receipt_rows=summary.receipts,
                 policy=delta["policy"],
+                links=delta.get("links"),
+                broken_off=_broken_off(workspace, delta),
+                merges=delta.get("merges", {}),
+                last_delta=delta.get("last_delta"),
             ),
         )
     wrote = dt.datetime.now(dt.UTC) if summary.receipts else None
@@ -504,12 +569,14 @@ def report_run(
     uploads: Sequence[UploadRef],
     committed: bool,
     mapping_hash: str,
+    skipped_because: str = "",
 ) -> Report:
     """Count what the run did, from its receipts, and keep it as a row of the runs table and as ``report.json``.
 
     :param passed: the guard let the run pass.
     :param dry_run: the run only planned.
     :param committed: the outcomes are in the ledger.
+    :param skipped_because: why there was nothing to do; empty if there was.
     """
     summary = ReceiptSummary(0, {}, {})
     if delta is not None and passed and not dry_run:
@@ -527,6 +594,7 @@ def report_run(
         uploads=uploads,
         committed=committed,
         receipts=summary,
+        skipped_because=skipped_because,
     )
     read_started_at = dt.datetime.fromisoformat(snapshot["as_of"]) if snapshot else None
     runs = RunTable(workspace.folder.runs, workspace.staging.storage_options())

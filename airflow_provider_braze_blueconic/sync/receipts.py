@@ -199,18 +199,20 @@ class ReceiptSummary:
 
 
 def best_receipts(parts: Sequence[Path]) -> str:
-    """SQL for ``identifier``, ``receipts`` (how many), ``outcome``, ``reason``, ``refused_fields``: one row a person.
+    """SQL for the outcome of each person, a row each.
+
+    Columns: ``identifier``, ``receipts`` (how many there are), ``outcome``, ``reason``, ``status``, ``refused_fields``.
 
     A retry may have tried a person again, so the best receipt counts: accepted over not taken over unknown. The ledger
     and the report both ask here, so that they can't tell different stories.
     """
     # A struct, since min_by passes over rows in which its value is NULL.
     return f"""
-        SELECT identifier, receipts, best.outcome, best.reason, best.refused_fields
+        SELECT identifier, receipts, best.outcome, best.reason, best.status, best.refused_fields
         FROM (
             SELECT identifier, count(*) AS receipts,
                 min_by(
-                    {{'outcome': outcome, 'reason': reason, 'refused_fields': refused_fields}},
+                    {{'outcome': outcome, 'reason': reason, 'status': status, 'refused_fields': refused_fields}},
                     CASE outcome WHEN 'accepted' THEN 0 WHEN 'unknown' THEN 2 ELSE 1 END
                 ) AS best
             FROM ({_told(parts)})
@@ -296,7 +298,8 @@ class ReceiptTable(Table):
         rows = table.to_pyarrow_dataset()
         # No threads: see RunTable.last_good_read.
         wanted = ds.field("delta_id") == delta_id
-        return rows.to_table(columns=["identifier", "sent_at"], filter=wanted, use_threads=False)
+        with self.reading():
+            return rows.to_table(columns=["identifier", "sent_at"], filter=wanted, use_threads=False)
 
 
 def _sent_fields(connection: duckdb.DuckDBPyConnection, delta: Sequence[Path]) -> str:

@@ -14,7 +14,8 @@ class SnapshotRef(TypedDict):
     """A snapshot in S3.
 
     ``as_of`` is the start of the read, ISO 8601 UTC; ``complete`` tells that every member was read. A read of files
-    says how many they were, how many lines of them could not be read, and where those are kept.
+    says how many they were, how many lines of them could not be read, and where those are kept. ``replayed`` tells that
+    an earlier run read it.
     """
 
     uri: str
@@ -30,6 +31,7 @@ class SnapshotRef(TypedDict):
     files: NotRequired[int]
     broken_lines: NotRequired[int]
     rejects_uri: NotRequired[str]
+    replayed: NotRequired[bool]
 
 
 class MappedRef(TypedDict):
@@ -55,7 +57,10 @@ class DeltaRef(TypedDict):
     """A delta in S3. ``partitions`` are those with any row, ``send_partitions`` those with something to send.
 
     ``newest_as_of`` is the newest version that the ledger held when the delta was made, ``policy`` what decides beside
-    the values whether the target takes a record, ``new_fields`` the targets that the ledger had no column for.
+    the values whether the target takes a record, ``links`` the fingerprint of the identifiers if everybody was read by
+    them, ``relinked`` whether it is another than before (then nothing is sent for who is missing), ``new_fields`` the
+    targets that the ledger had no column for. ``drift`` counts people by target field. The other counts are those of
+    :class:`~.delta.DeltaCounts`.
     """
 
     uri: str
@@ -68,6 +73,10 @@ class DeltaRef(TypedDict):
     send_partitions: list[int]
     people_by_partition: dict[str, int]
     policy: str
+    last_delta: NotRequired[int | None]
+    merges: NotRequired[dict[str, int]]
+    links: int | None
+    relinked: bool
     new_fields: list[str]
     inserts: int
     changes: int
@@ -81,6 +90,11 @@ class DeltaRef(TypedDict):
     members: int
     seen: int
     held: int
+    quarantined: int
+    drifted: int
+    unstuck: int
+    absent: int
+    drift: dict[str, int]
 
 
 class PlanRef(TypedDict):

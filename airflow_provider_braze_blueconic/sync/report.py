@@ -11,8 +11,9 @@ from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef
 
 __all__ = ["Report", "RunStatus", "describe_warnings", "make_report", "render"]
 
-RunStatus = Literal["success", "incomplete", "stopped"]
-"""``incomplete``: not every record has an outcome in the ledger. ``stopped``: the run ended before the upload."""
+RunStatus = Literal["success", "incomplete", "stopped", "skipped"]
+"""``incomplete``: not every record has an outcome in the ledger. ``stopped``: the run ended before the upload.
+``skipped``: there was nothing to be done for that date, and ``skipped_because`` says why."""
 
 
 class Report(TypedDict):
@@ -20,15 +21,22 @@ class Report(TypedDict):
 
     ``rejected`` counts people by reason, ``refused_fields`` the people who were accepted without a field. ``seen`` are
     people of whom the target was seen to hold something that would have been sent, ``held`` those who rest because the
-    target could not take the same values before. ``left_out`` are fields of the source that no target takes.
+    target could not take the same values before, ``quarantined`` those whom it refused too often. ``drifted`` are
+    people of whom it was seen not to hold any more what it acknowledged (``drift``: the same by field), ``unstuck``
+    those of them who are not put right again, ``absent`` those whom a read of everybody did not meet. ``left_out`` are
+    fields of the source that no target takes. ``as_of`` tells how old the data are, ``replayed`` that an earlier run
+    read them.
     """
 
     goal_id: str
     run_key: str
     status: RunStatus
+    skipped_because: str
     dry_run: bool
     segment: str
     read: str
+    as_of: str
+    replayed: bool
     complete: bool
     profiles: int
     people: int
@@ -45,6 +53,11 @@ class Report(TypedDict):
     unchanged: int
     seen: int
     held: int
+    quarantined: int
+    drifted: int
+    unstuck: int
+    absent: int
+    drift: dict[str, int]
     stale: int
     to_send: int
     fields: int
@@ -76,6 +89,7 @@ def make_report(
     uploads: Sequence[UploadRef],
     committed: bool,
     receipts: ReceiptSummary,
+    skipped_because: str = "",
 ) -> Report:
     """Put together what the steps of a run left behind; steps that did not happen are ``None``.
 
@@ -83,6 +97,7 @@ def make_report(
     :param dry_run: the run only planned.
     :param committed: the outcomes are in the ledger.
     :param receipts: what the target said; they also know of uploads that were killed.
+    :param skipped_because: why there was nothing to do; empty if there was.
     """
     to_send = delta["to_send"] if delta else 0
     outcomes = receipts.outcomes
@@ -90,14 +105,19 @@ def make_report(
     unsent = 0 if dry_run else to_send - sum(outcomes.values())
     settled = dry_run or (committed and unsent == 0)
     status: RunStatus = "stopped" if not passed else "success" if settled else "incomplete"
+    if skipped_because:
+        status = "skipped"
     seconds = _wall_seconds(uploads)
     return Report(
         goal_id=goal_id,
         run_key=run_key,
         status=status,
+        skipped_because=skipped_because,
         dry_run=dry_run,
         segment=snapshot["segment_name"] if snapshot else "",
         read=snapshot["read"] if snapshot else "",
+        as_of=snapshot["as_of"] if snapshot else "",
+        replayed=bool(snapshot and snapshot.get("replayed", False)),
         complete=bool(snapshot and snapshot["complete"]),
         profiles=snapshot["profiles"] if snapshot else 0,
         broken_lines=snapshot.get("broken_lines", 0) if snapshot else 0,
@@ -114,6 +134,11 @@ def make_report(
         unchanged=delta["unchanged"] if delta else 0,
         seen=delta["seen"] if delta else 0,
         held=delta["held"] if delta else 0,
+        quarantined=delta["quarantined"] if delta else 0,
+        drifted=delta["drifted"] if delta else 0,
+        unstuck=delta["unstuck"] if delta else 0,
+        absent=delta["absent"] if delta else 0,
+        drift=delta["drift"] if delta else {},
         stale=delta["stale"] if delta else 0,
         to_send=to_send,
         fields=delta["fields"] if delta else 0,
@@ -167,9 +192,11 @@ def render(report: Report) -> list[tuple[str, str]]:
 
     return [
         ("status", report["status"]),
+        *named("because", [report["skipped_because"]] if report["skipped_because"] else []),
         ("dry run", "yes, nothing was sent" if report["dry_run"] else "no"),
         ("segment", report["segment"]),
         ("read", report["read"] + ("" if report["complete"] else ", not known to be all")),
+        *named("kept snapshot of", [report["as_of"]] if report["replayed"] else []),
         ("profiles read", f"{report['profiles']:,}"),
         *counted("broken lines", report["broken_lines"]),
         ("people mapped", f"{report['people']:,}"),
@@ -186,6 +213,11 @@ def render(report: Report) -> list[tuple[str, str]]:
         ("unchanged", f"{report['unchanged']:,}"),
         *counted("already there, not sent", report["seen"]),
         *counted("held, nothing changed", report["held"]),
+        *counted("quarantined, refused too often", report["quarantined"]),
+        *counted("changed in the target", report["drifted"]),
+        *part(report["drift"]),
+        *counted("  did not stick, not sent again", report["unstuck"]),
+        *counted("not in the target", report["absent"]),
         ("stale, not sent", f"{report['stale']:,}"),
         ("people to send", f"{report['to_send']:,}"),
         ("fields to send", f"{report['fields']:,}"),

@@ -58,6 +58,25 @@ class RunTable(Table):
         last = {row["run_key"]: row for row in sorted(rows.to_pylist(), key=lambda row: row["reported_at"])}
         return max((_read(row) for row in last.values() if _is_good(row)), default=None)
 
+    def reads(self) -> pa.Table:
+        """Return ``run_key``, ``reported_at``, ``read_started_at`` and ``committed`` of each report.
+
+        ``committed`` tells that all outcomes of the run are in the ledger. A dry run has none, and of an incomplete run
+        it is not known.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        moment = pa.timestamp("us", tz="UTC")
+        names = [("run_key", pa.string()), ("reported_at", moment), ("read_started_at", moment)]
+        rows = self.rows([*dict(names), "status", "dry_run"])
+        if rows is None:
+            return pa.schema([*names, ("committed", pa.bool_())]).empty_table()
+        with self.reading():
+            found = rows.read_all()
+        committed = pc.and_not(pc.equal(found["status"], "success"), found["dry_run"])
+        return found.select(list(dict(names))).append_column("committed", committed)
+
 
 _JUDGED = ("status", "not_accepted", "complete", "read")
 

@@ -58,6 +58,7 @@ class Reply:
     :param partial: position → target field → the server's reason, of objects that were taken except for these fields.
     :param doubtful: with ``SPLIT``: some of the batch may have been applied all the same, so that only what can be
         repeated is sent again.
+    :param requests: requests that the attempt took: none if it did not come so far, two if the first was not let in.
     """
 
     verdict: Verdict
@@ -68,6 +69,7 @@ class Reply:
     unanswered: tuple[int, ...] = ()
     partial: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     doubtful: bool = False
+    requests: int = 1
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,11 @@
     <staging>/<goal id>/receipts/                      Delta table
     <staging>/<goal id>/runs/                          Delta table
     <staging>/<goal id>/open/<run key>~<delta id>.json  an upload began and its outcome may not be in the ledger yet
+    <staging>/<goal id>/lock/<generation>.json         which run works at the goal; the highest generation counts
+    <staging>/<goal id>/lock/clock                     written to learn what time it is in the store
     <staging>/<goal id>/files/<fingerprint>.json        everything in this version of a CSV file was acknowledged
+    <staging>/<goal id>/snapshots/<dates>~<run key>.json  where a snapshot lies that a past date can be run again with
+    <staging>/<goal id>/clean-up.json                  when what is older than ``retention`` was last removed
     <staging>/<goal id>/work/<run key>/<step>-<id>/    Parquet files of one step; every attempt writes into a new folder
     <staging>/~observed/<goal id>.json                 where the goal's newest read lies, for other goals
     <staging>/~observed/<goal id>.written.json         when the goal last wrote, and which read it is through with
@@ -49,6 +53,7 @@ class Staging(Protocol):
     def list_objects(self, prefix_uri: str) -> Sequence[StagedFile]: ...
     def read_bytes(self, uri: str) -> bytes: ...
     def write_bytes(self, uri: str, data: bytes, *, if_absent: bool = False) -> bool: ...
+    def copy_object(self, source_uri: str, target_uri: str) -> None: ...
     def delete(self, uris: Iterable[str]) -> None: ...
     def storage_options(self) -> dict[str, str]: ...
 
@@ -83,6 +88,22 @@ class GoalFolder:
     @property
     def open_uploads(self) -> str:
         return f"{self.root}/open/"
+
+    @property
+    def lock(self) -> str:
+        return f"{self.root}/lock/"
+
+    @property
+    def snapshots(self) -> str:
+        return f"{self.root}/snapshots/"
+
+    @property
+    def work(self) -> str:
+        return f"{self.root}/work/"
+
+    @property
+    def cleaned(self) -> str:
+        return f"{self.root}/clean-up.json"
 
     @property
     def observations(self) -> str:

@@ -6,16 +6,48 @@ already has is not made again. That makes committing twice committing once, what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_braze_blueconic.exceptions import WriterConflict
+from airflow_provider_braze_blueconic.exceptions import BrokenTable, WriterConflict
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
 __all__ = ["Table"]
+
+# How delta-rs 1.6, Arrow and DuckDB tell of a table that is broken: seen with tests, since none of them documents it.
+_MISSING_FILE = re.compile(r"Object at location (\S+) not found")
+_DAMAGED_FILE = re.compile(r"Could not open Parquet input source '([^']+)'")
+_DAMAGED_PAGE = re.compile(r"Unexpected end of stream|Couldn't deserialize thrift|Parquet magic bytes")
+_STORE_FAILED = "Generic S3 error"
+"""Stands in the text of what the store itself answered or did not answer: the table may be well."""
+
+
+_SMALL_BYTES = 16 * 1024**2
+_SMALL_FILES = 32
+"""Files smaller than that which make a table slow to open: each run adds one or more to receipts and runs."""
+
+
+def _what_is_wrong(text: str, *, in_log: bool) -> str | None:
+    """Say what is wrong with a table; ``None`` if it is not the table.
+
+    :param in_log: delta-rs could not make sense of the log.
+    """
+    if missing := _MISSING_FILE.search(text):
+        return f"its file {missing[1]} is missing"
+    if _STORE_FAILED in text:
+        return None
+    if damaged := _DAMAGED_FILE.search(text):
+        return f"its file {damaged[1]} is damaged"
+    if _DAMAGED_PAGE.search(text):
+        return "one of its files is damaged"
+    if in_log:
+        return "its log (_delta_log) is damaged, or files of the log are missing"
+    return None
 
 
 class Table:
@@ -51,11 +83,41 @@ class Table:
         if not self._looked:
             # Not is_deltatable(): it waits for the network with Python's lock held, so no other thread goes on.
             try:
-                self._table = DeltaTable(self.uri, storage_options=self._options)
+                with self.reading():
+                    self._table = DeltaTable(self.uri, storage_options=self._options)
             except TableNotFoundError:
                 self._table = None
             self._looked = True
         return self._table
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turn what reading a broken table raises, here and in DuckDB or Arrow, into one error that says what to do.
+
+        What the store itself failed at goes through as it is: it may work later.
+
+        :raises BrokenTable: if a file of the table is missing or damaged, or its log is.
+        """
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        try:
+            yield
+        except (TableNotFoundError, BrokenTable):
+            raise
+        except Exception as error:
+            # All of them: DuckDB, Arrow and delta-rs each have their own for the same missing file.
+            wrong = _what_is_wrong(str(error), in_log=isinstance(error, DeltaError))
+            if wrong is None:
+                raise
+            raise BrokenTable(f"{self.uri} can't be read: {wrong}. {self.remedy}") from None
+
+    @property
+    def remedy(self) -> str:
+        """What to do when the table can't be read."""
+        return "Bring the missing files back, from a version of the bucket or a backup."
+
+    def _conflict(self) -> WriterConflict:
+        return WriterConflict(f"Another run wrote {self.uri} at the same time; this one changed nothing. Run it again.")
 
     @property
     def version(self) -> int | None:
@@ -67,6 +129,18 @@ class Table:
         """Names of the columns, empty before the first write."""
         table = self.open()
         return [] if table is None else [field.name for field in table.schema().fields]
+
+    def rows(self, columns: Sequence[str] | None = None) -> pa.RecordBatchReader | None:
+        """Stream all rows; ``None`` before the first write. To be read within :meth:`reading`.
+
+        :param columns: all of the table by default; those that the table does not have are left out.
+        """
+        table = self.open()
+        if table is None:
+            return None
+        wanted = None if columns is None else [name for name in self.columns() if name in columns]
+        # No threads: see RunTable.last_good_read.
+        return table.to_pyarrow_dataset().scanner(columns=wanted, use_threads=False).to_reader()
 
     def transaction(self, name: str) -> int | None:
         """Return the last number committed under a name."""
@@ -102,6 +176,45 @@ class Table:
         """
         self._write(rows, transactions=transactions, mode="overwrite")
 
+    def compact(self, *, at_least: int = _SMALL_FILES) -> int:
+        """Put small files together where there are many of them; no row changes.
+
+        :param at_least: so many files have to be small, or it is not worth it.
+        :return: files that are gone.
+        :raises WriterConflict: if another writer changed the table meanwhile; nothing was changed here.
+        """
+        from deltalake.exceptions import CommitFailedError
+
+        table = self.open()
+        if table is None:
+            return 0
+        with self.reading():
+            sizes = table.get_add_actions(flatten=True).column("size_bytes").to_pylist()
+            if sum(size < _SMALL_BYTES for size in sizes) < at_least:
+                return 0
+            try:
+                # One at a time: what it holds in memory grows with each.
+                done = table.optimize.compact(max_concurrent_tasks=1)
+            except CommitFailedError as error:
+                raise self._conflict() from error
+            finally:
+                self._table, self._looked = None, False
+        return int(done["numFilesRemoved"])
+
+    def vacuum(self, days: int) -> int:
+        """Remove files that only versions older than some days need, and those that a killed writer left.
+
+        :return: files that are gone.
+        """
+        table = self.open()
+        if table is None:
+            return 0
+        with self.reading():
+            # All files and not only those that the log names: a writer that was killed told nobody of its own.
+            gone = table.vacuum(24 * days, dry_run=False, enforce_retention_duration=False, full=True)
+        self._table, self._looked = None, False
+        return len(gone)
+
     def _write(
         self, rows: pa.Table | pa.RecordBatchReader, *, transactions: Mapping[str, int], mode: str, **how: Any
     ) -> None:
@@ -119,9 +232,7 @@ class Table:
             # A lost race must be looked at, not repeated with what was read before it.
             max_commit_retries=None if mode == "append" else 0,
         )
-        conflict = WriterConflict(
-            f"Another run wrote {self.uri} at the same time; this one changed nothing. Run it again."
-        )
+        conflict = self._conflict()
         try:
             write_deltalake(data=rows, mode=mode, commit_properties=properties, **where, **how)  # type: ignore[call-overload]  # the mode decides which
         except CommitFailedError as error:

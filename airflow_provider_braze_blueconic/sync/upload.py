@@ -405,6 +405,7 @@ class Upload:
             # Cut off, or a sender with a bug: what can't be repeated must not look as if it had never been sent.
             self._hold_unrepeatable(batch, "the upload ended before the answer came", None)
             raise
+        self._tally.requests += reply.requests - 1
         self._pacing.observe(reply.headers, self._clock(), number=number)
         if not _speaks_of(batch, reply):
             # It speaks of records that were not sent, so of ours it says nothing.

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from ruamel.yaml import YAML
@@ -57,15 +57,26 @@ IMPORT_GOAL: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="session")
-def airflow_home() -> Path:
-    """A migrated Airflow with an empty dags folder, once a session."""
+def prepare_airflow() -> Path:
+    """Make the home that the environment names: a migrated Airflow with an empty dags folder."""
     home = Path(os.environ["AIRFLOW_HOME"])
     (home / "dags" / "goals").mkdir(parents=True, exist_ok=True)
     done = subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     (home / "dags" / "braze_blueconic_goals.py").write_text((ROOT / "dags" / "braze_blueconic_goals.py").read_text())
     return home
+
+
+@pytest.fixture(scope="session")
+def airflow_home() -> Path:
+    """A migrated Airflow with an empty dags folder, once a session."""
+    return prepare_airflow()
+
+
+class Capture(Protocol):
+    """What was written to stdout and stderr since it was read last; pytest's ``capfd`` is one."""
+
+    def readouterr(self) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,8 @@ class Run:
     :param states: task id → states of its instances.
     :param xcoms: every value that crossed from task to task, as JSON text.
     :param log: everything that was written to stdout and stderr, task logs included.
+    :param report: the newest one that the goal left in S3.
+    :param run_id: as Airflow calls it.
     """
 
     state: str
@@ -82,6 +95,7 @@ class Run:
     xcoms: list[str]
     log: str
     report: Mapping[str, Any]
+    run_id: str = ""
 
 
 @dataclass
@@ -90,7 +104,7 @@ class GoalRunner:
 
     home: Path
     box: Sandbox
-    capture: pytest.CaptureFixture[str]
+    capture: Capture
     _written: list[Path] = field(default_factory=list)
 
     def write(self, **changes: Any) -> dict[str, Any]:
@@ -115,11 +129,13 @@ class GoalRunner:
         params: Mapping[str, Any] | None = None,
         dated: bool = True,
         date: dt.datetime | None = None,
+        run_after: dt.datetime | None = None,
     ) -> Run:
         """Run a goal's DAG to its end, without retries.
 
         :param dated: whether the run has a logical date; manual and asset-triggered runs may have none.
         :param date: its logical date, if not now; two runs of one date are one run with the same id.
+        :param run_after: when it was triggered, if not at its date.
         """
         from airflow_provider_braze_blueconic.goals import load_goals
 
@@ -131,7 +147,7 @@ class GoalRunner:
             else:
                 task.partial_kwargs["retries"] = 0
         self.capture.readouterr()
-        when = {} if dated and date is None else {"logical_date": date, "run_after": date}
+        when = {} if dated and date is None else {"logical_date": date, "run_after": run_after or date}
         run = dag.test(run_conf=dict(params or {}), **when)
         written = self.capture.readouterr()
         return self._outcome(run, written.out + written.err)
@@ -148,7 +164,8 @@ class GoalRunner:
             query = select(XComModel).where(XComModel.dag_id == run.dag_id, XComModel.run_id == run.run_id)
             rows = list(session.scalars(query))
             xcoms = [json.dumps([row.task_id, row.key, row.value]) for row in rows]
-        return Run(str(run.state), states, xcoms, log, self.newest_report(run.dag_id.removeprefix("braze_blueconic__")))
+        report = self.newest_report(run.dag_id.removeprefix("braze_blueconic__"))
+        return Run(str(run.state), states, xcoms, log, report, run.run_id)
 
     def newest_report(self, goal_id: str = "people") -> Mapping[str, Any]:
         """Read the report that the last run left in S3; empty if there is none."""

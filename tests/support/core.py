@@ -70,6 +70,8 @@ _LEDGER_TYPES: Mapping[str, pa.DataType] = {
     "refused_hash": pa.string(),
     "refused_as": pa.string(),
     "tried_at": _MOMENT,
+    "unstuck": pa.int32(),
+    "unstuck_hash": pa.string(),
 }
 _DELTA_TYPES: Mapping[str, pa.DataType] = {
     "identifier": pa.string(),
@@ -250,6 +252,7 @@ def write_seen(
     as_of: dt.datetime,
     settles_in: dt.timedelta = dt.timedelta(0),
     certain: Iterable[str] = (),
+    whole: bool = False,
 ) -> Seen:
     """Write what another goal's read saw of the target, as the mapping leaves it.
 
@@ -258,14 +261,15 @@ def write_seen(
     """
     types = {"row": pa.int64(), "identifier": pa.string(), "as_of": _MOMENT}
     file = write_rows(path, [{"row": number, "as_of": as_of, **row} for number, row in enumerate(rows)], types)
-    return Seen(file, settles_in, frozenset(certain))
+    return Seen(file, settles_in, frozenset(certain), whole)
 
 
 def write_delta(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     """Write the delta of a partition."""
     plain = {"kind": "insert", "as_of": day(1), "to_send": True, "data_points": 1}
-    seen = {"seen_as_of": _MOMENT} if any("seen_as_of" in row for row in rows) else {}
-    return write_rows(path, [{**plain, **row} for row in rows], {**_DELTA_TYPES, **seen})
+    seldom = {"seen_as_of": _MOMENT, "sticks": pa.bool_()}
+    there = {name: type_ for name, type_ in seldom.items() if any(name in row for row in rows)}
+    return write_rows(path, [{**plain, **row} for row in rows], {**_DELTA_TYPES, **there})
 
 
 def acknowledged(
@@ -282,10 +286,11 @@ def acknowledged(
     """The outcome of an upload.
 
     :param delta: partition → delta rows.
-    :param receipts: (identifier, outcome), with the reason and the refused fields behind it where there are any.
+    :param receipts: (identifier, outcome), with the reason, the refused fields and the status behind it where there are
+        any.
     """
     name = f"{delta_id}-{len(receipts)}"
-    names = ("identifier", "outcome", "reason", "refused_fields")
+    names = ("identifier", "outcome", "reason", "refused_fields", "status")
     rows = [
         {"reason": "", "sent_at": day(1) + dt.timedelta(seconds=number), **dict(zip(names, receipt, strict=False))}
         for number, receipt in enumerate(receipts)

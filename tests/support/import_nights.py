@@ -374,18 +374,22 @@ class Run:
             if step.startswith(steps):
                 del self.done[step]
 
+    def workspace(self, life: Life | None = None) -> Workspace:
+        """Where its steps work."""
+        return Workspace(
+            _OnTheCalendar(life or Life(), self._as_of + WRITES_FOR),
+            GoalFolder(str(self._home / "staging"), self._goal.goal_id),
+            run_key(f"{self._goal.goal_id}-{self._as_of.isoformat()}"),
+            Engine(self._home / "local", threads=1),
+        )
+
     def run(self, life: Life | None = None, *, last: str = "report") -> Run:
         """Go through the steps that are not done, up to and with the last one.
 
         :raises Killed: where the life ends.
         """
         life = life or Life()
-        workspace = Workspace(
-            _OnTheCalendar(life, self._as_of + WRITES_FOR),
-            GoalFolder(str(self._home / "staging"), self._goal.goal_id),
-            run_key(f"{self._goal.goal_id}-{self._as_of.isoformat()}"),
-            Engine(self._home / "local", threads=1),
-        )
+        workspace = self.workspace(life)
         for name, step in self._steps(workspace, life):
             if name not in self.done:
                 self.done[name] = step()

@@ -25,6 +25,7 @@ PUBLIC_MODULES = (
     "operators.braze",
     "operators.s3_csv",
     "operators.sync",
+    "operators.clean_up",
     "operators.upload",
     "operators.base",
     "triggers.braze_export",

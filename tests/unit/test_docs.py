@@ -105,8 +105,8 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_file_that_the_architecture_page_names_is_there() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text()
+def test_every_file_that_the_pages_for_developers_name_is_there() -> None:
+    text = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in ("architecture", "promises"))
     package = ROOT / "airflow_provider_braze_blueconic"
     named = set(re.findall(r"`((?:sync|operators|triggers|hooks|goals|tests)/[\w/]+\.py)`?", text))
 
@@ -116,8 +116,8 @@ def test_every_file_that_the_architecture_page_names_is_there() -> None:
     assert missing == []
 
 
-def test_every_proof_that_the_architecture_page_names_is_marked_as_one() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text()
+def test_every_proof_that_the_page_of_promises_names_is_marked_as_one() -> None:
+    text = (ROOT / "docs" / "promises.md").read_text()
     rows = re.findall(r"^\| (\d) \|.*\| ([^|]*) \|$", text, re.MULTILINE)
     proofs = [(int(number), name) for number, cell in rows for name in re.findall(r"`(tests/[\w/]+\.py)`", cell)]
 

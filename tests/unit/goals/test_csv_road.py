@@ -179,3 +179,10 @@ def test_delivery_made_in_python_has_the_same_columns_in_every_file() -> None:
             remaining_fields=RemainingFields(),
             deliver=CsvDelivery(s3_csv="s3://bucket/in"),
         )
+
+
+def test_files_can_not_be_compared_with_what_braze_holds(problems: Problems) -> None:
+    assert problems(csv_export(more="reconcile: {segment: All users, export: s3://acme-exports}\n")) == [
+        "10 reconcile: needs the whole segment to compare with, and files tell of some people only. Leave it out. "
+        "See source.s3_csv, line 4."
+    ]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG
+from ruamel.yaml import YAML
 
-from airflow_provider_braze_blueconic.goals.dag import build_dag, load_goals
+from airflow_provider_braze_blueconic.goals.dag import build_dag, build_reconcile_dag, load_goals
 from airflow_provider_braze_blueconic.goals.models import ExportGoal
 
 GOAL = """\
@@ -43,11 +44,11 @@ def test_a_goal_becomes_a_dag_that_never_runs_twice_at_once_and_does_not_catch_u
     assert dag.max_active_runs == 1
     assert dag.catchup is False
     assert set(dag.tags) == {"braze-blueconic", "export", "crm"}
-    assert set(dag.params) == {"full", "dry_run", "allow_stale"}
+    assert set(dag.params) == {"full", "retry_held", "dry_run", "allow_stale"}
     assert "Keeps Braze current." in (dag.doc_md or "")
     assert "Europe/Amsterdam" in repr(dag.timetable.serialize())  # type: ignore[attr-defined]
     assert [task.task_id for task in dag.topological_sort()] == [
-        "extract", "map_fields", "compute_delta", "guard", "upload", "commit", "report"
+        "extract", "map_fields", "compute_delta", "guard", "upload", "commit", "clean_up", "report"
     ]  # fmt: skip
     assert {task_id: dag.get_task(task_id).trigger_rule.value for task_id in ("upload", "commit", "report")} == {
         "upload": "all_success",
@@ -55,6 +56,40 @@ def test_a_goal_becomes_a_dag_that_never_runs_twice_at_once_and_does_not_catch_u
         "report": "all_done",
     }
     assert dag.get_task("upload").partial_kwargs["max_active_tis_per_dagrun"] == 3  # type: ignore[union-attr]
+
+
+def test_a_goal_that_reconciles_has_a_second_dag_that_looks_at_braze_first(tmp_path: Path) -> None:
+    section = "reconcile: {schedule: weekly, segment: All users, export: s3://acme-exports, aws: aws_braze}\n"
+    write(tmp_path, "people", more="  - {from: property.pet, to: pet}\n  - {value: x, to: image_url}\n" + section)
+
+    dags = load_goals(tmp_path)
+
+    dag, own = dags["braze_blueconic__people__reconcile"], dags["braze_blueconic__people"]
+    assert [task.task_id for task in dag.topological_sort()][:4] == ["look", "extract", "map_fields", "compute_delta"]
+    assert "look" not in own.task_ids
+    assert "0 0 * * 0" in repr(dag.timetable.serialize())  # type: ignore[attr-defined]
+    assert set(dag.params) == {"retry_held", "dry_run", "allow_stale"}
+    look, extract = dag.get_task("look"), dag.get_task("extract")
+    assert look.segment == "All users"  # type: ignore[union-attr]
+    # Braze exports no image_url, so nothing can be said of it.
+    assert list(look.sources) == ["external_id", "first_name", "custom_attributes.pet"]  # type: ignore[union-attr]
+    assert (look.export_aws_conn_id, extract.full) == ("aws_braze", True)  # type: ignore[union-attr]
+    assert {task.run_prefix for task in dag.tasks if hasattr(task, "run_prefix")} == {"reconcile-"}
+    assert {task.run_prefix for task in own.tasks if hasattr(task, "run_prefix")} == {""}
+
+
+def test_a_goal_without_a_section_for_it_has_no_second_dag(tmp_path: Path) -> None:
+    write(tmp_path, "people")
+
+    dags = load_goals(tmp_path)
+
+    assert list(dags) == ["braze_blueconic__people"]
+    with pytest.raises(ValueError, match="no section reconcile"):
+        build_reconcile_dag(ExportGoal.model_validate(_plain(tmp_path / "people.yaml")))
+
+
+def _plain(file: Path) -> object:
+    return YAML(typ="safe").load(file)
 
 
 def test_a_broken_goal_shows_its_mistakes_keeps_its_schedule_and_leaves_the_others_alone(tmp_path: Path) -> None:

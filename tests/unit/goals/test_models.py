@@ -153,6 +153,17 @@ def test_row_of_an_export_that_can_work_is_taken(problems: Problems, row: str) -
                 'a digit or "_"; found "vip/braze".'
             ],
         ),
+        ("id: vip_to_braze\n", "id: vip_to_braze\nrenamed_from: vips\n", []),
+        (
+            "id: vip_to_braze\n",
+            "id: vip_to_braze\nrenamed_from: vip_to_braze\n",
+            ["3 renamed_from: is the goal's id; expected the id that it had before. See id, line 2."],
+        ),
+        (
+            "id: vip_to_braze\n",
+            "id: vip_to_braze\nrenamed_from: VIPs of old\n",
+            ['3 renamed_from: expected the goal\'s old id: letters, digits, "_" and "-"; found "VIPs of old".'],
+        ),
         (
             "s3://acme-sync/braze-blueconic",
             "acme-sync",
@@ -481,6 +492,27 @@ def test_python_names_of_keys_are_not_keys_of_the_file(problems: Problems) -> No
 def test_csv_source_has_columns_only() -> None:
     with pytest.raises(ValidationError, match="a CSV file has columns only"):
         _goal(source=CsvSource(s3_csv="s3://bucket/*.csv"))
+
+
+def test_what_runs_leave_is_kept_for_a_while_unless_the_goal_says_otherwise() -> None:
+    assert _goal().retention.model_dump() == {"work_days": 7, "snapshot_days": 30, "history_days": 7}
+
+
+@pytest.mark.parametrize(
+    ("retention", "problem"),
+    [
+        ("{work_days: 0}", "expected at least 1; found 0."),
+        ("{snapshot_days: -1}", "expected at least 0; found -1."),
+        ("{history_days: 6}", "expected at least 7; found 6."),
+        ("{work_days: 36500}", "expected at most 3,650; found 36500."),
+    ],
+)
+def test_a_retention_that_would_take_what_is_needed_or_is_a_typing_error_is_refused(
+    problems: Problems, retention: str, problem: str
+) -> None:
+    name = retention[1:].partition(":")[0]
+
+    assert problems(EXPORT + f"retention: {retention}\n") == [f"10 retention.{name}: {problem}"]
 
 
 def test_import_field_defaults_to_set() -> None:

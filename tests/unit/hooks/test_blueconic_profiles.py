@@ -519,6 +519,7 @@ def test_a_refused_token_is_renewed_and_the_request_goes_once_more(server: OddSe
     assert reply.verdict is Verdict.READ_ENTRIES
     bearers = [seen.headers["authorization"] for seen in server.asked(PATH)]
     assert bearers == ["Bearer token-a", "Bearer token-b"]
+    assert reply.requests == 2
 
 
 def test_a_fresh_token_that_is_refused_too_ends_the_run(server: OddServer, blueconic: BlueConicHook) -> None:
@@ -527,7 +528,7 @@ def test_a_fresh_token_that_is_refused_too_ends_the_run(server: OddServer, bluec
     (reply,) = send(blueconic)
 
     assert (reply.verdict, reply.status) == (Verdict.STOP, 401)
-    assert len(server.asked(PATH)) == 2
+    assert len(server.asked(PATH)) == reply.requests == 2
     assert len(server.asked(TOKEN_PATH)) == 2
 
 
@@ -593,7 +594,7 @@ def test_the_loop_goes_on_while_a_token_is_fetched(server: OddServer, blueconic:
 def test_without_a_token_nothing_is_sent(error: Exception, verdict: Verdict) -> None:
     reply = ProfileReplies("BlueConic at x", SumWord()).no_token(error)
 
-    assert (reply.verdict, reply.status) == (verdict, None)
+    assert (reply.verdict, reply.status, reply.requests) == (verdict, None, 0)
     assert (str(error) in reply.sentence) is isinstance(error, SyncError)
 
 

@@ -165,6 +165,22 @@ def test_400_names_the_objects_that_are_bad() -> None:
     assert [refusal.position for refusal in reply.refusals] == [0, 3]
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"message": "Bad object"}, "Bad object"),
+        ({"message": "Valid data must be provided", "errors": [{"type": "Bad object"}]}, "Bad object"),
+        ({"message": "Valid data must be provided", "errors": [error(0)]}, error(0)["type"]),
+    ],
+    ids=["message", "error without index", "error"],
+)
+def test_400_to_a_single_object_says_why_it_was_refused(body: dict[str, object], reason: str) -> None:
+    reply = read(body, status=400, sent=b'{"attributes":[{"external_id":"p0"}]}')
+
+    assert reply.verdict is Verdict.SPLIT
+    assert reply.refusals == (Refusal(0, reason),)
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", {}, {"errors": ["Max Input Length Exceeded"]}, {"errors": None}])
 def test_400_that_names_nobody_is_split(body: object) -> None:
     assert read(body, status=400) == Reply(

@@ -7,7 +7,10 @@ import pytest
 from airflow_provider_braze_blueconic.hooks.settings import Settings
 
 
-def test_defaults_are_those_of_the_provider_metadata() -> None:
+def test_defaults_are_those_of_the_provider_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOCK_SECONDS", "LOCK_GAP_SECONDS"):  # the tests' own, for all of them
+        monkeypatch.delenv(f"AIRFLOW__BRAZE_BLUECONIC__{name}")
+
     assert Settings.load() == Settings(
         request_timeout=60.0,
         retry_attempts=6,
@@ -17,6 +20,8 @@ def test_defaults_are_those_of_the_provider_metadata() -> None:
         requests_per_second=1000.0,
         braze_settle_seconds=300.0,
         blueconic_settle_seconds=600.0,
+        lock_seconds=30.0,
+        lock_gap_seconds=900.0,
         work_folder=None,
         memory_limit="1GB",
     )
@@ -31,11 +36,12 @@ def test_installation_overrides_them_by_environment(monkeypatch: pytest.MonkeyPa
     assert (settings.page_size, settings.work_folder) == (500, "/mnt/scratch")
 
 
+@pytest.mark.parametrize("name", ["max_in_flight", "lock_seconds"])
 @pytest.mark.parametrize("value", ["0", "-1"])
-def test_number_that_makes_no_sense_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__MAX_IN_FLIGHT", value)
+def test_number_that_makes_no_sense_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"AIRFLOW__BRAZE_BLUECONIC__{name.upper()}", value)
 
-    with pytest.raises(ValueError, match=r"\[braze_blueconic\] max_in_flight has to be a number above 0"):
+    with pytest.raises(ValueError, match=rf"\[braze_blueconic\] {name} has to be a number above 0"):
         Settings.load()
 
 
@@ -47,8 +53,8 @@ def test_how_long_a_write_takes_to_show_is_a_setting_of_each_system(monkeypatch:
     assert settings.settles_in == {"braze": dt.timedelta(minutes=5), "blueconic": dt.timedelta(0)}
 
 
-@pytest.mark.parametrize("name", ["braze_settle_seconds", "blueconic_settle_seconds"])
-def test_a_write_can_not_show_before_it_was_made(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["braze_settle_seconds", "blueconic_settle_seconds", "lock_gap_seconds"])
+def test_a_time_can_not_be_less_than_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"AIRFLOW__BRAZE_BLUECONIC__{name.upper()}", "-1")
 
     with pytest.raises(ValueError, match=rf"\[braze_blueconic\] {name} has to be a number of 0 or more, it is -1"):

@@ -1,16 +1,30 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.exceptions import AirflowRescheduleException
+from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
+from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_braze_blueconic import exceptions
 from airflow_provider_braze_blueconic.exceptions import Problem
-from airflow_provider_braze_blueconic.operators.base import as_airflow_exception, is_true
+from airflow_provider_braze_blueconic.hooks.staging import StagingHook
+from airflow_provider_braze_blueconic.operators import base
+from airflow_provider_braze_blueconic.operators.base import GoalOperator, as_airflow_exception, is_true
 from airflow_provider_braze_blueconic.operators.blueconic import BlueConicSegmentToS3Operator
 from airflow_provider_braze_blueconic.operators.braze import S3ToBrazeUsersOperator
+from airflow_provider_braze_blueconic.operators.s3_csv import S3ToS3CsvOperator
+from airflow_provider_braze_blueconic.sandbox.s3 import ObjectStore
 from airflow_provider_braze_blueconic.sync.upload import Stopped
+
+LOCK = "s3://sandbox-sync/tests/people/lock/"
 
 
 @pytest.mark.parametrize(
@@ -20,6 +34,8 @@ from airflow_provider_braze_blueconic.sync.upload import Stopped
         (exceptions.AccessError("wrong key"), False),
         (exceptions.LimitExceeded("too much"), False),
         (exceptions.UnexpectedAnswer("what"), False),
+        (exceptions.GoalBusy("another run"), False),
+        (exceptions.BrokenTable("a file is missing"), False),
         (exceptions.TransientError("busy"), True),
         (exceptions.WriterConflict("slower"), True),
         (Stopped("killed"), True),
@@ -52,3 +68,207 @@ def test_operators_can_be_copied_as_airflow_does() -> None:
 
     assert copy.deepcopy(extract).segment == "A"
     assert copy.deepcopy(upload).partition == 0
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[StagingHook]:
+    """The sandbox's S3 alone behind the default connection, and runs that are still at work between two steps."""
+    store = ObjectStore()
+    store.start()
+    extra = {"endpoint_url": store.url, "region_name": "us-east-1"}
+    connection = {"conn_type": "aws", "login": "sandbox", "password": "sandbox", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__LOCK_GAP_SECONDS", "900")
+    hook = StagingHook()
+    hook.delete(found.uri for found in hook.list_objects("s3://sandbox-sync/"))
+    yield hook
+    store.stop()
+
+
+class Step(GoalOperator):
+    """A step that does what a test says."""
+
+    def __init__(self, *, does: Callable[[Step], Any] = lambda _: "done", **kwargs: Any) -> None:
+        super().__init__(goal_id="people", staging="s3://sandbox-sync/tests", **kwargs)
+        self.does = does
+        self.killed = 0
+        self.told = 0
+
+    def on_kill(self) -> None:
+        self.killed += 1
+
+    def on_lock_lost(self, workspace: Any) -> None:
+        self.told += 1
+
+    def run_step(self, workspace: Any, context: Any) -> Any:
+        return self.does(self)
+
+
+class Report(Step):
+    ends_run = True
+
+
+def run(run_id: str, *, kind: str = "scheduled", started: int = 1) -> Any:
+    """A context of Airflow."""
+    start = dt.datetime(2026, 11, 5, 2, 0, started, tzinfo=dt.UTC)
+    return {"run_id": run_id, "dag_run": SimpleNamespace(start_date=start, run_type=kind)}
+
+
+def fail(_: Step) -> Any:
+    raise exceptions.TransientError("it did not work")
+
+
+def steal(_: object) -> Any:
+    """Have another run take over."""
+    (held,) = [found.uri for found in StagingHook().list_objects(LOCK)]
+    document = json.loads(StagingHook().read_bytes(held))
+    document |= {"owner": "thief", "run_id": "thief"}
+    StagingHook().write_bytes(f"{LOCK}00000002.json", json.dumps(document).encode())
+    return "done"
+
+
+def said(s3: StagingHook) -> dict[str, Any]:
+    newest = max(found.uri for found in s3.list_objects(f"{LOCK}0"))
+    document: dict[str, Any] = json.loads(s3.read_bytes(newest))
+    return document
+
+
+def test_a_second_run_of_a_goal_fails_without_a_retry_until_the_report_of_the_first(s3: StagingHook) -> None:
+    Step(task_id="extract").execute(run("first"))
+
+    with pytest.raises(AirflowFailException, match='Another run of goal people has not ended: "first"'):
+        Step(task_id="extract").execute(run("second"))
+    Step(task_id="map_fields").execute(run("first"))
+    Report(task_id="report").execute(run("first"))
+    Step(task_id="extract").execute(run("second"))
+
+    assert said(s3)["run_id"] == "second"
+
+
+def test_the_same_run_in_another_airflow_is_another_run(s3: StagingHook) -> None:
+    def meanwhile(_: Step) -> Any:
+        return Step(task_id="extract").execute(run("scheduled__1", started=2))
+
+    with pytest.raises(AirflowFailException, match='"scheduled__1", in step extract'):
+        Step(task_id="extract", does=meanwhile).execute(run("scheduled__1", started=1))
+
+    assert said(s3)["owner"].endswith("@2026-11-05T02:00:01+00:00")
+
+
+@pytest.mark.parametrize("does", [lambda _: "done", fail], ids=["done", "failed"])
+def test_the_report_releases_the_goal_whatever_it_says(s3: StagingHook, does: Callable[[Step], Any]) -> None:
+    Step(task_id="commit").execute(run("first"))
+
+    with suppress(AirflowException):
+        Report(task_id="report", does=does).execute(run("first"))
+
+    assert said(s3)["state"] == "released"
+
+
+def test_the_report_of_a_run_that_never_had_the_goal_tells_it_and_takes_it_from_nobody(s3: StagingHook) -> None:
+    Step(task_id="extract").execute(run("first"))
+
+    Report(task_id="report").execute(run("second"))
+
+    assert (said(s3)["run_id"], said(s3)["state"]) == ("first", "between")
+
+
+def test_a_step_that_failed_keeps_the_goal_for_its_retry(s3: StagingHook) -> None:
+    with pytest.raises(AirflowException, match="it did not work"):
+        Step(task_id="extract", does=fail).execute(run("first"))
+
+    assert (said(s3)["run_id"], said(s3)["state"], said(s3)["gap_seconds"]) == ("first", "between", 900)
+    Step(task_id="extract").execute(run("first"))
+
+
+@pytest.mark.parametrize(("gap", "kept"), [("900", 4_500), ("0", 0)])
+def test_a_step_that_waits_without_a_slot_keeps_the_goal_for_as_long_as_it_says(
+    s3: StagingHook, gap: str, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(step: Step) -> Any:
+        step.wait_between_steps(4_500)
+        step.defer(trigger=Never(), method_name="execute_complete")
+
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__LOCK_GAP_SECONDS", gap)
+    step = Step(task_id="extract", does=wait)
+    with pytest.raises(TaskDeferred):
+        step.execute(run("first"))
+    waiting = said(s3)["gap_seconds"]
+    step.does = lambda _: "done"
+    step.execute(run("first"))
+
+    assert waiting == kept
+    assert said(s3)["gap_seconds"] == int(gap)
+
+
+class Never(BaseTrigger):
+    def serialize(self) -> Any:
+        return "", {}
+
+    async def run(self) -> Any:
+        yield None
+
+
+def test_a_run_of_a_backfill_waits_for_its_turn_without_a_slot(
+    s3: StagingHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_CAN_WAIT", True)
+    Step(task_id="extract").execute(run("first"))
+    before = dt.datetime.now(dt.UTC)
+
+    with pytest.raises(AirflowRescheduleException) as waits:
+        Step(task_id="extract").execute(run("second", kind="backfill"))
+
+    assert waits.value.reschedule_date >= before + dt.timedelta(seconds=8)  # four times what the tests have
+    assert said(s3)["run_id"] == "first"
+
+
+def test_where_airflow_can_not_let_it_wait_a_run_of_a_backfill_is_tried_again_and_says_what_helps(
+    s3: StagingHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_CAN_WAIT", False)
+    Step(task_id="extract").execute(run("first"))
+
+    with pytest.raises(AirflowException, match="--max-active-runs 1") as refused:
+        Step(task_id="extract").execute(run("second", kind="backfill"))
+
+    assert not isinstance(refused.value, (AirflowFailException, AirflowRescheduleException))
+
+
+def test_a_step_that_lost_the_goal_fails_without_a_retry_and_does_what_is_left_to_do(s3: StagingHook) -> None:
+    step = Step(task_id="upload", does=steal)
+
+    with pytest.raises(AirflowFailException, match='Run "thief" took over goal people'):
+        step.execute(run("first"))
+
+    assert step.told == 1
+    assert said(s3)["run_id"] == "thief"
+
+
+@pytest.mark.parametrize("kind", [S3ToBrazeUsersOperator, S3ToS3CsvOperator])
+def test_an_upload_that_lost_the_goal_has_the_next_run_look_at_its_receipts_again(
+    s3: StagingHook, kind: type[GoalOperator], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The run that took over has committed what it found, and removed the mark, before the last answers came.
+    delta = {"run_key": "first", "delta_id": "d1"}
+    of_files = {"partitions": [0], "links": ("crm_id",), "s3_csv": "s3://sandbox-sync/out/"}
+    settings: dict[str, Any] = {"partition": 0} if kind is S3ToBrazeUsersOperator else of_files
+    monkeypatch.setattr(kind, "run_step", lambda *_: steal(_))
+    upload = kind(task_id="upload", goal_id="people", staging="s3://sandbox-sync/tests", delta=delta, **settings)
+
+    with pytest.raises(AirflowFailException, match="took over"):
+        upload.execute(run("first"))
+
+    assert json.loads(s3.read_bytes("s3://sandbox-sync/tests/people/open/first~d1.json")) == delta
+
+
+def test_a_step_at_work_is_stopped_when_it_lost_the_goal(s3: StagingHook) -> None:
+    def work(step: Step) -> Any:
+        steal(step)
+        deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)
+        while not step.killed:
+            assert dt.datetime.now(dt.UTC) < deadline
+        raise Stopped("as on_kill asks for")
+
+    with pytest.raises(AirflowFailException, match='Run "thief" took over goal people'):
+        Step(task_id="upload", does=work).execute(run("first"))

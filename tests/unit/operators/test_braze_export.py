@@ -633,3 +633,15 @@ def test_airflow_gives_the_wait_no_less_time_than_it_takes(task: Task) -> None:
 
 def test_segment_and_bucket_may_be_templates() -> None:
     assert {"segment", "export", "staging", "goal_id"} <= set(BrazeSegmentToS3Operator.template_fields)
+
+
+def test_while_braze_is_waited_for_no_other_run_of_the_goal_begins(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__LOCK_GAP_SECONDS", "10")
+    task.start()
+    staging = StagingHook()
+
+    lock = json.loads(staging.read_bytes("s3://sandbox-sync/tests/people/lock/00000001.json"))
+    # The wait's own ten minutes, and what Airflow leaves it beyond them.
+    assert (lock["state"], round(lock["gap_seconds"])) == ("between", 600 + 900)
+    with pytest.raises(AirflowFailException, match="Another run of goal people has not ended"):
+        Task(task.box, run_id="scheduled__2026-11-25").run()

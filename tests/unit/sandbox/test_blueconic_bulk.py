@@ -249,3 +249,22 @@ def test_most_customers_are_linked_to_braze_already_and_none_twice(shared: Sandb
     assert 0.6 < len(linked) / len(shared.blueconic.profiles) < 0.75
     assert all(values["braze_external_id"] == values["crm_id"][:1] for values in linked)
     assert len({values["braze_external_id"][0] for values in linked}) == len(linked)
+
+
+@pytest.mark.parametrize("state", ["SKIPPED", "UNAUTHORIZED", "a word of tomorrow"])
+def test_entry_state_answers_those_it_means_and_applies_nothing_of_them(box: Sandbox, state: str) -> None:
+    box.faults.add(Fault("blueconic", "entry_state", method="PUT", identifiers=("crm-0000002",), state=state))
+
+    results = _put(box, [_entry(1), _entry(2)]).json()
+
+    assert [(each["identifier"], each["state"]) for each in results] == [("row-1", "MODIFIED"), ("row-2", state)]
+    assert _written(box) == 1
+    assert box.counters()["bulk"]["states"] == {"MODIFIED": 1, state: 1}
+
+
+def test_entry_state_answers_its_share_of_the_entries(box: Sandbox) -> None:
+    box.faults.add(Fault("blueconic", "entry_state", method="PUT", entry_share=0.25))
+
+    results = _put(box, [_entry(number) for number in range(1, 5)]).json()
+
+    assert sorted(each["state"] for each in results) == ["MODIFIED", "MODIFIED", "MODIFIED", "SKIPPED"]

@@ -328,6 +328,18 @@ def test_bucket_that_refuses_ends_the_export_silently() -> None:
     assert workspace.bucket.puts == []
 
 
+@pytest.mark.parametrize(
+    ("lost", "empty_part", "users"),
+    [(0, False, [4, 4, 2]), (1, False, [4, 4]), (2, False, [4]), (9, False, []), (9, True, [0])],
+)
+def test_export_that_breaks_off_lacks_its_last_parts(lost: int, empty_part: bool, users: list[int]) -> None:
+    workspace = _Workspace(export_users_per_part=4, export_lost_parts=lost, export_empty_part=empty_part)
+
+    prefix = workspace.export()
+
+    assert [len(lines) for _, lines in workspace.bucket.parts(prefix)] == users
+
+
 @pytest.mark.parametrize(("empty_part", "parts"), [(False, 0), (True, 1)])
 def test_empty_segment_gives_no_part_or_an_empty_one(empty_part: bool, parts: int) -> None:
     workspace = _Workspace(export_empty_part=empty_part)

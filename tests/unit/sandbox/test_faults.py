@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 
-from airflow_provider_braze_blueconic.sandbox.faults import Fault, Faults
+from airflow_provider_braze_blueconic.sandbox.faults import Fault, FaultKind, Faults
+from airflow_provider_braze_blueconic.sandbox.gate import Exchange
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
 from tests.support.sandbox import blueconic_headers, braze_headers, running_sandbox
 
@@ -278,3 +281,85 @@ def test_exchanges_hold_what_was_on_the_wire_and_show_no_secret(box: Sandbox) ->
     assert json.loads(exchange.request_body) == {"attributes": [{"external_id": "a", "x": 1}]}
     assert json.loads(exchange.response_body)["message"] == "success"
     assert "sandbox-braze-key" not in repr(exchange)
+
+
+@pytest.mark.parametrize("kind", ["status_after", "reset_after", "timeout_after", "cut_body"])
+def test_exchange_keeps_what_the_service_answered_where_a_fault_kept_it_from_the_client(
+    box: Sandbox, kind: FaultKind
+) -> None:
+    box.faults.add(Fault("braze", kind, path="/users/track", status=503))
+
+    with contextlib.suppress(requests.exceptions.ConnectionError):
+        _track(box)
+
+    hidden = _newest_exchange(box).hidden
+    assert hidden is not None
+    assert (hidden.status, json.loads(hidden.body)["attributes_processed"]) == (201, 4)
+
+
+def test_exchange_keeps_how_much_was_applied_before_the_connection_broke(box: Sandbox) -> None:
+    box.faults.add(Fault("braze", "reset_during", path="/users/track"))
+
+    with pytest.raises(requests.exceptions.ConnectionError):
+        _track(box)
+
+    hidden = _newest_exchange(box).hidden
+    assert hidden is not None
+    assert json.loads(hidden.body)["attributes_processed"] == len(_applied(box)) == 2
+
+
+def test_nothing_is_hidden_where_the_client_got_the_answer_or_the_service_was_not_asked(box: Sandbox) -> None:
+    _track(box)
+    answered = _newest_exchange(box)
+    box.faults.add(Fault("braze", "status", path="/users/track", status=503))
+    _track(box)
+    refused = _newest_exchange(box)
+
+    assert (answered.status, answered.hidden, refused.status, refused.hidden) == (201, None, 503, None)
+
+
+def test_an_answer_for_which_nobody_waited_any_more_is_hidden(box: Sandbox) -> None:
+    box.faults.add(Fault("braze", "latency", path="/users/track", delay_s=0.6))
+
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.post(
+            f"{box.braze_url}/users/track",
+            json={"attributes": [{"external_id": "a", "x": 1}]},
+            headers=braze_headers(),
+            timeout=0.2,
+        )
+
+    exchange = _newest_exchange(box)
+    assert exchange.status is None
+    assert exchange.hidden is not None
+    assert exchange.hidden.status == 201
+    assert exchange.ended - exchange.began >= 0.6
+
+
+def _newest_exchange(box: Sandbox) -> Exchange:
+    """The last one, as soon as the sandbox is through with it."""
+    ends = time.monotonic() + 10
+    while box.braze_gate.in_flight and time.monotonic() < ends:
+        time.sleep(0.01)
+    return box.exchanges[-1]
+
+
+def test_revoked_key_is_refused_from_then_on_until_the_settings_are_restored(box: Sandbox) -> None:
+    box.faults.add(Fault("braze", "key_revoked", path="/users/track", skip=1, times=1))
+
+    statuses = [_track(box, name).status_code for name in ("a", "b", "c")]
+    box.faults.restore()
+
+    assert statuses == [201, 401, 401]
+    assert _applied(box) == {"a"}
+    assert _track(box, "d").status_code == 201
+
+
+def test_errors_without_index_do_not_say_whom_they_mean(box: Sandbox) -> None:
+    box.faults.add(Fault("braze", "entry_errors", identifiers=("b",), indexed=False))
+
+    answer = _track(box)
+
+    assert answer.status_code == 201
+    assert answer.json()["errors"] == [{"type": "The sandbox refuses this object", "input_array": "attributes"}]
+    assert _applied(box) == {"a", "c", "d"}

@@ -168,3 +168,52 @@ def test_empty_property_is_absent() -> None:
     shown: dict[str, Any] = state.render(state.profiles[profile_id], only=None, expand=frozenset())
 
     assert [each["id"] for each in shown["properties"]] == ["creationdate", "lastmodifieddate"]
+
+
+def _two(state: BlueConicState) -> tuple[str, str]:
+    """A profile that will be merged away, and the one that inherits."""
+    gone = state.add({"crm_id": ["g"], "city": ["Ede"], "points": ["5"], "interests": ["chess"]}, segments=["seg-vip"])
+    heir = state.add({"crm_id": ["h"], "points": ["7"], "interests": ["film"]}, segments=["seg-all"])
+    return gone, heir
+
+
+def test_merged_profile_leads_to_its_heir_and_leaves_its_segments_to_it() -> None:
+    state = _state(vip=20)
+    gone, heir = _two(state)
+
+    state.merge(gone, heir)
+
+    found = state.find(gone)
+    assert found is not None
+    assert found.id == heir
+    assert gone not in state.profiles
+    assert gone not in _members(state)
+    assert heir in _members(state)
+    assert state.render(found, only=[], expand=frozenset({"replace"}))["replaces"] == [gone]
+
+
+def test_values_of_merged_profiles_survive_by_each_property_s_strategy() -> None:
+    state = _state(vip=20)
+    gone, heir = _two(state)
+
+    state.merge(gone, heir)
+
+    assert state.profiles[heir].values == {
+        "crm_id": ["h"],
+        "city": ["Ede"],
+        "points": ["12"],
+        "interests": ["film", "chess"],
+    }
+    assert state.look_up("crm_id", "g") == set()
+    assert state.profiles[heir].modified == _NOW_MS
+
+
+def test_who_was_merged_twice_leads_to_the_last_heir() -> None:
+    state = _state(vip=20)
+    gone, heir = _two(state)
+    last = state.add({"crm_id": ["l"]})
+
+    state.merge(gone, heir)
+    state.merge(heir, last)
+
+    assert [found.id for found in (state.find(gone), state.find(heir)) if found] == [last, last]

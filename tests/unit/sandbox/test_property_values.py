@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_braze_blueconic.sandbox.property_values import find_fault, next_values
+from airflow_provider_braze_blueconic.sandbox.property_values import find_fault, merge_values, next_values
 
 
 @pytest.mark.parametrize(
@@ -150,3 +150,24 @@ def test_number_that_cannot_be_added_is_refused(old: list[str], given: list[str]
 def test_one_bad_value_refuses_the_whole_rule(strategy: str) -> None:
     with pytest.raises(ValueError, match="not a whole number"):
         next_values("RANGE", [], strategy, ["1", "one"])
+
+
+@pytest.mark.parametrize(
+    ("strategy", "heir", "gone", "merged"),
+    [
+        ("LATEST", ["a"], ["b"], ["a"]),
+        ("LATEST", [], ["b"], ["b"]),
+        ("KEEP_CURRENT", ["a"], ["b"], ["a"]),
+        ("OLDEST", ["a"], ["b"], ["b"]),
+        ("OLDEST", ["a"], [], ["a"]),
+        ("BOTH", ["a", "b"], ["b", "c"], ["a", "b", "c"]),
+        ("SUM", ["1.5"], ["2"], ["3.5"]),
+        ("SUM", ["many"], ["2"], ["many"]),
+        ("HIGHEST", ["9"], ["10"], ["10"]),
+        ("LOWEST", ["9"], ["10"], ["9"]),
+    ],
+)
+def test_merge_strategy_decides_which_value_survives(
+    strategy: str, heir: list[str], gone: list[str], merged: list[str]
+) -> None:
+    assert merge_values(strategy, heir, gone) == merged

@@ -330,7 +330,7 @@ def test_a_delivery_killed_at_any_write_and_run_again_adds_each_number_once_or_h
     tmp_path: Path, after: bool
 ) -> None:
     writes = writes_of(tmp_path / "undisturbed")
-    assert writes == 7  # mark, two intents, file, rejected, two accepted
+    assert writes == 10  # mark, two traces, two intents, file, rejected, two accepted, traces away
 
     for until in range(1, writes + 1):
         goal = _people(tmp_path / f"{until}")
@@ -354,9 +354,9 @@ def test_a_delivery_killed_at_any_write_and_run_again_adds_each_number_once_or_h
 def test_who_was_held_stays_held_in_a_third_attempt(make: Any) -> None:
     goal = make(person("a", points=["5"]), person("b", firstname=["Bo"]))
     with pytest.raises(Killed):
-        goal.deliver(Deadly(Life(3)))  # after the intents, before the file
+        goal.deliver(Deadly(Life(4)))  # after the intents, before the file
     with pytest.raises(Killed):
-        goal.deliver(Deadly(Life(4)))  # after the file without the held one, before the receipts
+        goal.deliver(Deadly(Life(5)))  # after the file without the held one, before the receipts
 
     goal.deliver()
 
@@ -369,7 +369,7 @@ def test_who_was_held_stays_held_in_a_third_attempt(make: Any) -> None:
 def test_a_file_that_its_reader_has_taken_is_not_written_again(make: Any, is_removed: bool) -> None:
     goal = make(person("a", points=["5"]), person("b", firstname=["Bo"]), other=[person("c", points=["7"])])
     with pytest.raises(Killed):
-        goal.deliver(Deadly(Life(6)))  # the receipts of the first partition are there, those of the second are not
+        goal.deliver(Deadly(Life(8)))  # the receipts of the first partition are there, those of the second are not
     if is_removed:
         goal.path.unlink()
     else:

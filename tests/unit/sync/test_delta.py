@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_braze_blueconic.sync.columns import field_column
-from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan
+from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, Seen
 from airflow_provider_braze_blueconic.sync.ledger import Ledger
 from tests.support.core import acknowledged, day, engine, ledger_rows, person, run_delta, stored_ledger, write_seen
 
@@ -981,6 +981,140 @@ def test_a_held_person_who_came_back_is_in_the_segment_again(tmp_path: Path) -> 
     assert kinds(delta) == {A: ("return", False, {})}
     assert counts == DeltaCounts(held=1)
     assert ledger_rows(tmp_path)[A]["in_segment"] is True
+
+
+# Who was refused too often
+
+
+def refused_often(folder: Path, outcome: str, times: int, **fields: str) -> Ledger:
+    """The ledger after a person was refused in several runs, each with the same values."""
+    for run in range(1, times + 1):
+        delta = {A: {"as_of": day(1), **{f"field_{name}": text for name, text in (fields or {"x": '"a"'}).items()}}}
+        receipt = (A, outcome, "no good", None, 201)
+        ledger = committed(folder, delta, receipt, delta_id=f"r{run}", run_key=f"r{run}", as_of=day(1))
+    return ledger
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "unknown"])
+@pytest.mark.promise(1)
+def test_who_was_refused_too_often_with_the_same_values_rests(outcome: str, tmp_path: Path) -> None:
+    ledger = refused_often(tmp_path, outcome, 3)
+    mapped = [{"identifier": A, "field_x": '"a"'}]
+
+    again, _ = run_delta(tmp_path, mapped, ledger, plan("x", max_attempts=4))
+    counts, delta = run_delta(tmp_path, mapped, ledger, plan("x", max_attempts=3))
+
+    assert (again.to_send, again.quarantined) == (1, 0)
+    assert (counts.to_send, counts.quarantined, counts.held, counts.unchanged) == (0, 1, 0, 0)
+    assert not [row for row in delta.values() if row["to_send"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "how"),
+    [
+        pytest.param('"b"', {"max_attempts": 1}, id="another value"),
+        pytest.param('"a"', {"max_attempts": 1, "policy": "p2"}, id="another policy"),
+        pytest.param('"a"', {"max_attempts": None}, id="the run asks for it"),
+    ],
+)
+@pytest.mark.promise(1)
+def test_who_rests_is_tried_again_when_something_changed(value: str, how: dict[str, Any], tmp_path: Path) -> None:
+    ledger = refused_often(tmp_path, "rejected", 3)
+
+    counts, delta = run_delta(tmp_path, [{"identifier": A, "field_x": value}], ledger, plan("x", **how))
+
+    assert sent(delta[A]) == {"x": value}
+    assert (counts.to_send, counts.quarantined) == (1, 0)
+
+
+def test_a_quarantined_leaver_is_not_told_again_and_did_not_leave_in_silence(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": '"a"'}])
+    gone = {A: {"kind": "leave", "as_of": day(2), "field_x": "null"}}
+    ledger = committed(tmp_path, gone, (A, "rejected", "no good"), as_of=day(2))
+    leavers: dict[str, Any] = {"leavers": {"x": "null"}, "complete": True}
+
+    counts, _ = run_delta(tmp_path, [], ledger, plan("x", max_attempts=1, **leavers))
+    again, _ = run_delta(tmp_path, [], ledger, plan("x", max_attempts=None, **leavers))
+
+    assert (counts.to_send, counts.quarantined, counts.unchanged, counts.leavers) == (0, 1, 0, 0)
+    assert (again.to_send, again.leavers) == (1, 1)
+    assert ledger_rows(tmp_path)[A]["in_segment"] is True
+
+
+# What the target does not hold any more
+
+
+def drifted(folder: Path, *people: str, whole: bool = False, **fields: str) -> Seen:
+    """A certain look of the second of November."""
+    rows = [{"identifier": name, **{f"field_{target}": text for target, text in fields.items()}} for name in people]
+    return write_seen(folder / "look.parquet", rows, as_of=day(2), certain=["x", "y"], whole=whole)
+
+
+@pytest.mark.promise(5)
+def test_exactly_the_fields_that_drifted_are_sent_and_counted(tmp_path: Path) -> None:
+    known = [{"identifier": name, "field_x": '"a"', "field_y": '"1"'} for name in (A, B, C)]
+    ledger = stored_ledger(tmp_path, known)
+    mapped = [{**row, "field_y": '"2"'} if row["identifier"] == B else row for row in known]
+    look = drifted(tmp_path, A, B, x='"z"', y='"1"')
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, plan("x", "y"), seen=[look])
+
+    assert {name: sent(row) for name, row in delta.items()} == {A: {"x": '"a"'}, B: {"x": '"a"', "y": '"2"'}}
+    assert (counts.drifted, counts.unstuck, counts.data_points) == (2, 0, 3)
+    assert counts.drift == {"x": 2}
+
+
+@pytest.mark.promise(5)
+def test_a_value_that_did_not_stick_twice_is_not_sent_a_third_time(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": '"a"', "field_y": '"1"'}])
+    mapped = [{"identifier": A, "field_x": '"a"', "field_y": '"1"'}]
+    look = drifted(tmp_path, A, x='"z"', y='"1"')
+    _, delta = run_delta(tmp_path, mapped, Ledger(str(tmp_path / "ledger"), {}), plan("x", "y"), seen=[look])
+    ledger = committed(tmp_path, delta, (A, "accepted"))
+    assert ledger_rows(tmp_path)[A]["as_of"] == day(3)
+    later = dataclasses.replace(look, file=drifted_on(tmp_path, day(4)))
+
+    rests, nothing = run_delta(tmp_path, mapped, ledger, plan("x", "y", max_attempts=5, as_of=day(5)), seen=[later])
+    other = [{**mapped[0], "field_y": '"2"'}]
+    moves, moved = run_delta(tmp_path, other, ledger, plan("x", "y", max_attempts=5, as_of=day(5)), seen=[later])
+    asked, again = run_delta(tmp_path, mapped, ledger, plan("x", "y", as_of=day(5)), seen=[later])
+
+    assert (nothing, rests.drifted, rests.unstuck, rests.to_send) == ({}, 1, 1, 0)
+    assert (sent(moved[A]), moves.unstuck) == ({"y": '"2"'}, 1)
+    assert (sent(again[A]), asked.unstuck) == ({"x": '"a"'}, 0)
+
+
+def drifted_on(folder: Path, moment: dt.datetime) -> Path:
+    rows = [{"identifier": A, "field_x": '"z"', "field_y": '"1"'}]
+    return write_seen(folder / "later.parquet", rows, as_of=moment).file
+
+
+@pytest.mark.promise(5)
+def test_a_value_that_stuck_may_be_put_right_again_when_it_drifts_later(tmp_path: Path) -> None:
+    row = {"identifier": A, "field_x": '"a"', "as_of": day(1), "unstuck": 1, "unstuck_hash": "whatever"}
+    ledger = stored_ledger(tmp_path, [row])
+    look = write_seen(
+        tmp_path / "look.parquet", [{"identifier": A, "field_x": '"a"'}], as_of=day(2), certain=["x"]
+    )  # fmt: skip
+
+    counts, delta = run_delta(
+        tmp_path, [{"identifier": A, "field_x": '"a"'}], ledger, plan("x", max_attempts=5), seen=[look]
+    )  # fmt: skip
+    committed(tmp_path, delta)
+
+    assert (counts.to_send, counts.drifted) == (0, 0)
+    assert ledger_rows(tmp_path)[A]["unstuck"] is None
+    assert ledger_rows(tmp_path)[A]["field_x"] == '"a"'
+
+
+def test_who_a_read_of_everybody_did_not_meet_is_counted_and_nothing_else(tmp_path: Path) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": name, "field_x": '"a"'} for name in (A, B)])
+    mapped = [{"identifier": name, "field_x": '"a"'} for name in (A, B)] + [{"identifier": C, "field_x": '"a"'}]
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, plan("x"), seen=[drifted(tmp_path, A, whole=True, x='"a"')])
+
+    assert counts.absent == 1
+    assert {name: row["to_send"] for name, row in delta.items()} == {C: True}
 
 
 # Files of changes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from airflow_provider_braze_blueconic.sync.partitions import partition_of
 from tests.support.core import acknowledged, day, engine, ledger_rows, person, stored_ledger
 
 A, B, C, D = (person(name) for name in "abcd")
+DOUBT = '["in doubt" ]'
+"""What a field holds that may have been written: no value of a goal is written like this."""
 
 
 def ledger_of(folder: Path) -> Ledger:
@@ -47,18 +50,26 @@ def test_only_accepted_records_move_the_ledger(tmp_path: Path) -> None:
     assert ledger_rows(tmp_path) == {
         A: {
             "partition": 0, "as_of": day(1), "in_segment": True, "run_key": "r1", "rejection": None, "attempts": 0,
-            "refused_hash": None, "refused_as": None, "tried_at": None, "field_x": "1", "field_y": None,
+            "refused_hash": None, "refused_as": None, "tried_at": None, "unstuck": None, "unstuck_hash": None,
+            "field_x": "1", "field_y": None,
         },
         B: {
             "partition": 0, "as_of": None, "in_segment": True, "run_key": "r1", "rejection": "no good", "attempts": 1,
-            "refused_hash": hash_of("|field_x:1"), "refused_as": "rejected", "tried_at": day(1),
-            "field_x": None, "field_y": None,
+            "refused_hash": hash_of("|field_x:1"), "refused_as": "rejected", "tried_at": day(1), "unstuck": None,
+            "unstuck_hash": None, "field_x": None, "field_y": None,
+        },
+        C: {
+            "partition": 0, "as_of": None, "in_segment": True, "run_key": None, "rejection": None, "attempts": 0,
+            "refused_hash": None, "refused_as": None, "tried_at": None, "unstuck": None, "unstuck_hash": None,
+            "field_x": DOUBT, "field_y": None,
         },
     }  # fmt: skip
 
 
 @pytest.mark.promise(1)
-def test_rows_that_were_rejected_unknown_or_not_sent_keep_what_was_acknowledged_before(tmp_path: Path) -> None:
+def test_rows_that_were_rejected_or_not_sent_keep_what_was_acknowledged_before_and_unknown_ones_are_in_doubt(
+    tmp_path: Path,
+) -> None:
     names = (A, B, C, D)
     stored_ledger(tmp_path, [{"identifier": name, "field_x": "1", "field_y": "1"} for name in names])
     delta = [{"identifier": name, "kind": "change", "as_of": day(2), "field_x": "2"} for name in names]
@@ -69,7 +80,7 @@ def test_rows_that_were_rejected_unknown_or_not_sent_keep_what_was_acknowledged_
     assert {name: (rows[name]["field_x"], rows[name]["field_y"], rows[name]["as_of"]) for name in names} == {
         A: ("2", "1", day(2)),
         B: ("1", "1", day(1)),
-        C: ("1", "1", day(1)),
+        C: (DOUBT, "1", day(1)),
         D: ("1", "1", day(1)),
     }
     assert {name: (rows[name]["run_key"], rows[name]["rejection"], rows[name]["attempts"]) for name in names} == {
@@ -160,24 +171,40 @@ def test_who_left_and_who_came_back_is_noted_without_a_receipt(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("receipts", "in_segment"),
+    ("receipts", "in_segment", "value"),
     [
-        pytest.param([(A, "accepted")], False, id="accepted"),
-        pytest.param([(A, "rejected", "no good")], True, id="rejected"),
-        pytest.param([(A, "unknown", "timeout")], True, id="unknown"),
-        pytest.param([], True, id="not sent"),
+        pytest.param([(A, "accepted")], False, "null", id="accepted"),
+        pytest.param([(A, "rejected", "no good")], True, "1", id="rejected"),
+        pytest.param([(A, "unknown", "timeout")], True, DOUBT, id="unknown"),
+        pytest.param([], True, "1", id="not sent"),
     ],
 )
 @pytest.mark.promise(1)
 def test_a_leaver_who_was_to_be_told_is_only_gone_when_the_target_said_yes(
-    receipts: list[tuple[str, str]], in_segment: bool, tmp_path: Path
+    receipts: list[tuple[str, str]], in_segment: bool, value: str, tmp_path: Path
 ) -> None:
     stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}])
 
     commit(tmp_path, {0: [{"identifier": A, "kind": "leave", "field_x": "null"}]}, receipts)
 
     row = ledger_rows(tmp_path)[A]
-    assert (row["in_segment"], row["field_x"]) == (in_segment, "1" if in_segment else "null")
+    assert (row["in_segment"], row["field_x"]) == (in_segment, value)
+
+
+@pytest.mark.parametrize(("killed", "value"), [(True, DOUBT), (False, "1")])
+@pytest.mark.promise(1)
+def test_who_has_no_receipt_after_a_kill_is_in_doubt_and_after_an_end_was_not_sent(
+    killed: bool, value: str, tmp_path: Path
+) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}])
+    delta = {0: [{"identifier": name, "kind": "change", "field_x": "2"} for name in (A, B)]}
+    outcome = acknowledged(tmp_path, delta, [(B, "accepted")])
+
+    ledger_of(tmp_path).commit(
+        engine(tmp_path), replace(outcome, broken_off=frozenset({0} if killed else {1}))
+    )  # fmt: skip
+
+    assert [ledger_rows(tmp_path)[name]["field_x"] for name in (A, B)] == [value, "2"]
 
 
 def test_attempts_count_the_runs_in_which_the_same_values_were_refused(tmp_path: Path) -> None:
@@ -278,7 +305,57 @@ def test_an_unknown_outcome_leaves_what_is_remembered_of_a_refusal(tmp_path: Pat
 
     commit(tmp_path, delta, [(A, "unknown", "timeout")], delta_id="d2")
 
-    assert ledger_rows(tmp_path) == before
+    assert ledger_rows(tmp_path) == {A: {**before[A], "field_x": DOUBT}}
+
+
+@pytest.mark.parametrize(("status", "attempts"), [(201, 1), (500, 0), (None, 0)])
+@pytest.mark.promise(1)
+def test_an_answer_that_does_not_tell_is_an_attempt_and_no_answer_is_none(
+    status: int | None, attempts: int, tmp_path: Path
+) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}])
+    delta = {0: [{"identifier": A, "kind": "change", "as_of": day(2), "field_x": "2"}]}
+
+    commit(tmp_path, delta, [(A, "unknown", "2 of 3 processed", None, status)])
+
+    row = ledger_rows(tmp_path)[A]
+    assert (row["field_x"], row["as_of"], row["attempts"]) == (DOUBT, day(1), attempts)
+    assert (row["refused_as"], row["refused_hash"]) == (
+        ("unknown", hash_of("|field_x:2")) if attempts else (None, None)
+    )  # fmt: skip
+
+
+# What was put right
+
+
+def repair(folder: Path, run: int, repair_hash: str | None, outcome: str = "accepted", **how: Any) -> tuple[Any, Any]:
+    """Commit a run that put a value right, and say what is remembered of it."""
+    row = {"identifier": A, "kind": "change", "as_of": day(run), "field_x": "1", "repair_hash": repair_hash, **how}
+    commit(folder, {0: [row]}, [(A, outcome)], delta_id=f"d{run}", run_key=f"r{run}")
+    after = ledger_rows(folder)[A]
+    return after["unstuck"], after["unstuck_hash"]
+
+
+@pytest.mark.promise(5)
+def test_how_often_the_same_values_were_put_right_is_remembered(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}])
+
+    assert repair(tmp_path, 1, "h1", "rejected") == (None, None)
+    assert repair(tmp_path, 2, "h1") == (1, "h1")
+    assert repair(tmp_path, 3, "h1") == (2, "h1")
+    assert repair(tmp_path, 4, None) == (2, "h1")
+    assert repair(tmp_path, 5, "h2") == (1, "h2")
+    assert repair(tmp_path, 6, None, sticks=True) == (None, None)
+
+
+def test_committing_a_repair_twice_counts_it_once(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "unstuck": 1, "unstuck_hash": "h1"}])
+    row = {"identifier": A, "kind": "change", "field_x": "1", "repair_hash": "h1"}
+
+    commit(tmp_path, {0: [row]}, [(A, "accepted")], run_key="r9")
+    commit(tmp_path, {0: [row]}, [(A, "unknown"), (A, "accepted")], run_key="r9")
+
+    assert ledger_rows(tmp_path)[A]["unstuck"] == 2
 
 
 # A number that is added to
@@ -317,7 +394,7 @@ def test_the_counter_s_last_stand_is_what_was_added_up_to(
 def test_a_number_that_may_have_been_added_is_not_added_again_and_the_other_fields_come_back(tmp_path: Path) -> None:
     row = counted(tmp_path, (A, "unknown", "timeout"))
 
-    assert (row["field_n"], row["field_x"]) == ('["7"]', '["a"]')
+    assert (row["field_n"], row["field_x"]) == ('["7"]', DOUBT)
     assert (row["as_of"], row["run_key"], row["in_segment"]) == (day(1), "earlier", True)
 
 
@@ -326,7 +403,7 @@ def test_a_number_that_may_have_been_added_to_somebody_new_is_held_too(tmp_path:
     commit(tmp_path, {0: [{"identifier": A, **COUNTED}]}, [(A, "unknown", "timeout")])
 
     row = ledger_rows(tmp_path)[A]
-    assert (row["field_n"], row["field_x"], row["as_of"]) == ('["7"]', None, None)
+    assert (row["field_n"], row["field_x"], row["as_of"]) == ('["7"]', DOUBT, None)
 
 
 def test_a_field_of_which_nothing_was_added_is_not_held(tmp_path: Path) -> None:
@@ -336,7 +413,7 @@ def test_a_field_of_which_nothing_was_added_is_not_held(tmp_path: Path) -> None:
     commit(tmp_path, {0: [row]}, [(A, "unknown", "timeout")])
 
     after = ledger_rows(tmp_path)[A]
-    assert (after["field_n"], after["field_x"]) == ('["5"]', '["a"]')
+    assert (after["field_n"], after["field_x"]) == ('["5"]', DOUBT)
 
 
 # What was seen in the target
@@ -366,7 +443,7 @@ def test_what_was_seen_is_noted_whatever_became_of_the_sending(
 
     after = ledger_rows(tmp_path)[A]
     assert (after["field_y"], after["as_of"]) == ("9", day(3))
-    assert after["field_x"] == ("2" if receipts == [(A, "accepted")] else "1")
+    assert after["field_x"] == {"accepted": "2", "unknown": DOUBT}.get(receipts[0][1] if receipts else "", "1")
 
 
 def test_a_look_that_is_older_than_the_row_does_not_set_it_back(tmp_path: Path) -> None:

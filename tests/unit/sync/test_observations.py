@@ -6,21 +6,26 @@ import datetime as dt
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_braze_blueconic.exceptions import SyncError, TransientError
 from airflow_provider_braze_blueconic.goals.models import ExportField, ExportIdentifier, ImportIdentifier
-from airflow_provider_braze_blueconic.sync.columns import property_column
+from airflow_provider_braze_blueconic.sync.braze_paths import attribute_path
+from airflow_provider_braze_blueconic.sync.columns import property_column, source_column
 from airflow_provider_braze_blueconic.sync.delta import Seen
-from airflow_provider_braze_blueconic.sync.export_plan import mapping_plan
+from airflow_provider_braze_blueconic.sync.export_plan import exported_pairs, mapping_plan, observed_users
 from airflow_provider_braze_blueconic.sync.import_plan import ImportTarget, imported_pairs, observed_profiles
 from airflow_provider_braze_blueconic.sync.mapping import MappingPlan, map_snapshot
 from airflow_provider_braze_blueconic.sync.observations import (
     SETTLES_IN,
     Observation,
+    check_settled,
     fields_written_by_others,
+    look_again,
     look_at_target,
     mark_written,
     publish_observation,
@@ -516,3 +521,95 @@ def test_what_is_published_names_fields_and_nobody(tmp_path: Path) -> None:
         "at": None,
         "read": "2026-11-10T00:00:00+00:00",
     }
+
+
+# A goal's own look at its target
+
+
+def users(home: Path, *external_ids: str, as_of: dt.datetime = READ) -> Observation:
+    """What an export goal read of Braze for itself."""
+    part = home / "look" / "part-00000.parquet"
+    people = [{"external_id": name, "tier": "gold", "points": "5", "as_of": as_of} for name in external_ids]
+    names = {"external_id": source_column("external_id"), **{n: source_column(attribute_path(n)) for n in _ATTRIBUTES}}
+    write_snapshot_file(part, [{names.get(k, k): [v] if k in names else v for k, v in one.items()} for one in people])
+    return Observation(
+        goal_id="vip_to_braze",
+        system="braze",
+        connection="braze_default",
+        as_of=as_of,
+        uri=str(part.parent),
+        columns=("external_id", *(attribute_path(name) for name in _ATTRIBUTES)),
+        pairs=(),
+        target="",
+        writes=(),
+        mapped="",
+    )
+
+
+_ATTRIBUTES = ("tier", "points")
+
+
+def looks_again(home: Path, observation: Observation) -> list[Seen]:
+    fields = [ExportField.model_validate({"from": f"property.{name}", "to": name}) for name in _ATTRIBUTES]
+    links = [ExportIdentifier(blueconic="crm_id", braze="external_id")]
+    return look_again(
+        engine(home),
+        STAGING,
+        folder_of(home, "vip_to_braze"),
+        home / "local",
+        observation=observation,
+        plans=lambda read: observed_users(links, fields, {}, read),
+        pairs=exported_pairs(fields),
+    )
+
+
+@pytest.mark.promise(5)
+def test_what_a_goal_reads_of_its_own_target_is_certain(tmp_path: Path) -> None:
+    (look,) = looks_again(tmp_path, users(tmp_path, "7"))
+
+    (row,) = read_rows([look.file])
+    assert (row["identifier"], row["field_tier"], row["as_of"]) == (person("7"), '"gold"', READ)
+    assert (look.certain, look.whole, look.settles_in) == ({"tier", "points"}, True, BRAZE_SETTLED)
+
+
+@pytest.mark.promise(7)
+def test_a_field_that_an_import_brings_from_there_is_not_put_right(tmp_path: Path) -> None:
+    imported = users(tmp_path, "7")
+    publish_observation(
+        STAGING,
+        folder_of(tmp_path, "users_to_blueconic"),
+        replace(imported, goal_id="users_to_blueconic", pairs=(("tier", "tier"),)),
+    )
+
+    (look,) = looks_again(tmp_path, imported)
+
+    assert look.certain == {"points"}
+
+
+def test_a_read_that_met_nobody_is_no_look(tmp_path: Path) -> None:
+    assert looks_again(tmp_path, replace(users(tmp_path), uri=str(tmp_path / "nothing"))) == []
+
+
+@pytest.mark.parametrize("since", [MOMENT, -MOMENT, -BRAZE_SETTLED])
+@pytest.mark.promise(4)
+def test_a_look_from_before_the_goal_s_own_last_write_stops_the_run(since: dt.timedelta, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, "vip_to_braze")
+    mark_written(STAGING, folder, read=day(1), wrote=READ + since)
+
+    with pytest.raises(SyncError, match="does not tell what is there now"):
+        looks_again(tmp_path, users(tmp_path, "7"))
+    with pytest.raises(TransientError, match="may not show it yet"):
+        check_settled(STAGING, folder, "braze", settles_in=SETTLES_IN, at=READ)
+    mark_written(STAGING, folder, read=day(1), wrote=READ - BRAZE_SETTLED - MOMENT)
+    check_settled(STAGING, folder, "braze", settles_in=SETTLES_IN, at=READ)
+
+
+@pytest.mark.promise(7)
+def test_what_is_replayed_of_a_past_date_does_not_take_the_place_of_a_newer_read(tmp_path: Path) -> None:
+    newest = exported(tmp_path, as_of=READ)
+    exported(tmp_path, as_of=READ - dt.timedelta(days=3))
+
+    published = json.loads(STAGING.read_bytes(folder_of(tmp_path, newest.goal_id).observed))
+
+    assert published["as_of"] == READ.isoformat()
+    assert published["uri"] == newest.uri

@@ -159,7 +159,7 @@ def undisturbed(first_night: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return ledger(home), len(life.writes)
 
 
-WRITES = 21
+WRITES = 25
 """Durable writes of the second night; a test below says so."""
 
 PLANNED = 7

@@ -15,6 +15,12 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from airflow_provider_braze_blueconic.exceptions import LimitExceeded, SyncError
+from airflow_provider_braze_blueconic.sync.guard import GuardLimits
+from airflow_provider_braze_blueconic.sync.pacing import Rate
+from airflow_provider_braze_blueconic.sync.pipeline import guard_delta, mark_open
+from airflow_provider_braze_blueconic.sync.receipts import PartReceipts, Receipt
+from airflow_provider_braze_blueconic.sync.sending import Reply, Verdict
 from airflow_provider_braze_blueconic.sync.tables import Table
 from tests.support.clock import in_clock_time
 from tests.support.core import day
@@ -47,6 +53,17 @@ def blueconic_of_two() -> BlueConic:
         {"crm_id": ["u2"]},
         types={"points": "RANGE", "spent": "DECIMAL"},
     )
+
+
+class Silent:
+    """A target that does what it is asked, and never answers."""
+
+    def __init__(self, target: Braze) -> None:
+        self._target = target
+
+    async def send(self, body: bytes) -> Reply:
+        await self._target.send(body)
+        return Reply(Verdict.UNKNOWN, None, sentence="no answer came")
 
 
 EVERY_MERGE = [
@@ -292,10 +309,10 @@ def deadly_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Life], 
     lives.clear()
 
 
-WRITES = 18
+WRITES = 20
 """Durable writes of a night; a test below says so."""
 
-INTENDED = 11
+INTENDED = 12
 """The one of them by which it was decided what to add to."""
 
 
@@ -362,6 +379,204 @@ def test_what_is_in_doubt_after_a_kill_is_told_by_the_next_night(
     (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
     assert "of 2 people it is not known whether" in warning
     assert blueconic.values("crm_id", "u1", "spent") == ["100"]
+
+
+# What may have been written, and two runs that meet
+
+
+def tier_import(braze: Braze, blueconic: BlueConic) -> ImportGoalOf:
+    return import_of(braze, blueconic, ("custom_attributes.tier", "level"))
+
+
+@pytest.mark.promise(1)
+def test_a_value_that_is_taken_back_after_its_answer_was_lost_is_sent_once_more(tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goal = tier_import(braze, blueconic)
+    Run(tmp_path, goal, day(1)).run()
+    braze.users["u1"]["tier"] = "platinum"
+    blueconic.answers = False
+    Run(tmp_path, goal, day(2)).run()
+    blueconic.answers = True
+    braze.users["u1"]["tier"] = "gold"
+
+    third = Run(tmp_path, goal, day(3)).run()
+    fourth = Run(tmp_path, goal, day(4)).run()
+
+    assert blueconic.values("crm_id", "u1", "level") == ["gold"]
+    assert (third.report["to_send"], fourth.report["to_send"]) == (1, 0)
+
+
+@pytest.mark.promise(1)
+def test_a_value_that_is_taken_back_after_its_upload_was_killed_is_sent_once_more(
+    tmp_path: Path, deadly_tables: Callable[[Life], None]
+) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goal = tier_import(braze, blueconic)
+    Run(tmp_path, goal, day(1)).run()
+    braze.users["u1"]["tier"] = "platinum"
+    second = Run(tmp_path, goal, day(2)).run(last="guard")
+    deadly_tables(life := Life(3))
+    with contextlib.suppress(Killed):
+        second.run(life)
+    deadly_tables(Life())
+    assert blueconic.values("crm_id", "u1", "level") == ["platinum"]
+    braze.users["u1"]["tier"] = "gold"
+
+    Run(tmp_path, goal, day(3)).run()
+
+    assert blueconic.values("crm_id", "u1", "level") == ["gold"]
+
+
+@pytest.mark.promise(6)
+def test_who_leaves_after_a_lost_answer_is_cleared_too(tmp_path: Path) -> None:
+    braze, blueconic = Braze(), BlueConic({"crm_id": ["u1"], "level": ["gold"]}, {"crm_id": ["u2"]})
+    goal = ExportGoalOf("export", Silent(braze), blueconic, [("level", "tier")], delta={"leavers": "clear_fields"})
+    Run(tmp_path, goal, day(1)).run()
+    assert braze.users["u1"] == {"tier": "gold"}
+    del blueconic.profiles[0]
+
+    Run(tmp_path, dataclasses.replace(goal, braze=braze), day(2)).run()
+
+    assert braze.users["u1"] == {"tier": None}
+
+
+@pytest.mark.promise(4)
+def test_of_two_runs_that_compared_with_the_same_ledger_one_adds(tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goal = import_of(braze, blueconic)
+    Run(tmp_path, goal, day(1)).run()
+    braze.users["u1"]["spent"] = 15
+    older = Run(tmp_path, goal, day(2)).run(last="guard")
+    braze.users["u1"]["spent"] = 20
+    newer = Run(tmp_path, goal, day(3)).run(last="guard")
+
+    older.run()
+    with pytest.raises(SyncError, match="stays in the delta"):
+        newer.run()
+    Run(tmp_path, goal, day(4)).run()
+
+    assert blueconic.values("crm_id", "u1", "spent") == ["120.0"]
+
+
+@pytest.mark.promise(4)
+def test_of_two_runs_of_the_same_data_one_adds(tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goal = import_of(braze, blueconic)
+    first, second = (Run(tmp_path, goal, day(1)).run(last="guard") for _ in range(2))
+
+    first.run()
+    with pytest.raises(SyncError, match="stays in the delta"):
+        second.run()
+
+    assert blueconic.values("crm_id", "u1", "spent") == ["112.5"]
+
+
+@pytest.mark.promise(4)
+def test_an_upload_that_is_tried_again_late_puts_nothing_over_a_newer_one_that_was_not_committed(
+    tmp_path: Path, deadly_tables: Callable[[Life], None]
+) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goal = tier_import(braze, blueconic)
+    Run(tmp_path, goal, day(1)).run()
+    braze.users["u1"]["tier"] = "platinum"
+    older = Run(tmp_path, goal, day(2)).run(last="guard")
+    deadly_tables(life := Life(1, after=True))
+    with contextlib.suppress(Killed):
+        older.run(life)
+    deadly_tables(Life())
+    braze.users["u1"]["tier"] = "diamond"
+    Run(tmp_path, goal, day(3)).run(last="upload 0")
+
+    with pytest.raises(SyncError, match="stays in the delta"):
+        older.run()
+    last = Run(tmp_path, goal, day(4)).run()
+
+    assert blueconic.values("crm_id", "u1", "level") == ["diamond"]
+    assert last.report["to_send"] == 0
+
+
+@pytest.mark.promise(2)
+def test_answers_that_come_after_another_run_has_taken_over_take_no_counter_back(
+    tmp_path: Path, deadly_tables: Callable[[Life], None]
+) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goal = import_of(braze, blueconic)
+    Run(tmp_path, goal, day(1)).run()
+    braze.users["u1"]["spent"], braze.users["u2"]["tier"] = 15, "gold"
+    older = Run(tmp_path, goal, day(2)).run(last="guard")
+    deadly_tables(life := Life(4))
+    with contextlib.suppress(Killed):
+        older.run(life)
+    deadly_tables(Life())
+    assert blueconic.values("crm_id", "u1", "spent") == ["115.0"]
+    braze.users["u1"]["spent"] = 18
+    Run(tmp_path, goal, day(3)).run()
+
+    # The answers are written down all the same, and that there is something to commit.
+    workspace, delta = older.workspace(), older.done["delta"]
+    uri = f"{delta['uri']}/receipts/partition=0"
+    late = PartReceipts(
+        tmp_path / "late",
+        attempt="late",
+        publish=lambda path: workspace.staging.upload_file(path, f"{uri}/{path.name}"),
+    )
+    who = ('{"braze_id":"b-u1"}', '{"braze_id":"b-u2"}')
+    late.add([Receipt(identifier, "accepted", "", 200, day(2)) for identifier in who])
+    late.flush()
+    mark_open(workspace, delta)
+    Run(tmp_path, goal, day(4)).run()
+
+    assert blueconic.values("crm_id", "u1", "spent") == ["118.0"]
+
+
+@pytest.mark.promise(4)
+def test_an_old_date_that_may_be_stale_adds_no_number_again(tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goal = import_of(braze, blueconic)
+    old = Run(tmp_path, goal, day(1), allow_stale=True).run()
+    braze.users["u1"] |= {"spent": 20, "tier": "platinum"}
+    Run(tmp_path, goal, day(2)).run()
+
+    old.again("delta", "guard", "upload", "commit", "report")
+    old.run()
+    set_back = blueconic.values("crm_id", "u1", "level")
+    Run(tmp_path, goal, day(3)).run()
+
+    assert set_back == ["gold"]
+    assert blueconic.values("crm_id", "u1", "level") == ["platinum"]
+    assert blueconic.values("crm_id", "u1", "spent") == ["120.0"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "held"),
+    [("add", "set", ["c"]), ("set", "remove", []), ("set_if_empty", "set", ["c"]), ("remove", "add", ["c", "z"])],
+)
+@pytest.mark.promise(1)
+def test_a_field_whose_merge_changes_is_sent_once_more(
+    before: str, after: str, held: list[str], tmp_path: Path
+) -> None:
+    braze, blueconic = Braze(u1={"tags": ["c"]}), BlueConic({"crm_id": ["u1"], "tags": ["z"]})
+    merged = {
+        how: import_of(braze, blueconic, ("custom_attributes.tags", "tags", {"merge": how})) for how in (before, after)
+    }
+    Run(tmp_path, merged[before], day(1)).run()
+
+    second = Run(tmp_path, merged[after], day(2)).run()
+    third = Run(tmp_path, merged[after], day(3)).run()
+
+    assert blueconic.values("crm_id", "u1", "tags") == held
+    assert (second.report["to_send"], third.report["to_send"]) == (1, 0)
+
+
+def test_a_counter_that_is_added_to_after_it_was_set_grows_from_where_it_stood(tmp_path: Path) -> None:
+    braze, blueconic = Braze(u1={"spent": 10}), BlueConic({"crm_id": ["u1"]}, types={"spent": "DECIMAL"})
+    field = "custom_attributes.spent"
+    Run(tmp_path, import_of(braze, blueconic, (field, "spent", {"merge": "set"})), day(1)).run()
+    braze.users["u1"]["spent"] = 12
+
+    Run(tmp_path, import_of(braze, blueconic, (field, "spent", {"merge": "sum", "of": "increase"})), day(2)).run()
+
+    assert blueconic.values("crm_id", "u1", "spent") == ["12"]
 
 
 # No echo
@@ -754,3 +969,51 @@ def test_two_links_that_name_two_profiles_leave_it_open_which_one_is_written(tmp
     both.run("export", "import")
 
     assert both.blueconic.profiles[0]["level"] == ["platinum"]
+
+
+# People known by another link than before
+
+
+@pytest.mark.promise(6)
+def test_who_is_known_by_another_link_than_before_did_not_leave_and_later_departures_count_again(
+    tmp_path: Path,
+) -> None:
+    braze = Braze()
+    blueconic = BlueConic(
+        {"crm_id": ["u1"], "number": ["n1"], "level": ["gold"]}, {"crm_id": ["u2"], "number": ["n2"], "level": ["red"]}
+    )
+    by_crm = ExportGoalOf("export", braze, blueconic, [("level", "tier")], delta={"leavers": "clear_fields"})
+    by_number = dataclasses.replace(by_crm, identifiers=({"blueconic": "number", "braze": "external_id"},))
+    Run(tmp_path, by_crm, day(1)).run()
+
+    changed = Run(tmp_path, by_number, day(2)).run()
+    blueconic.profiles.pop()
+    later = Run(tmp_path, by_number, day(3)).run()
+
+    assert (changed.done["delta"]["relinked"], later.done["delta"]["relinked"]) == (True, False)
+    assert braze.users == {
+        "u1": {"tier": "gold"}, "u2": {"tier": "red"}, "n1": {"tier": "gold"}, "n2": {"tier": None},
+    }  # fmt: skip
+    assert later.report["leavers"] == 1
+    members = {row["identifier"]: row["in_segment"] for row in rows_of(tmp_path, "export", "ledger")}
+    assert members == {
+        '{"external_id":"u1"}': False, '{"external_id":"u2"}': False,
+        '{"external_id":"n1"}': True, '{"external_id":"n2"}': False,
+    }  # fmt: skip
+
+
+@pytest.mark.promise(6)
+def test_the_guard_does_not_take_a_change_of_links_for_a_broken_snapshot(tmp_path: Path) -> None:
+    blueconic = BlueConic({"crm_id": ["u1"], "number": ["n1"], "level": ["gold"]})
+    goal = ExportGoalOf("export", Braze(), blueconic, [("level", "tier")], delta={"leavers": "clear_fields"})
+    Run(tmp_path, goal, day(1)).run()
+    by_number = dataclasses.replace(goal, identifiers=({"blueconic": "number", "braze": "external_id"},))
+
+    changed = Run(tmp_path, by_number, day(2)).run()
+
+    delta = {**changed.done["delta"], "leavers": 1, "members": 1}
+    workspace = changed.workspace()
+    how: Any = {"limits": GuardLimits(leavers_percent=0.0), "acts_on_leavers": True, "dry_run": True}
+    guard_delta(workspace, delta, **how, objects=75, rate=Rate(1, 1.0))
+    with pytest.raises(LimitExceeded):
+        guard_delta(workspace, {**delta, "relinked": False}, **how, objects=75, rate=Rate(1, 1.0))

@@ -24,7 +24,7 @@ DELTA = DeltaRef(
     uri="s3://b/delta-1", delta_id="1", run_key="r", as_of="2026-11-01T00:00:00+00:00", ledger_partitions=8,
     partitions=[0], send_partitions=[0], people_by_partition={"0": 100}, inserts=60, changes=30, leavers=10,
     to_send=100, unchanged=1_150, stale=10, fields=150, clears=5, data_points=140, members=1_200, policy="",
-    new_fields=[], seen=0, held=0,
+    new_fields=[], seen=0, held=0, quarantined=0, drifted=0, unstuck=0, absent=0, drift={}, links=None, relinked=False,
 )  # fmt: skip
 
 
@@ -57,13 +57,15 @@ def report(**how: Any) -> Report:
 
 def test_a_report_holds_the_counters_of_every_step() -> None:
     assert report() == {
-        "goal_id": "vip", "run_key": "r", "status": "success", "dry_run": False,
-        "segment": "VIP customers", "read": "full", "complete": True, "profiles": 1_300,
+        "goal_id": "vip", "run_key": "r", "status": "success", "skipped_because": "", "dry_run": False,
+        "segment": "VIP customers", "read": "full", "as_of": "2026-11-01T00:00:00+00:00", "replayed": False,
+        "complete": True, "profiles": 1_300,
         "broken_lines": 0, "people": 1_250, "skipped": {"no_identifier": 20, "no_consent": 30},
         "warnings": {"Time: zone: bad_date": 7, "x: too_long": 7, "y: not_an_integer": 9},
         "warning_sources": {"Time: zone": "Braze docs, B", "x": "Braze docs, A", "y": "Braze docs, C"},
         "left_out": {}, "new_fields": [], "new_properties": [],
         "inserts": 60, "changes": 30, "leavers": 10, "unchanged": 1_150, "seen": 0, "held": 0, "stale": 10,
+        "quarantined": 0, "drifted": 0, "unstuck": 0, "absent": 0, "drift": {},
         "to_send": 100, "fields": 150, "clears": 5, "data_points": 140,
         "requests": 2, "rate_limited": 1, "accepted": 90, "not_accepted": 10, "unsent": 0,
         "not_found": 0, "no_consent": 0, "rejected": {"no good": 8, "timeout": 2}, "refused_fields": {}, "unknown": 2,
@@ -105,6 +107,31 @@ def test_a_run_that_failed_at_its_first_step_has_a_report_too() -> None:
 
     assert (found["status"], found["segment"], found["complete"], found["to_send"]) == ("stopped", "", False, 0)
     assert (found["seconds"], found["people_per_second"]) == (0.0, 0.0)
+
+
+NOT_DONE: dict[str, Any] = {
+    "snapshot": None, "mapped": None, "delta": None, "uploads": [], "receipts": NO_RECEIPTS, "passed": False,
+    "committed": False,
+}  # fmt: skip
+
+
+def test_a_run_that_had_nothing_to_do_says_why_first() -> None:
+    found = report(**NOT_DONE, skipped_because="nothing is kept of that day.")
+
+    assert found["status"] == "skipped"
+    assert render(found)[:3] == [
+        ("status", "skipped"),
+        ("because", "nothing is kept of that day."),
+        ("dry run", "no"),
+    ]
+
+
+def test_a_replayed_date_says_how_old_its_data_are() -> None:
+    replayed = report(snapshot={**SNAPSHOT, "replayed": True})
+
+    assert replayed["replayed"] is True
+    assert ("kept snapshot of", "2026-11-01T00:00:00+00:00") in render(replayed)
+    assert "kept snapshot of" not in dict(render(report()))
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,20 @@ def test_before_the_first_run_there_is_no_good_read(tmp_path: Path) -> None:
     assert table(tmp_path).last_good_read() is None
 
 
+def test_a_date_for_which_nothing_was_done_is_no_read(tmp_path: Path) -> None:
+    add(tmp_path, 3)
+    add(tmp_path, None, "run-2", status="skipped", complete=False, read="")
+
+    assert table(tmp_path).last_good_read() == (day(3), "m1")
+
+
+def test_a_replayed_read_does_not_take_the_place_of_a_newer_one(tmp_path: Path) -> None:
+    add(tmp_path, 5, "run-5")
+    add(tmp_path, 3, "run-3", replayed=True)
+
+    assert table(tmp_path).last_good_read() == (day(5), "m1")
+
+
 def test_a_run_that_everybody_got_through_is_a_good_read(tmp_path: Path) -> None:
     add(tmp_path, 3)
 

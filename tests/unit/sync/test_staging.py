@@ -52,6 +52,7 @@ def test_a_goal_keeps_to_its_folder() -> None:
     assert folder.receipts == "s3://acme-sync/braze/vip_to_braze/receipts"
     assert folder.runs == "s3://acme-sync/braze/vip_to_braze/runs"
     assert folder.open_uploads == "s3://acme-sync/braze/vip_to_braze/open/"
+    assert folder.lock == "s3://acme-sync/braze/vip_to_braze/lock/"
 
 
 def test_every_attempt_of_a_step_has_a_folder_of_its_own() -> None:

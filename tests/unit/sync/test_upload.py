@@ -206,6 +206,19 @@ def test_a_failure_that_passes_costs_a_repeat_and_a_pause(tmp_path: Path, reply:
     assert 0.7 < target.starts[1] - target.starts[0] < 1.3
 
 
+def test_requests_are_those_that_reached_the_server(tmp_path: Path) -> None:
+    target = Scripted(
+        Reply(Verdict.RETRY, None, sentence="no token; nothing was sent", requests=0),
+        Reply(Verdict.READ_ENTRIES, 200, requests=2),
+        latency=0.0,
+    )
+
+    outcome = upload(tmp_path, people(75), target)
+
+    assert outcome.tally is not None
+    assert (outcome.tally.requests, outcome.tally.accepted) == (2, 75)
+
+
 def test_pauses_of_a_batch_grow(tmp_path: Path) -> None:
     target = Scripted(*[BUSY] * 4, latency=0.0)
 

@@ -1,0 +1,66 @@
+"""What the extracts of live sources do for a past date: hand on the snapshot that was kept, or end as skipped."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import AirflowSkipException
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_braze_blueconic.sync.kept_snapshots import SnapshotNeeds
+    from airflow_provider_braze_blueconic.sync.pipeline import Workspace
+    from airflow_provider_braze_blueconic.sync.references import SnapshotRef
+
+__all__ = ["SKIPPED", "keep", "replayed"]
+
+SKIPPED = "skipped"
+"""XCom that says why an extract was skipped."""
+
+
+def replayed(workspace: Workspace, context: Context, needs: SnapshotNeeds, *, timezone: str) -> SnapshotRef | None:
+    """Return the kept snapshot for a run that asks for a past date; ``None`` for a run that reads the source.
+
+    :raises AirflowSkipException: the date can't be run again; the reason is also pushed as ``skipped``.
+    """
+    from airflow_provider_braze_blueconic.sync.kept_snapshots import NoSnapshot, asks_for_the_past, find_snapshot
+
+    logical_date = _logical_date(context)
+    if logical_date is None:
+        return None
+    run = context["dag_run"]
+    if not asks_for_the_past(
+        run.run_type, logical_date, run_after=run.run_after, now=dt.datetime.now(dt.UTC), timezone=timezone
+    ):
+        return None
+    try:
+        return find_snapshot(workspace.staging, workspace.folder, needs, logical_date=logical_date, timezone=timezone)
+    except NoSnapshot as reason:
+        context["ti"].xcom_push(key=SKIPPED, value=str(reason))
+        raise AirflowSkipException(str(reason)) from None
+
+
+def keep(
+    workspace: Workspace, context: Context, snapshot: SnapshotRef, *, connection: str, holds: Sequence[str]
+) -> None:
+    """Keep a snapshot that was just made, for the day when its date is run again."""
+    from airflow_provider_braze_blueconic.sync.kept_snapshots import keep_snapshot
+
+    keep_snapshot(
+        workspace.staging,
+        workspace.folder,
+        snapshot,
+        run_key=workspace.run_key,
+        logical_date=_logical_date(context),
+        connection=connection,
+        holds=holds,
+    )
+
+
+def _logical_date(context: Context) -> dt.datetime | None:
+    # A manual or asset-triggered run may have none; then the key is there or not, by the version of Airflow.
+    found: dt.datetime | None = getattr(context.get("dag_run"), "logical_date", None)
+    return found

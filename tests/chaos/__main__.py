@@ -1,0 +1,114 @@
+"""Play every scenario and print what became of everybody, then run the model test for a while: ``make chaos``.
+
+``make chaos ARGS="braze 429"`` plays the scenarios whose names hold these words; ``make chaos ARGS=model`` runs the
+model test alone.
+
+Exits with 1 if anybody is lost, anything is doubled, or a report differs from what the server counted.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+import tests.conftest  # noqa: F401  gives Airflow a home of its own before it is imported
+from tests.chaos import (
+    scenarios_blueconic,
+    scenarios_braze,
+    scenarios_exports,
+    scenarios_machine,
+    scenarios_s3,
+)
+from tests.chaos.harness import Outcome, Scenario, play
+from tests.support.airflow import prepare_airflow
+
+_MODEL, _MODEL_SEED, _MODEL_MINUTES = "model", 1, 15.0
+
+_WIDTH = 140
+"""Columns where the terminal does not tell, as in a file: names of faults on one line."""
+
+SCENARIOS: tuple[Scenario, ...] = (
+    *scenarios_braze.SCENARIOS,
+    *scenarios_blueconic.SCENARIOS,
+    *scenarios_exports.SCENARIOS,
+    *scenarios_s3.SCENARIOS,
+    *scenarios_machine.SCENARIOS,
+)
+
+
+def main(wanted: list[str]) -> int:
+    """Play the scenarios whose names hold every wanted word; none wanted is all of them, and the model test."""
+    if wanted == [_MODEL]:
+        return _run_model()
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH
+    chosen = [each for each in SCENARIOS if all(word.lower() in str(each).lower() for word in wanted)]
+    if not chosen:
+        console.print(f"No scenario's name holds {' and '.join(wanted)}.")
+        return 2
+    home = prepare_airflow()
+    logs = Path(tempfile.mkdtemp(prefix="braze-blueconic-chaos-"))
+    outcomes = []
+    for number, scenario in enumerate(chosen, start=1):
+        outcome = _play(scenario, home)
+        outcomes.append(outcome)
+        console.print(f"{number} of {len(chosen)}: {scenario}: {_told(outcome)}, {outcome.seconds:.0f} s")
+        if outcome.log:
+            log = logs / f"{number:03d}.log"
+            log.write_text(outcome.log)
+            console.print(f"  log: {log}")
+    console.print(make_table(outcomes))
+    failed = int(any(outcome.problems for outcome in outcomes))
+    return failed if wanted else max(failed, _run_model())
+
+
+def _run_model() -> int:
+    from tests.chaos.model import run_long
+
+    return int(not run_long(_MODEL_SEED, _MODEL_MINUTES))
+
+
+def _play(scenario: Scenario, home: Path) -> Outcome:
+    try:
+        return play(scenario, home)
+    except Exception as error:  # noqa: BLE001  whatever one of them breaks must not cost the results of the others
+        return Outcome(
+            scenario, runs=(), problems=(f"could not be played: {error!r:.300}",), log=traceback.format_exc()
+        )
+
+
+def _told(outcome: Outcome) -> str:
+    return "[red]" + "; ".join(outcome.problems).replace("[", r"\[") + "[/]" if outcome.problems else "as promised"
+
+
+def make_table(outcomes: list[Outcome]) -> Table:
+    """A row a fault and direction, under its side."""
+    table = Table(title="Chaos: what became of everybody", title_justify="left", box=SIMPLE_HEAD)
+    for title in ("where", "fault", "direction", "hits", "runs", "people", "held", "lost", "doubled", "as promised"):
+        table.add_column(title, justify="left" if title in {"where", "fault", "direction"} else "right")
+    for outcome in outcomes:
+        scenario = outcome.scenario
+        counts = (outcome.hits, len(outcome.runs), outcome.people, outcome.held, outcome.lost, outcome.doubled)
+        table.add_row(
+            scenario.side,
+            scenario.fault,
+            scenario.direction,
+            *(f"{count:,}" for count in counts),
+            "[red]no[/]" if outcome.problems else "yes",
+        )
+    counted = [(o.hits, len(o.runs), o.people, o.held, o.lost, o.doubled) for o in outcomes]
+    totals = [sum(values) for values in zip(*counted, strict=True)]
+    table.add_section()
+    table.add_row("", f"{len(outcomes)} scenarios", "", *(f"{count:,}" for count in totals), "")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

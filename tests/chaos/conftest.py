@@ -1,0 +1,3 @@
+from tests.support.airflow import airflow_home
+
+__all__ = ["airflow_home"]
