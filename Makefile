@@ -49,7 +49,7 @@ bench: $(READY)  ## Measure speed and memory; not part of the tests.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 chaos: $(READY)  ## Backfills by a real scheduler; every fault on its own, in both directions, and what became of everybody. Takes an hour.
-	@$(BIN)/python -m pytest -m scheduler tests/e2e
+	@$(BIN)/python -m pytest -m by_hand tests/e2e tests/chaos
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 sandbox: $(READY)  ## Run the sandbox until interrupted.

@@ -9,7 +9,7 @@ import pytest
 from tests.chaos import scenarios_machine, scenarios_s3
 from tests.chaos.harness import Scenario, play
 
-pytestmark = pytest.mark.airflow
+pytestmark = [pytest.mark.airflow, pytest.mark.by_hand]
 
 
 @pytest.mark.promise(1)

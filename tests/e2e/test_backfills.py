@@ -18,7 +18,7 @@ from tests.support.airflow import GOAL, ROOT
 from tests.support.sandbox import running_sandbox
 from tests.support.scheduler import AirflowServer, DagRun, running_airflow
 
-pytestmark = [pytest.mark.airflow, pytest.mark.scheduler]
+pytestmark = [pytest.mark.airflow, pytest.mark.by_hand]
 
 NOW = dt.datetime.now(dt.UTC)
 _AHEAD = 12 - NOW.hour

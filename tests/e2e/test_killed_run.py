@@ -40,6 +40,12 @@ dag.test(logical_date=moment, run_after=moment)
 """
 
 
+@pytest.fixture(autouse=True)
+def _soon_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next run waits for so long to see whether the killed one is alive."""
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__LOCK_SECONDS", "5")
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """Enough people for an upload that lasts some seconds."""

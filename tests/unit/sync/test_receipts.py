@@ -266,8 +266,8 @@ def test_the_best_receipt_tells_reason_and_refused_fields(tmp_path: Path) -> Non
         rows = connection.execute(f"FROM ({best_receipts([first, second])}) ORDER BY identifier").fetchall()
 
     assert rows == [
-        (person("a"), 2, "accepted", "city: bad", ["city"]),
-        (person("b"), 1, "no_consent", "no consent", None),
+        (person("a"), 2, "accepted", "city: bad", 201, ["city"]),
+        (person("b"), 1, "no_consent", "no consent", 201, None),
     ]
 
 
