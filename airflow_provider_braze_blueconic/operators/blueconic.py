@@ -109,17 +109,13 @@ class BlueConicSegmentToS3Operator(GoalOperator):
 
     def run_step(self, workspace: Workspace, context: Context) -> SnapshotRef:
         """Hand on what was kept of a past date; else check, read, write, and keep."""
-        from airflow_provider_braze_blueconic.operators.replay import keep, replayed
+        from airflow_provider_braze_blueconic.operators.replay import replay_or_read
         from airflow_provider_braze_blueconic.sync.kept_snapshots import SnapshotNeeds
 
         needs = SnapshotNeeds(self.segment, self.blueconic_conn_id, self._holds(), whole=is_true(self.full))
-        snapshot = replayed(workspace, context, needs, timezone=self.timezone) if self.replay else None
-        if snapshot is not None:
-            self.log.info("%s: replaying what was read of %s at %s", self.goal_id, self.segment, snapshot["as_of"])
-            return snapshot
-        snapshot = self._read(workspace)
-        keep(workspace, context, snapshot, connection=needs.connection, holds=needs.holds)
-        return snapshot
+        return replay_or_read(
+            workspace, context, needs, timezone=self.timezone, read=self._read, may_replay=self.replay
+        )
 
     def _holds(self) -> list[str]:
         """Name what is read of a profile."""

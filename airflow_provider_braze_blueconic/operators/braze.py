@@ -164,20 +164,15 @@ class BrazeSegmentToS3Operator(GoalOperator):
 
     def run_step(self, workspace: Workspace, context: Context) -> SnapshotRef:
         """Hand on what was kept of a past date; else check, ask, wait, read, and keep."""
-        from airflow_provider_braze_blueconic.operators.replay import keep, replayed
+        from airflow_provider_braze_blueconic.operators.replay import replay_or_read
         from airflow_provider_braze_blueconic.sync.kept_snapshots import SnapshotNeeds
 
         if not self._is_source:
             return self._read(workspace)
         needs = SnapshotNeeds(self.segment, self.braze_conn_id, self._holds())
-        if self._event is None:
-            snapshot = replayed(workspace, context, needs, timezone=self.timezone)
-            if snapshot is not None:
-                self.log.info("%s: replaying what was read of %s at %s", self.goal_id, self.segment, snapshot["as_of"])
-                return snapshot
-        snapshot = self._read(workspace)
-        keep(workspace, context, snapshot, connection=needs.connection, holds=needs.holds)
-        return snapshot
+        # After a wait the run has decided to read.
+        first = self._event is None
+        return replay_or_read(workspace, context, needs, timezone=self.timezone, read=self._read, may_replay=first)
 
     def _holds(self) -> list[str]:
         """Name what is read of a user. All other fields are others where something else is named or left out."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
@@ -15,10 +16,34 @@ if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.sync.pipeline import Workspace
     from airflow_provider_braze_blueconic.sync.references import SnapshotRef
 
-__all__ = ["SKIPPED", "keep", "replayed"]
+__all__ = ["SKIPPED", "keep", "replay_or_read", "replayed"]
+
+log = logging.getLogger(__name__)
 
 SKIPPED = "skipped"
 """XCom that says why an extract was skipped."""
+
+
+def replay_or_read(
+    workspace: Workspace,
+    context: Context,
+    needs: SnapshotNeeds,
+    *,
+    timezone: str,
+    read: Callable[[Workspace], SnapshotRef],
+    may_replay: bool = True,
+) -> SnapshotRef:
+    """Hand on what was kept of a past date; else read the source, and keep what was read.
+
+    :raises AirflowSkipException: see :func:`replayed`.
+    """
+    snapshot = replayed(workspace, context, needs, timezone=timezone) if may_replay else None
+    if snapshot is not None:
+        log.info("%s: replaying what was read of %s at %s", workspace.folder.goal_id, needs.source, snapshot["as_of"])
+        return snapshot
+    snapshot = read(workspace)
+    keep(workspace, context, snapshot, connection=needs.connection, holds=needs.holds)
+    return snapshot
 
 
 def replayed(workspace: Workspace, context: Context, needs: SnapshotNeeds, *, timezone: str) -> SnapshotRef | None:

@@ -190,8 +190,8 @@ def compute_staged_delta(
     known_columns = set(ledger.columns())
     uri = workspace.folder.step(workspace.run_key, "delta")
     total = DeltaCounts()
-    relinked = plan.links is not None and ledger.links not in (None, plan.links)
-    if relinked and plan.complete:
+    relinked = plan.complete and plan.links is not None and ledger.links not in (None, plan.links)
+    if relinked:
         # Under another name than before, everybody would seem to have left.
         log.warning("%s: the identifiers of the goal changed since the last whole read, so who is missing now is taken "
                     "off the ledger's list and nothing is sent for them", workspace.folder.goal_id)  # fmt: skip
@@ -248,7 +248,7 @@ def compute_staged_delta(
         "people_by_partition": {str(partition): people for partition, people in sorted(to_send.items())},
         "policy": plan.policy,
         "links": plan.links if plan.complete else None,
-        "relinked": relinked and plan.complete,
+        "relinked": relinked,
         "new_fields": new_fields,
         **total.as_row(),
     }
