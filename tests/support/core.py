@@ -282,6 +282,7 @@ def acknowledged(
     as_of: dt.datetime | None = None,
     partitions: int = 1,
     policy: str = "",
+    last_delta: int | None = None,
 ) -> Acknowledged:
     """The outcome of an upload.
 
@@ -306,4 +307,5 @@ def acknowledged(
         receipts=parts,
         receipt_rows=len(rows),
         policy=policy,
+        last_delta=last_delta,
     )

@@ -521,7 +521,9 @@ def import_plan(**merges: str) -> DeltaPlan:
 def committed(folder: Path, delta: Mapping[str, Mapping[str, Any]], *receipts: tuple[Any, ...], **how: Any) -> Ledger:
     """Commit a delta and open the ledger as the next run does."""
     rows = {0: [{"identifier": identifier, **row} for identifier, row in delta.items()]}
-    empty_ledger(folder).commit(engine(folder), acknowledged(folder, rows, receipts, **how))
+    ledger = empty_ledger(folder)
+    how.setdefault("last_delta", ledger.last_delta)
+    ledger.commit(engine(folder), acknowledged(folder, rows, receipts, **how))
     return empty_ledger(folder)
 
 
