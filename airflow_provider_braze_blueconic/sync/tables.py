@@ -11,7 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_braze_blueconic.exceptions import BrokenTable, WriterConflict
+from airflow_provider_braze_blueconic.exceptions import (
+    AccessError,
+    BrokenTable,
+    SyncError,
+    TransientError,
+    WriterConflict,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +31,9 @@ _DAMAGED_FILE = re.compile(r"Could not open Parquet input source '([^']+)'")
 _DAMAGED_PAGE = re.compile(r"Unexpected end of stream|Couldn't deserialize thrift|Parquet magic bytes")
 _STORE_FAILED = "Generic S3 error"
 """Stands in the text of what the store itself answered or did not answer: the table may be well."""
+
+_REFUSED = "lacked the necessary privileges"
+"""Stands in the text where the store answered 401 or 403."""
 
 
 _SMALL_BYTES = 16 * 1024**2
@@ -94,18 +103,20 @@ class Table:
     def reading(self) -> Iterator[None]:
         """Turn what reading a broken table raises, here and in DuckDB or Arrow, into one error that says what to do.
 
-        What the store itself failed at goes through as it is: it may work later.
-
         :raises BrokenTable: if a file of the table is missing or damaged, or its log is.
+        :raises AccessError: the store refuses access.
+        :raises TransientError: the store failed or could not be reached; the table may be well.
         """
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         try:
             yield
-        except (TableNotFoundError, BrokenTable):
+        except (TableNotFoundError, SyncError):
             raise
         except Exception as error:
             # All of them: DuckDB, Arrow and delta-rs each have their own for the same missing file.
+            if failed := self._what_the_store_did(error, "read"):
+                raise failed from None
             wrong = _what_is_wrong(str(error), in_log=isinstance(error, DeltaError))
             if wrong is None:
                 raise
@@ -115,6 +126,18 @@ class Table:
     def remedy(self) -> str:
         """What to do when the table can't be read."""
         return "Bring the missing files back, from a version of the bucket or a backup."
+
+    def _what_the_store_did(self, error: Exception, doing: str) -> SyncError | None:
+        """Say in our words that the store refused or failed; ``None`` if it did not. Its own text is not quoted."""
+        text = str(error)
+        if _REFUSED in text:
+            return AccessError(
+                f"{self.uri} can't be {doing}: the credentials have no right to do so. They need s3:ListBucket, "
+                "s3:GetObject, s3:PutObject and s3:DeleteObject there."
+            )
+        if _STORE_FAILED in text:
+            return TransientError(f"{self.uri} can't be {doing} now: Amazon S3 failed or can't be reached. Try again.")
+        return None
 
     def _conflict(self) -> WriterConflict:
         return WriterConflict(f"Another run wrote {self.uri} at the same time; this one changed nothing. Run it again.")
@@ -232,14 +255,33 @@ class Table:
             # A lost race must be looked at, not repeated with what was read before it.
             max_commit_retries=None if mode == "append" else 0,
         )
-        conflict = self._conflict()
         try:
             write_deltalake(data=rows, mode=mode, commit_properties=properties, **where, **how)  # type: ignore[call-overload]  # the mode decides which
-        except CommitFailedError as error:
-            raise conflict from error
-        except DeltaError as error:
-            if mode == "error" and "already exists" in str(error):
-                raise conflict from error
+        except (DeltaError, OSError) as error:
+            self._table, self._looked = None, False
+            if not _holds(existing, transactions) and self._holds_now(transactions):
+                return
+            if isinstance(error, CommitFailedError) or (mode == "error" and "already exists" in str(error)):
+                raise self._conflict() from error
+            if failed := self._what_the_store_did(error, "written"):
+                raise failed from None
             raise
         finally:
             self._table, self._looked = None, False
+
+    def _holds_now(self, transactions: Mapping[str, int]) -> bool:
+        """Tell whether a commit is in the table although it was told to have failed.
+
+        Where the answer to a commit is lost, delta-rs either says so or tries again and meets its own commit, which it
+        takes for another writer's.
+        """
+        try:
+            return _holds(self.open(), transactions)
+        except SyncError:
+            return False
+
+
+def _holds(table: DeltaTable | None, transactions: Mapping[str, int]) -> bool:
+    if table is None or not transactions:
+        return False
+    return all(table.transaction_version(name) == number for name, number in transactions.items())

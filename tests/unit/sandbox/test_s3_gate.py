@@ -3,53 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pytest
 import requests
-from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from airflow_provider_braze_blueconic.sandbox.faults import Fault, Faults
-from airflow_provider_braze_blueconic.sandbox.s3 import REGION, ObjectStore
+from tests.support.store import BUCKET, Store, store
 
-BUCKET = "sandbox-sync"
-
-
-class Store(ObjectStore):
-    """A store whose faults are at hand."""
-
-    def __init__(self) -> None:
-        self.faults = Faults()
-        super().__init__(faults=self.faults)
-
-    def outsider(self, **settings: Any) -> Any:
-        """A client that is hit by faults and tries once."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-            config=Config(retries={"total_max_attempts": 1}, **settings),
-        )
-
-    def keys(self) -> list[str]:
-        listed = self.client().list_objects_v2(Bucket=BUCKET).get("Contents", [])
-        return [each["Key"] for each in listed]
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    running = Store()
-    running.start()
-    yield running
-    running.stop()
+__all__ = ["store"]
 
 
 def _put(store: Store, key: str = "a", **how: Any) -> str:
@@ -132,25 +98,15 @@ def test_put_without_a_condition_is_never_lost(store: Store) -> None:
     assert _put(store) == "done"
 
 
-def _options(store: Store) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": store.url,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_REGION": REGION,
-    }
-
-
 def test_commit_of_another_writer_is_one_that_delta_rs_reads(store: Store) -> None:
     """Of two appends both are kept; the log of the table stays whole."""
     table = f"s3://{BUCKET}/table"
-    write_deltalake(table, pa.table({"x": [1]}), storage_options=_options(store))
+    write_deltalake(table, pa.table({"x": [1]}), storage_options=store.storage_options)
     store.faults.add(Fault("s3", "lost_put", path=f"/{BUCKET}/table/_delta_log/*", times=1))
 
-    write_deltalake(table, pa.table({"x": [2]}), mode="append", storage_options=_options(store))
+    write_deltalake(table, pa.table({"x": [2]}), mode="append", storage_options=store.storage_options)
 
-    read = DeltaTable(table, storage_options=_options(store))
+    read = DeltaTable(table, storage_options=store.storage_options)
     assert (read.version(), sorted(read.to_pyarrow_table()["x"].to_pylist())) == (2, [1, 2])
     assert store.faults.hits("lost_put") == 1
 
@@ -164,11 +120,11 @@ def test_another_writer_may_make_the_table_first(store: Store) -> None:
             table,
             pa.table({"x": [1]}),
             mode="error",
-            storage_options=_options(store),
+            storage_options=store.storage_options,
             commit_properties=CommitProperties(max_commit_retries=0),
         )
 
-    read = DeltaTable(table, storage_options=_options(store))
+    read = DeltaTable(table, storage_options=store.storage_options)
     assert (read.version(), read.to_pyarrow_table().num_rows) == (0, 0)
 
 
