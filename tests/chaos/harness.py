@@ -30,12 +30,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import cache
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, Literal
-
-from botocore import loaders
 
 from airflow_provider_braze_blueconic.hooks.staging import StagingHook
 from airflow_provider_braze_blueconic.sandbox.agreement import Agreement, compare
@@ -321,7 +318,6 @@ def make_world(
     :param goal: what differs from the direction's standard goal.
     :param environment: Airflow's settings on top of those of all scenarios.
     """
-    _read_boto_data_once()
     output = Output()
     try:
         with Sandbox(profiles=profiles, seed=seed, record=True) as box:
@@ -336,12 +332,6 @@ def make_world(
                     runner.clean()
     finally:
         output.close()
-
-
-@cache
-def _read_boto_data_once() -> None:
-    """Every task makes a client of its own, for which boto parses megabytes: a third of a run's time."""
-    loaders.create_loader = cache(loaders.create_loader)
 
 
 @contextlib.contextmanager

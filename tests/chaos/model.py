@@ -32,7 +32,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 from unittest import mock
 
-import duckdb
 import structlog
 from deltalake import DeltaTable
 from hypothesis import HealthCheck, settings
@@ -45,6 +44,7 @@ from airflow_provider_braze_blueconic.sync.columns import field_column
 from airflow_provider_braze_blueconic.sync.sending import Reply, Verdict
 from airflow_provider_braze_blueconic.sync.tables import Table
 from tests.support.clock import in_clock_time
+from tests.support.database import keep_duckdb_open
 from tests.support.import_nights import BlueConic, Braze, ExportGoalOf, ImportGoalOf, Run
 from tests.support.nights import Killed, Life
 
@@ -236,23 +236,6 @@ def _in_process(life: Life) -> Iterator[None]:
         _lives.pop()
 
 
-class _Warm:
-    """DuckDB in memory, opened once: a connection of its own for each block, with its own temporary tables.
-
-    Opening the library takes most of a run's time here, and no promise hangs on it.
-    """
-
-    def __init__(self) -> None:
-        self._base: duckdb.DuckDBPyConnection | None = None
-        self._connect = duckdb.connect
-
-    def connect(self, *, config: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
-        if self._base is None:
-            settings = {name: value for name, value in config.items() if name != "temp_directory"}
-            self._base = self._connect(config=settings)
-        return self._base.cursor()
-
-
 @contextmanager
 def fast_and_alone() -> Iterator[None]:
     """Uploads run in a time of their own, DuckDB stays open, and commits of the tables count as durable writes."""
@@ -263,7 +246,7 @@ def fast_and_alone() -> Iterator[None]:
 
     with (
         mock.patch.object(asyncio, "run", lambda main: in_clock_time(lambda _: main)),
-        mock.patch.object(duckdb, "connect", _Warm().connect),
+        keep_duckdb_open(),
         mock.patch.object(Table, "_write", counted),
     ):
         yield

@@ -1,0 +1,56 @@
+"""DuckDB for tests that open it hundreds of times: opened once a process, which takes most of a small run's time."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import duckdb
+import pytest
+
+__all__ = ["keep_duckdb_open", "warm_duckdb"]
+
+
+class _Warm:
+    """Databases in memory by their settings; who opens one gets a connection with its own temporary tables.
+
+    They differ from databases of one's own in where they spill, and in sharing a memory limit.
+    """
+
+    def __init__(self) -> None:
+        self._open = duckdb.connect
+        self._bases: dict[tuple[tuple[str, Any], ...], duckdb.DuckDBPyConnection] = {}
+
+    def connect(self, *args: Any, config: Mapping[str, Any] | None = None, **how: Any) -> duckdb.DuckDBPyConnection:
+        if args or how or config is None:
+            return self._open(*args, config=dict(config or {}), **how)
+        settings = {**config, "temp_directory": tempfile.gettempdir()}
+        key = tuple(sorted(settings.items()))
+        if key not in self._bases:
+            self._bases[key] = self._open(config=settings)
+        return self._bases[key].cursor()
+
+    def close(self) -> None:
+        for base in self._bases.values():
+            base.close()
+
+
+@contextmanager
+def keep_duckdb_open() -> Iterator[None]:
+    """Hand out connections to databases that stay open, as long as this lasts."""
+    warm = _Warm()
+    try:
+        with mock.patch.object(duckdb, "connect", warm.connect):
+            yield
+    finally:
+        warm.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_duckdb() -> Iterator[None]:
+    """Keep DuckDB open for all tests beside the conftest that imports this."""
+    with keep_duckdb_open():
+        yield
