@@ -8,10 +8,17 @@ Exits with 1 if anybody is lost, anything is doubled, or a report differs from w
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -53,20 +60,35 @@ def main(wanted: list[str]) -> int:
     if not chosen:
         console.print(f"No scenario's name holds {' and '.join(wanted)}.")
         return 2
-    home = prepare_airflow()
     logs = Path(tempfile.mkdtemp(prefix="braze-blueconic-chaos-"))
-    outcomes = []
-    for number, scenario in enumerate(chosen, start=1):
-        outcome = _play(scenario, home)
-        outcomes.append(outcome)
-        console.print(f"{number} of {len(chosen)}: {scenario}: {_told(outcome)}, {outcome.seconds:.0f} s")
+    outcomes: dict[int, Outcome] = {}
+    for place, outcome in _play_all([SCENARIOS.index(each) for each in chosen]):
+        outcomes[place] = outcome
+        console.print(
+            f"{len(outcomes)} of {len(chosen)}: {outcome.scenario}: {_told(outcome)}, {outcome.seconds:.0f} s"
+        )
         if outcome.log:
-            log = logs / f"{number:03d}.log"
+            log = logs / f"{place:03d}.log"
             log.write_text(outcome.log)
             console.print(f"  log: {log}")
-    console.print(make_table(outcomes))
-    failed = int(any(outcome.problems for outcome in outcomes))
+    console.print(make_table([outcomes[place] for place in sorted(outcomes)]))
+    failed = int(any(outcome.problems for outcome in outcomes.values()))
     return failed if wanted else max(failed, _run_model())
+
+
+def _play_all(places: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+    """Play scenarios, named by their places in all of them, in as many processes as there are cores, as they end."""
+    # Not forked: each process is to have an Airflow home of its own, and a fork takes the threads' locks along.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context, initializer=_prepare) as pool:
+        places_of = {pool.submit(_play, place): place for place in places}
+        for done in as_completed(places_of):
+            place = places_of[done]
+            try:
+                came_to = done.result()
+            except BrokenProcessPool as error:
+                came_to = _unplayed(error)
+            yield place, Outcome(SCENARIOS[place], **came_to)
 
 
 def _run_model() -> int:
@@ -75,13 +97,26 @@ def _run_model() -> int:
     return int(not run_long(_MODEL_SEED, _MODEL_MINUTES))
 
 
-def _play(scenario: Scenario, home: Path) -> Outcome:
+_homes: list[Path] = []
+"""Airflow's home, of this process."""
+
+
+def _prepare() -> None:
+    _homes.append(prepare_airflow())
+
+
+def _play(place: int) -> dict[str, Any]:
+    """Play a scenario and return what an outcome holds beside it: it can't travel between processes."""
     try:
-        return play(scenario, home)
+        outcome = play(SCENARIOS[place], _homes[0])
     except Exception as error:  # noqa: BLE001  whatever one of them breaks must not cost the results of the others
-        return Outcome(
-            scenario, runs=(), problems=(f"could not be played: {error!r:.300}",), log=traceback.format_exc()
-        )
+        return _unplayed(error)
+    return {each.name: getattr(outcome, each.name) for each in fields(outcome) if each.name != "scenario"}
+
+
+def _unplayed(error: Exception) -> dict[str, Any]:
+    log = "".join(traceback.format_exception(error))
+    return {"runs": (), "problems": (f"could not be played: {error!r:.300}",), "log": log}
 
 
 def _told(outcome: Outcome) -> str:

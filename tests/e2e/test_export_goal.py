@@ -163,27 +163,6 @@ def test_one_bad_record_of_a_batch_that_is_refused_whole_is_found(goals: GoalRun
     assert run.report["accepted"] == run.report["people"] - 1
 
 
-@pytest.mark.promise(1)
-def test_passing_faults_cost_nobody(goals: GoalRunner) -> None:
-    goals.write()
-    goals.box.faults.add(
-        Fault("braze", "html", path="/users/track", status=503, times=1),
-        Fault("braze", "status", path="/users/track", status=429, times=1),
-        Fault("braze", "reset_after", path="/users/track", times=1),
-        Fault("braze", "reset_before", path="/users/track", times=1),
-        Fault("blueconic", "broken_stream", path="/rest/v2/segments/*/profiles", times=1),
-        Fault("blueconic", "token_expired", path="/rest/v2/segments/*/profiles", times=1),
-        Fault("blueconic", "status", path="/rest/v2/segments", status=503, times=1),
-    )
-
-    run = goals.run()
-
-    assert run.state == "success"
-    assert run.report["accepted"] == run.report["people"] > 150
-    assert goals.box.faults.hits() == 7
-    assert goals.run().report["to_send"] == 0
-
-
 def test_key_without_permission_ends_in_one_sentence_and_changes_nothing(
     goals: GoalRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def test_after_kill_9_while_waiting_for_an_export_the_same_run_waits_on_and_braz
     assert run.report["accepted"] == run.report["people"] > 1_000
 
 
+@pytest.mark.by_hand
 @pytest.mark.promise(2)
 def test_after_kill_9_while_sums_are_sent_nothing_is_added_twice_and_what_is_in_doubt_is_reported(
     goals: GoalRunner,

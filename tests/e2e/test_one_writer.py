@@ -85,6 +85,7 @@ def test_of_two_runs_at_once_the_second_fails_early_and_says_why_and_the_first_e
     assert third.report["to_send"] == 0
 
 
+@pytest.mark.by_hand
 @pytest.mark.promise(1)
 @pytest.mark.promise(2)
 def test_a_run_that_was_paused_and_taken_for_dead_stops_sending_and_leaves_all_to_the_run_that_took_over(

@@ -62,6 +62,7 @@ def test_after_one_change_on_either_side_and_one_run_of_each_goal_nothing_is_sen
     assert (goals.box.braze.user(one[0]) or {})["first_name"] == "Changed in BlueConic"
 
 
+@pytest.mark.by_hand
 @pytest.mark.promise(7)
 def test_a_value_set_back_where_it_came_from_goes_out_again(goals: GoalRunner) -> None:
     write_both(goals)
