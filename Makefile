@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
 READY := $(VENV)/.ready
 PROFILES ?= 20000
+# One more than cores: end-to-end tests wait now and then.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-oldest lint types check bench chaos sandbox constraints clean
@@ -32,7 +34,7 @@ demo: $(READY)  ## Run both directions on the sandbox through a real Airflow, on
 	@$(BIN)/python -m airflow_provider_braze_blueconic.sandbox.demo --dags dags --profiles $(PROFILES)
 
 test: $(READY)  ## Run the tests: unit, contract, end to end, chaos in its short form.
-	@$(BIN)/python -m pytest --numprocesses logical --maxschedchunk 4 $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --maxschedchunk 4 $(ARGS)
 
 test-oldest:  ## Run the tests on the oldest supported Airflow.
 	@$(MAKE) --no-print-directory test AIRFLOW=3.0
@@ -48,7 +50,7 @@ check: lint types test  ## Lint, types and tests.
 bench: $(READY)  ## Measure speed and memory; not part of the tests.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-chaos: $(READY)  ## Backfills by a real scheduler; every fault on its own, in both directions, and what became of everybody. Takes an hour.
+chaos: $(READY)  ## Long tests; then every fault on its own, in both directions, and what became of everybody. Takes an hour.
 	@$(BIN)/python -m pytest -m by_hand tests/e2e tests/chaos
 	@$(BIN)/python -m tests.chaos $(ARGS)
 

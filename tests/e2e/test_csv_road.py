@@ -90,6 +90,7 @@ def test_backfill_of_a_past_date_reads_its_file_and_puts_no_older_value_over_a_n
     assert sent(goals) == {}
 
 
+@pytest.mark.by_hand
 @pytest.mark.promise(4)
 def test_late_file_does_not_undo_what_a_newer_file_confirmed_without_a_change(goals: GoalRunner) -> None:
     write_export(goals)
@@ -120,6 +121,7 @@ def test_file_that_comes_late_is_read_by_the_next_run(goals: GoalRunner) -> None
     assert sent(goals) == {"x-2": {"first_name": "Late", "loyalty_points": 2}, "x-1": {"loyalty_points": 9}}
 
 
+@pytest.mark.by_hand
 def test_finished_files_get_their_suffix_when_the_goal_asks_for_it(goals: GoalRunner) -> None:
     write_export(goals, done=True)
     put(goals, "out/profiles_2026-11-01.csv", "crm_id,firstname,points\nx-1,Ann,1\n")
@@ -177,6 +179,7 @@ def test_import_delivers_one_file_with_every_changed_person_whole_and_nothing_wh
     assert third.report["to_send"] == 0
 
 
+@pytest.mark.by_hand
 def test_delivery_can_be_compressed(goals: GoalRunner) -> None:
     goals.write_import(deliver={"s3_csv": "s3://sandbox-sync/zipped", "gzip": True, "delimiter": ";"})
 

@@ -238,6 +238,7 @@ def test_campaigns_arrive_by_their_names(goals: GoalRunner) -> None:
     assert {x: sorted(held(goals, both(goals)[x], "braze_campaigns")) for x in received} == received
 
 
+@pytest.mark.by_hand
 def test_profiles_that_are_not_there_are_counted_and_rest_until_something_changes(goals: GoalRunner) -> None:
     goals.write_import(source={**EXPORT, "segment": "All users", "quiet_seconds": 0.3})
     for number in range(3):
@@ -259,6 +260,7 @@ def test_profiles_that_are_not_there_are_counted_and_rest_until_something_change
     assert created.report["accepted"] == 3
 
 
+@pytest.mark.by_hand
 def test_created_profiles_have_their_link_and_their_legislation_and_are_found_again(goals: GoalRunner) -> None:
     goals.write_import(
         identifiers=[{"braze": "external_id", "blueconic": "braze_external_id"}],
@@ -293,6 +295,7 @@ def test_people_without_consent_are_counted_and_not_written(goals: GoalRunner) -
     assert {x: held(goals, x, "braze_favourite_store") for x in refusing} == refusing
 
 
+@pytest.mark.by_hand
 def test_webhooks_stay_silent_unless_the_goal_asks_for_them(goals: GoalRunner) -> None:
     goals.write_import()
     goals.run("users")

@@ -80,6 +80,7 @@ def test_a_date_of_which_nothing_is_kept_ends_well_and_says_that_nothing_was_don
     assert {exchange.service for exchange in goals.box.exchanges} <= {"s3"}
 
 
+@pytest.mark.by_hand
 def test_the_clean_up_keeps_what_retention_says_and_the_run_at_work(goals: GoalRunner) -> None:
     goals.write(fields=FIELDS)
     goals.run()

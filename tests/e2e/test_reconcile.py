@@ -53,6 +53,7 @@ def test_a_first_run_pays_only_for_what_braze_does_not_hold(goals: GoalRunner) -
     assert goals.run().report["to_send"] == 0
 
 
+@pytest.mark.by_hand
 @pytest.mark.promise(5)
 def test_drift_is_put_right_field_by_field_and_what_does_not_stick_twice_rests(goals: GoalRunner) -> None:
     write(goals)

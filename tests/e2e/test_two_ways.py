@@ -36,6 +36,7 @@ def pair(goals: GoalRunner) -> list[tuple[str, str]]:
     return [(x, ids[0]) for x, ids in sorted(owners.items()) if len(ids) == 1 and x in known]
 
 
+@pytest.mark.by_hand
 @pytest.mark.promise(7)
 def test_after_one_change_on_either_side_and_one_run_of_each_goal_nothing_is_sent_any_more(goals: GoalRunner) -> None:
     write_both(goals)

@@ -17,6 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
+from tests.support.aws import name_no_caller
 from tests.support.sandbox import use_connections
 
 ROOT = Path(__file__).parents[2]
@@ -64,15 +65,8 @@ def prepare_airflow() -> Path:
     done = subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     (home / "dags" / "braze_blueconic_goals.py").write_text((ROOT / "dags" / "braze_blueconic_goals.py").read_text())
-    _name_no_caller()
+    name_no_caller()
     return home
-
-
-def _name_no_caller() -> None:
-    """Leave the operator's name out of S3's user agent: to find it, each client reads the sources of the whole stack."""
-    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
-
-    AwsGenericHook._get_caller = lambda self, target_function_name="execute": "Unknown"  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,4 @@
+from tests.support.aws import nameless_caller
 from tests.support.database import warm_duckdb
 
-__all__ = ["warm_duckdb"]
+__all__ = ["nameless_caller", "warm_duckdb"]

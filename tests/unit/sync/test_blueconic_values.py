@@ -224,7 +224,7 @@ moments = st.one_of(
         max_size=8,
     ),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_value_that_was_mapped_is_mapped_to_the_same_text_again(
     folder: FreshFolder, filter_type: str, merge: Merge, values: list[str | list[str]]
 ) -> None:

@@ -161,7 +161,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     who=st.lists(text.filter(bool), min_size=1, max_size=4, unique=True),
     fields=st.dictionaries(

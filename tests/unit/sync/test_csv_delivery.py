@@ -449,7 +449,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="|\x0
     ),
     delimiter=st.sampled_from([",", ";", "\t", "a"]),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_delivered_is_read_back_equal(
     tmp_path_factory: pytest.TempPathFactory, people: list[tuple[str, list[str]]], delimiter: str
 ) -> None:

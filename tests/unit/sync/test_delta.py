@@ -658,7 +658,7 @@ counters = st.decimals(min_value=-1000, max_value=1000, places=2)
 
 
 @given(stands=st.lists(st.none() | counters, min_size=1, max_size=5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @pytest.mark.promise(2)
 def test_what_was_added_is_the_sum_of_all_growth(
     tmp_path_factory: pytest.TempPathFactory, stands: list[Decimal | None]
