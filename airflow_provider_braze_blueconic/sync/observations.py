@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from airflow_provider_braze_blueconic.exceptions import SyncError, TransientError
+from airflow_provider_braze_blueconic.exceptions import BrokenTable, SyncError, TransientError
 from airflow_provider_braze_blueconic.sync.columns import certain_column, field_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.delta import Seen
@@ -190,7 +190,11 @@ def look_at_target(
         if carried and _has_written(staging, writer, observation.as_of, by=read_at - settles_in[other]):
             mapped = fetch_folder(staging, observation.mapped, local / observation.goal_id / "mapped")
             ledger = Ledger(writer.ledger, staging.storage_options())
-            seen, certain = _tell_carried(engine, seen, carried, ledger, mapped)
+            try:
+                seen, certain = _tell_carried(engine, seen, carried, ledger, mapped)
+            except BrokenTable as error:
+                # The other goal's own run stops there and says what to do; this one only knows less.
+                log.warning("%s: what %s brought over is not known: %s", folder.goal_id, observation.goal_id, error)
         looks.append(Seen(seen, settles_in[system], certain))
         log.info("%s: looking at what %s read of %s", folder.goal_id, observation.goal_id, observation.as_of)
     return looks
@@ -303,6 +307,7 @@ def _tell_carried(
     :param ledger: what the target of the goal that read has acknowledged.
     :param mapped: what the goal that read wanted to write: its mapped snapshot.
     :return: the file to use, and the targets of which it tells.
+    :raises BrokenTable: the ledger can't be read.
     """
     known = set(ledger.columns())
     told = {mine: theirs for mine, theirs in carried.items() if field_column(theirs) in known}
@@ -323,7 +328,8 @@ def _tell_carried(
             LEFT JOIN {parquet_source(wanted)} AS m ON m.row = s.row
             LEFT JOIN acknowledged AS l ON l.identifier = m.identifier
             """
-        connection.execute(f"COPY ({told_sql}) TO {literal(str(out))} (FORMAT parquet)")
+        with ledger.reading():
+            connection.execute(f"COPY ({told_sql}) TO {literal(str(out))} (FORMAT parquet)")
         connection.unregister("acknowledged")
     return out, frozenset(told)
 

@@ -450,6 +450,21 @@ def test_no_difference_counts_before_the_other_goal_has_a_ledger(tmp_path: Path)
 
 
 @pytest.mark.promise(7)
+@pytest.mark.parametrize("files", ["*.parquet", "_delta_log/*.json"], ids=["rows", "log"])
+def test_no_difference_counts_where_the_other_goal_s_ledger_is_broken_and_nothing_stops(
+    tmp_path: Path, files: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    exported(tmp_path)
+    for path in Path(folder_of(tmp_path, "vip_to_braze").ledger).rglob(files):
+        path.write_bytes(b"")
+
+    looks = looked(tmp_path)
+
+    assert (found_again(looks), certain(looks)) == (["7"], [])
+    assert "what vip_to_braze brought over is not known" in caplog.text
+
+
+@pytest.mark.promise(7)
 def test_no_difference_counts_once_it_is_not_known_any_more_what_the_other_goal_wanted(tmp_path: Path) -> None:
     observation = exported(tmp_path)
     STAGING.delete(str(path) for path in Path(observation.mapped).rglob("*.parquet"))
