@@ -69,8 +69,12 @@ _SUCCESSES = 10
 
 _UNSPOKEN = "the answer says nothing of this record, so that it may have been applied or not"
 
-_LAST_FLUSHES = 3
-"""Tries to write the last receipts; half a second apart, to end before Airflow's kill."""
+_PATIENCE_ONCE_STOPPED = 1.0
+"""Seconds in which the last receipts may fail to be written once the task was told to end: Airflow's kill is near."""
+
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_LAST_PAUSE_SECONDS = 2.0
+"""Between two tries to write the last receipts. No longer: a stop may come meanwhile."""
 
 
 class Stopped(SyncError):
@@ -658,16 +662,21 @@ class Upload:
                 )
 
     async def _flush_the_rest(self) -> None:
-        for left in reversed(range(_LAST_FLUSHES)):
+        """Make the last receipts durable, with the patience that a store deserves; little of it once told to stop."""
+        began, pause = self._clock(), _FIRST_PAUSE_SECONDS
+        while True:
             try:
                 await asyncio.to_thread(self._receipts.flush)
             except Exception as error:  # noqa: BLE001  the same edge; what can't be written now is lost with this process
                 failure = self._not_durable(error)
-                log.warning("%s%s", failure, " Trying again." if left else " These people are sent again.")
-                if not left:
+                patience = _PATIENCE_ONCE_STOPPED if self._stop_requested else self._settings.flush_patience
+                is_over = self._clock() - began >= patience
+                log.warning("%s%s", failure, " These people are sent again." if is_over else " Trying again.")
+                if is_over:
                     self._fail(failure)
                     return
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(_FIRST_PAUSE_SECONDS if self._stop_requested else pause)
+                pause = min(2 * pause, _LONGEST_LAST_PAUSE_SECONDS)
             else:
                 return
 

@@ -857,6 +857,26 @@ def test_a_last_write_that_fails_is_tried_again(tmp_path: Path) -> None:
     assert receipts.outcomes() == {"accepted": 10}
 
 
+@pytest.mark.promise(2)
+def test_last_receipts_are_not_given_up_while_the_store_may_come_back(tmp_path: Path) -> None:
+    receipts = ReceiptFiles(tmp_path, fail=lambda number: number < 12)
+
+    outcome = upload(tmp_path, people(10), Scripted(), receipts=receipts)
+
+    assert outcome.error is None
+    assert receipts.outcomes() == {"accepted": 10}
+    assert 10 < outcome.seconds < 30
+
+
+def test_last_receipts_get_a_second_once_the_task_was_told_to_end(tmp_path: Path) -> None:
+    receipts = ReceiptFiles(tmp_path, fail=lambda _: True)
+
+    outcome = upload(tmp_path, people(10), Scripted(), receipts=receipts, during=stopping_after(3.0))
+
+    assert outcome.error is not None
+    assert 3 <= outcome.seconds < 6
+
+
 def test_receipts_that_cannot_be_written_at_all_are_an_error(tmp_path: Path) -> None:
     receipts = ReceiptFiles(tmp_path, fail=lambda _: True)
 
