@@ -270,8 +270,15 @@ class World:
 
         :param identifier: as it stands in the receipts: JSON text.
         """
+        return self.profile(self.person(identifier))
+
+    def person(self, identifier: str) -> str:
+        """External id of the person whom a receipt means; a receipt of an import names Braze's own id.
+
+        :param identifier: as it stands in the receipts: JSON text.
+        """
         user = self.box.braze.export(json.loads(identifier)) or {}
-        return self.profile(str(user.get("external_id", identifier)))
+        return str(user.get("external_id", identifier))
 
     def target(self) -> dict[str, dict[str, Any]]:
         """Everybody in the target → mapped field → what it holds. In Braze by external id, in BlueConic by profile."""
