@@ -39,16 +39,19 @@ def main(wanted: list[str]) -> int:
         return 2
     logs = Path(tempfile.mkdtemp(prefix="braze-blueconic-chaos-"))
     outcomes: dict[int, Outcome] = {}
-    for place, outcome in play_all([SCENARIOS.index(each) for each in chosen]):
-        outcomes[place] = outcome
-        console.print(
-            f"{len(outcomes)} of {len(chosen)}: {outcome.scenario}: {_told(outcome)}, {outcome.seconds:.0f} s"
-        )
-        if outcome.log:
-            log = logs / f"{place:03d}.log"
-            log.write_text(outcome.log)
-            console.print(f"  log: {log}")
-    console.print(make_table([outcomes[place] for place in sorted(outcomes)]))
+    try:
+        for place, outcome in play_all([SCENARIOS.index(each) for each in chosen]):
+            outcomes[place] = outcome
+            console.print(
+                f"{len(outcomes)} of {len(chosen)}: {outcome.scenario}: {_told(outcome)}, {outcome.seconds:.0f} s"
+            )
+            if outcome.log:
+                log = logs / f"{place:03d}.log"
+                log.write_text(outcome.log)
+                console.print(f"  log: {log}")
+    finally:
+        # Also of what was played before somebody lost patience.
+        console.print(make_table([outcomes[place] for place in sorted(outcomes)]))
     failed = int(any(outcome.problems for outcome in outcomes.values()))
     return failed if wanted else max(failed, _run_model())
 

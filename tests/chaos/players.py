@@ -43,13 +43,16 @@ def play_all(places: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=context, initializer=_prepare) as pool:
         places_of = {pool.submit(_play, place): place for place in places}
-        for done in as_completed(places_of):
-            place = places_of[done]
-            try:
-                came_to = done.result()
-            except BrokenProcessPool as error:
-                came_to = _unplayed(error)
-            yield place, Outcome(SCENARIOS[place], **came_to)
+        try:
+            for done in as_completed(places_of):
+                place = places_of[done]
+                try:
+                    came_to = done.result()
+                except BrokenProcessPool as error:
+                    came_to = _unplayed(error)
+                yield place, Outcome(SCENARIOS[place], **came_to)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 _homes: list[Path] = []
