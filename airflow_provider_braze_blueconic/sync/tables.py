@@ -127,6 +127,10 @@ class Table:
         """What to do when the table can't be read."""
         return "Bring the missing files back, from a version of the bucket or a backup."
 
+    def _look_again(self) -> None:
+        """Let the next use open the table anew: it has, or may have, another version now."""
+        self._table, self._looked = None, False
+
     def _what_the_store_did(self, error: Exception, doing: str) -> SyncError | None:
         """Say in our words that the store refused or failed; ``None`` if it did not. Its own text is not quoted."""
         text = str(error)
@@ -221,7 +225,7 @@ class Table:
             except CommitFailedError as error:
                 raise self._conflict() from error
             finally:
-                self._table, self._looked = None, False
+                self._look_again()
         return int(done["numFilesRemoved"])
 
     def vacuum(self, days: int) -> int:
@@ -235,7 +239,7 @@ class Table:
         with self.reading():
             # All files and not only those that the log names: a writer that was killed told nobody of its own.
             gone = table.vacuum(24 * days, dry_run=False, enforce_retention_duration=False, full=True)
-        self._table, self._looked = None, False
+        self._look_again()
         return len(gone)
 
     def _write(
@@ -258,7 +262,7 @@ class Table:
         try:
             write_deltalake(data=rows, mode=mode, commit_properties=properties, **where, **how)  # type: ignore[call-overload]  # the mode decides which
         except (DeltaError, OSError) as error:
-            self._table, self._looked = None, False
+            self._look_again()
             if not _holds(existing, transactions) and self._holds_now(transactions):
                 return
             if isinstance(error, CommitFailedError) or (mode == "error" and "already exists" in str(error)):
@@ -267,7 +271,7 @@ class Table:
                 raise failed from None
             raise
         finally:
-            self._table, self._looked = None, False
+            self._look_again()
 
     def _holds_now(self, transactions: Mapping[str, int]) -> bool:
         """Tell whether a commit is in the table although it was told to have failed.
