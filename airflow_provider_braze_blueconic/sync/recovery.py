@@ -7,6 +7,8 @@ accepted is what the target has acknowledged. What the receipts do not tell:
 * ``refused_hash`` is NULL, so people who rested are tried once more; ``unstuck`` is forgotten with it.
 * What the ledger learnt without a sending, since the target was seen to hold it, is not there, and is sent if it is not
   seen again.
+* Who has no receipt and may have been reached by an upload that was killed was in doubt in the ledger, and is not now.
+  If the source is back at the value before, the target may hold the other one.
 * Of a number that is added to with ``of: increase`` the level is the sum of what was added, also where it is not known
   whether it was. A counter that fell in between stood lower. So the level may be too high: the next increases may then
   add too little, never twice.
@@ -22,8 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_braze_blueconic.exceptions import BrokenTable, SyncError
-from airflow_provider_braze_blueconic.sync.columns import field_column
+from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_column
 from airflow_provider_braze_blueconic.sync.database import connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.ledger import IN_DOUBT
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.receipts import ReceiptTable
 from airflow_provider_braze_blueconic.sync.runs import RunTable
@@ -340,7 +343,11 @@ def _known_sql(key: str, sum_of: Sum | None) -> str:
         level = f"(sum(greatest({number}, 0)) FILTER (WHERE {added}))"
         plain = f"regexp_replace(regexp_replace({level}::{_NUMBER}::VARCHAR, '0+$', ''), '\\.$', '')"
         return f"CASE WHEN {level} IS NOT NULL THEN concat('[\"', {plain}, '\"]') END"
-    return f"max_by(value, sent_at) FILTER (WHERE {mine} AND {taken})"
+    # The target may hold what was sent since without an answer, so that has to be told again whatever the source has.
+    known = f"max_by(value, sent_at) FILTER (WHERE {mine} AND {taken})"
+    last_taken = f"max(sent_at) FILTER (WHERE {mine} AND {taken})"
+    last_untold = f"max(sent_at) FILTER (WHERE {mine} AND outcome = 'unknown')"
+    return f"CASE WHEN {last_untold} > coalesce({last_taken}, '-infinity') THEN {literal(IN_DOUBT)} ELSE {known} END"
 
 
 def _split_fields(connection: duckdb.DuckDBPyConnection) -> None:
@@ -393,7 +400,8 @@ def _texts(fields: str) -> dict[str, str]:
 def _count(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict[str, Any]:
     rows = parquet_source(files, union_by_name=True)
     described = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()]
-    values = " + ".join(f"count({quote(name)})" for name in described if name.startswith("field_")) or "0"
+    fields = [name for name in described if name.startswith(FIELD_PREFIX)]
+    values = " + ".join(f"count(nullif({quote(name)}, {literal(IN_DOUBT)}))" for name in fields) or "0"
     people, refused, known = connection.execute(f"SELECT count(*), count(refused_as), {values} FROM {rows}").fetchall()[
         0
     ]

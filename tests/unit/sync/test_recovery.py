@@ -187,6 +187,45 @@ def test_who_left_before_the_ledger_was_made_anew_is_no_leaver_and_who_leaves_la
 
 
 @pytest.mark.promise(4)
+@pytest.mark.promise(1)
+def test_a_value_that_was_sent_without_an_answer_is_in_doubt_after_the_recovery_too(tmp_path: Path) -> None:
+    users, profiles = Braze(u1={"tier": "gold"}), BlueConic({"crm_id": ["u1"]})
+    goal = ImportGoalOf(IMPORT, users, profiles, [("custom_attributes.tier", "level")])
+    Run(tmp_path, goal, day(1)).run()
+    users.users["u1"]["tier"] = "silver"
+    profiles.answers = False
+    Run(tmp_path, goal, day(2)).run()
+    profiles.answers = True
+    users.users["u1"]["tier"] = "gold"
+    before = ledger_of(tmp_path, IMPORT)
+    lose_ledger(tmp_path, IMPORT)
+
+    recovery = recover(tmp_path, IMPORT)
+    made_anew = ledger_of(tmp_path, IMPORT)
+    Run(tmp_path, goal, day(3)).run()
+
+    assert profiles.values("crm_id", "u1", "level") == ["gold"]
+    assert made_anew == before
+    assert recovery.values == 0
+
+
+def test_a_value_that_was_accepted_after_one_without_an_answer_is_known_after_the_recovery(tmp_path: Path) -> None:
+    users, profiles = Braze(u1={"tier": "gold"}), BlueConic({"crm_id": ["u1"]})
+    goal = ImportGoalOf(IMPORT, users, profiles, [("custom_attributes.tier", "level")])
+    profiles.answers = False
+    Run(tmp_path, goal, day(1)).run()
+    profiles.answers = True
+    Run(tmp_path, goal, day(2)).run()
+    before = ledger_of(tmp_path, IMPORT)
+    lose_ledger(tmp_path, IMPORT)
+
+    recovery = recover(tmp_path, IMPORT)
+    night = Run(tmp_path, goal, day(3)).run()
+
+    assert ledger_of(tmp_path, IMPORT) == before
+    assert (recovery.values, night.report["to_send"]) == (1, 0)
+
+
 def test_a_delta_that_is_in_the_new_ledger_is_not_committed_over_newer_values(tmp_path: Path) -> None:
     users, profiles = Braze(), BlueConic({"crm_id": ["u1"], "level": ["bronze"]})
     goal = ExportGoalOf(EXPORT, users, profiles, [("level", "tier")])
