@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from airflow_provider_braze_blueconic.exceptions import SyncError
 from airflow_provider_braze_blueconic.sync.batches import Outgoing
 from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, parquet_source
@@ -342,6 +343,7 @@ def upload_partition(
                     rate=rate,
                     settings=settings,
                     on_start=on_start,
+                    on_failure=lambda tally: _keep_failed(workspace, delta, upload_ref(partition, tally, began)),
                 )
             )
     return upload_ref(partition, tally, began)
@@ -414,12 +416,36 @@ async def _upload(
     rate: Rate,
     settings: UploadSettings,
     on_start: Callable[[Upload], None],
+    on_failure: Callable[[Tally], None],
 ) -> Tally:
     label = f"{workspace.folder.goal_id} partition {partition}"
     async with sender as opened:
         upload = Upload(opened, Pacing(rate), receipts, settings, label=label, total=total)
         on_start(upload)
-        return await upload.run(records)
+        try:
+            return await upload.run(records)
+        except SyncError:
+            on_failure(upload.tally)
+            raise
+
+
+def _failed_folder(delta: DeltaRef) -> str:
+    return f"{delta['uri']}/failed/"
+
+
+def _keep_failed(workspace: Workspace, delta: DeltaRef, failed: UploadRef) -> None:
+    """Keep the counters of an attempt that failed, which returns nothing: the server counts its requests too."""
+    uri = f"{_failed_folder(delta)}partition={failed['partition']}~{fresh_id()}.json"
+    try:
+        workspace.staging.write_bytes(uri, json.dumps(failed).encode())
+    except SyncError as error:
+        log.warning("%s partition %s: the %s requests of this attempt will be missing in the report: %s",
+                    workspace.folder.goal_id, failed["partition"], f"{failed['requests']:,}", error)  # fmt: skip
+
+
+def _failed_uploads(workspace: Workspace, delta: DeltaRef) -> list[UploadRef]:
+    staging = workspace.staging
+    return [json.loads(staging.read_bytes(staged.uri)) for staged in staging.list_objects(_failed_folder(delta))]
 
 
 def _open_records(
@@ -575,6 +601,7 @@ def report_run(
 
     :param passed: the guard let the run pass.
     :param dry_run: the run only planned.
+    :param uploads: those that ended well; the counters of the others are beside the delta.
     :param committed: the outcomes are in the ledger.
     :param skipped_because: why there was nothing to do; empty if there was.
     """
@@ -583,6 +610,7 @@ def report_run(
         with workspace.local("report") as local:
             parts = fetch_folder(workspace.staging, f"{delta['uri']}/receipts", local)
             summary = summarise(workspace.engine, parts)
+        uploads = [*uploads, *_failed_uploads(workspace, delta)]
     report = make_report(
         goal_id=workspace.folder.goal_id,
         run_key=workspace.run_key,

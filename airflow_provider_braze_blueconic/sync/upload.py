@@ -209,6 +209,11 @@ class Upload:
         self._intending = 0
         self._intended: deque[Batch] = deque()
 
+    @property
+    def tally(self) -> Tally:
+        """What was done so far; it stands also after a failure."""
+        return self._tally
+
     def stop(self) -> None:
         """Start no further request; safe to call from a signal handler or another thread."""
         self._stop_requested = True

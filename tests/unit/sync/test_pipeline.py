@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_braze_blueconic.exceptions import AccessError
 from airflow_provider_braze_blueconic.operators.sync import MapFieldsOperator
 from airflow_provider_braze_blueconic.sync.columns import source_column
 from airflow_provider_braze_blueconic.sync.delta import DeltaPlan
@@ -74,6 +75,23 @@ def deadly_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Life], 
     monkeypatch.setattr(Table, "_write", counted)
     yield lives.append
     lives.clear()
+
+
+class RevokedBraze(Braze):
+    """Its key is revoked.
+
+    :param after: requests that it takes before; ``None`` gives the key back.
+    """
+
+    def __init__(self, after: int | None) -> None:
+        super().__init__(bad=[BAD])
+        self.after = after
+
+    async def send(self, body: bytes) -> Reply:
+        if self.after is not None and self.requests >= self.after:
+            self.requests += 1
+            return Reply(Verdict.STOP, 401, sentence="the key was revoked")
+        return await super().send(body)
 
 
 def braze_after_first_night() -> Braze:
@@ -354,6 +372,21 @@ def test_a_retry_of_an_upload_sends_only_the_rest(home: Path, deadly_tables: Cal
     night.run(last="upload 1")
 
     assert {who for who in braze.writes if braze.writes[who] > before[who]}.isdisjoint(settled)
+
+
+def test_the_report_counts_the_requests_of_attempts_that_failed_too(home: Path) -> None:
+    braze = RevokedBraze(after=2)
+    night = Night(home, "night-2", SECOND, day(2), braze)
+    for _ in range(2):
+        with pytest.raises(AccessError):
+            night.run(last="upload 1")
+    braze.after = None
+
+    night.run()
+
+    retried = night.handed_on["upload 0"]["requests"] + night.handed_on["upload 1"]["requests"]
+    assert night.report["requests"] == braze.requests > retried
+    assert night.report["status"] == "success"
 
 
 def test_an_upload_whose_files_have_expired_does_not_stop_the_goal_for_ever(
