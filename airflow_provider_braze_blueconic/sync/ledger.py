@@ -30,7 +30,7 @@ from airflow_provider_braze_blueconic.sync.database import Engine, connect, lite
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.receipts import best_receipts
 from airflow_provider_braze_blueconic.sync.staging import fresh_id
-from airflow_provider_braze_blueconic.sync.tables import Table
+from airflow_provider_braze_blueconic.sync.tables import Table, microseconds
 
 if TYPE_CHECKING:
     import duckdb
@@ -206,7 +206,7 @@ class Ledger(Table):
         fields = list(dict.fromkeys(name for name in names if name.startswith(FIELD_PREFIX)))
         # One more than the receipts: see commit().
         transactions = {f"delta:{delta_id}": receipts + 1 for delta_id, receipts in deltas.items()}
-        transactions |= {_AS_OF: _microseconds(as_of), _PARTITIONS: partitions}
+        transactions |= {_AS_OF: microseconds(as_of), _PARTITIONS: partitions}
         rows = ds.dataset(list(files), schema=_schema(fields), format="parquet").scanner(batch_size=50_000)
         self.replace_partitions(rows.to_reader(), range(partitions), transactions=transactions)
 
@@ -310,7 +310,7 @@ class Ledger(Table):
         newest = self.newest_as_of()
         as_of = max(outcome.as_of, newest) if newest else outcome.as_of
         divided_by = self.transaction(_PARTITIONS) or outcome.partitions
-        transactions = {name: number, _AS_OF: _microseconds(as_of), _PARTITIONS: divided_by}
+        transactions = {name: number, _AS_OF: microseconds(as_of), _PARTITIONS: divided_by}
         if outcome.links is not None:
             transactions[_LINKS] = outcome.links
         own = delta_number(outcome.delta_id)
@@ -356,10 +356,6 @@ def _work_folder(engine: Engine) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _microseconds(moment: dt.datetime) -> int:
-    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 
 
 def _schema(fields: Sequence[str]) -> pa.Schema:

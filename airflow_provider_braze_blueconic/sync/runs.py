@@ -7,12 +7,15 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_braze_blueconic.sync.tables import Table
+from airflow_provider_braze_blueconic.sync.tables import Table, microseconds
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["GoodRead", "RunTable"]
+
+_REPORTED = "reported"
+"""Application transaction by which a row is found again whose commit got no answer: its ``reported_at``."""
 
 GoodRead = tuple[dt.datetime, str]
 """Start of a read after which everybody was accepted, and the mapping's hash at that time."""
@@ -29,13 +32,10 @@ class RunTable(Table):
             name: value if not isinstance(value, Mapping | list) else json.dumps(value)
             for name, value in report.items()
         }
-        row |= {
-            "read_started_at": read_started_at,
-            "mapping_hash": mapping_hash,
-            "reported_at": dt.datetime.now(dt.UTC),
-        }
+        reported_at = dt.datetime.now(dt.UTC)
+        row |= {"read_started_at": read_started_at, "mapping_hash": mapping_hash, "reported_at": reported_at}
         table = pa.Table.from_pylist([row], schema=_schema(row))
-        self.append(table, transactions={})
+        self.append(table, transactions={_REPORTED: microseconds(reported_at)})
 
     def last_good_read(self) -> GoodRead | None:
         """Return the latest read after which nobody was left rejected, unknown or unsent; ``None`` if there was none.

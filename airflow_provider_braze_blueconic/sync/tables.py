@@ -6,6 +6,7 @@ already has is not made again. That makes committing twice committing once, what
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
-__all__ = ["Table"]
+__all__ = ["Table", "microseconds"]
 
 # How delta-rs 1.6, Arrow and DuckDB tell of a table that is broken: seen with tests, since none of them documents it.
 _MISSING_FILE = re.compile(r"Object at location (\S+) not found")
@@ -39,6 +40,11 @@ _REFUSED = "lacked the necessary privileges"
 _SMALL_BYTES = 16 * 1024**2
 _SMALL_FILES = 32
 """Files smaller than that which make a table slow to open: each run adds one or more to receipts and runs."""
+
+
+def microseconds(moment: dt.datetime) -> int:
+    """Write a moment as the number of a transaction: microseconds since 1970, UTC."""
+    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
 
 
 def _what_is_wrong(text: str, *, in_log: bool) -> str | None:

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, SyncError, TransientError, WriterConflict
 from airflow_provider_braze_blueconic.sandbox.faults import Fault, FaultKind
+from airflow_provider_braze_blueconic.sync.runs import RunTable
 from airflow_provider_braze_blueconic.sync.tables import Table
 from tests.support.store import BUCKET, Store, store
 
@@ -58,6 +59,25 @@ def test_a_commit_whose_answer_was_lost_is_known_to_be_made(
 
     assert values(store) == ([1, 2] if there and write is append else [2])
     assert table(store).transaction("delta:2") == 7
+
+
+def report(store: Store, run_key: str) -> None:
+    RunTable(f"s3://{BUCKET}/table", store.storage_options).add(
+        {"run_key": run_key, "status": "success", "dry_run": False}, read_started_at=None, mapping_hash="m1"
+    )
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "timeout_after"])
+@pytest.mark.parametrize("earlier", [[], ["run-1"]], ids=["made", "moved"])
+def test_a_report_whose_answer_was_lost_is_one_row(store: Store, earlier: list[str], kind: FaultKind) -> None:
+    for run_key in earlier:
+        report(store, run_key)
+    store.faults.add(Fault("s3", kind, method="PUT", path=LOG, times=1, delay_s=0.1))
+
+    report(store, "run-2")
+
+    runs = RunTable(f"s3://{BUCKET}/table", store.storage_options)
+    assert sorted(runs.reads()["run_key"].to_pylist()) == [*earlier, "run-2"]
 
 
 @pytest.mark.promise(2)
