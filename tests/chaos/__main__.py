@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -51,7 +53,9 @@ def main(wanted: list[str]) -> int:
                 console.print(f"  log: {log}")
     finally:
         # Also of what was played before somebody lost patience.
-        console.print(make_table([outcomes[place] for place in sorted(outcomes)]))
+        played = [outcomes[place] for place in sorted(outcomes)]
+        console.print(make_table(played))
+        console.print(make_summary(played))
     failed = int(any(outcome.problems for outcome in outcomes.values()))
     return failed if wanted else max(failed, _run_model())
 
@@ -66,26 +70,49 @@ def _told(outcome: Outcome) -> str:
     return "[red]" + "; ".join(outcome.problems).replace("[", r"\[") + "[/]" if outcome.problems else "as promised"
 
 
-def make_table(outcomes: list[Outcome]) -> Table:
+def make_table(outcomes: Sequence[Outcome]) -> Table:
     """A row a fault and direction, under its side."""
-    table = Table(title="Chaos: what became of everybody", title_justify="left", box=SIMPLE_HEAD)
-    for title in ("where", "fault", "direction", "hits", "runs", "people", "held", "lost", "doubled", "as promised"):
-        table.add_column(title, justify="left" if title in {"where", "fault", "direction"} else "right")
+    table = _empty_table("what became of everybody", "where", "fault", "direction", *_COUNTED, "as promised")
     for outcome in outcomes:
         scenario = outcome.scenario
-        counts = (outcome.hits, len(outcome.runs), outcome.people, outcome.held, outcome.lost, outcome.doubled)
-        table.add_row(
-            scenario.side,
-            scenario.fault,
-            scenario.direction,
-            *(f"{count:,}" for count in counts),
-            "[red]no[/]" if outcome.problems else "yes",
-        )
-    counted = [(o.hits, len(o.runs), o.people, o.held, o.lost, o.doubled) for o in outcomes]
-    totals = [sum(values) for values in zip(*counted, strict=True)]
+        verdict = "[red]no[/]" if outcome.problems else "yes"
+        table.add_row(scenario.side, scenario.fault, scenario.direction, *_total([outcome]), verdict)
     table.add_section()
-    table.add_row("", f"{len(outcomes)} scenarios", "", *(f"{count:,}" for count in totals), "")
+    table.add_row("", f"{len(outcomes)} scenarios", "", *_total(outcomes), "")
     return table
+
+
+def make_summary(outcomes: Sequence[Outcome]) -> Table:
+    """A row a side and direction: the table of ``docs/promises.md``."""
+    table = _empty_table("in sum", "where", "direction", "scenarios", *_COUNTED, "as promised")
+    grouped: defaultdict[tuple[str, str], list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        grouped[outcome.scenario.side, outcome.scenario.direction].append(outcome)
+
+    def add(side: str, direction: str, some: Sequence[Outcome]) -> None:
+        kept = sum(not outcome.problems for outcome in some)
+        table.add_row(side, direction, f"{len(some):,}", *_total(some), f"{kept:,}")
+
+    for (side, direction), some in grouped.items():
+        add(side, direction, some)
+    table.add_section()
+    add("all", "", outcomes)
+    return table
+
+
+_COUNTED = ("hits", "runs", "people", "held", "lost", "doubled")
+
+
+def _empty_table(title: str, *columns: str) -> Table:
+    table = Table(title=f"Chaos: {title}", title_justify="left", box=SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, justify="left" if column in {"where", "fault", "direction"} else "right")
+    return table
+
+
+def _total(outcomes: Sequence[Outcome]) -> list[str]:
+    counted = [(o.hits, len(o.runs), o.people, o.held, o.lost, o.doubled) for o in outcomes]
+    return [f"{sum(values):,}" for values in zip(*counted, strict=True)] or ["0"] * len(_COUNTED)
 
 
 if __name__ == "__main__":
