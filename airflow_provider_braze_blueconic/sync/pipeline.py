@@ -183,11 +183,14 @@ def compute_staged_delta(
     """
     recover_uploads(workspace)
     ledger = workspace.ledger()
-    if doubted := ledger.doubt_merged(workspace.engine, plan.merge_numbers, adding=(MERGE_NUMBERS["sum"],)):
+    newest = ledger.newest_as_of()
+    # Of data that are older for everybody nothing is sent, so how it would merge says nothing of the target.
+    is_stale = newest is not None and plan.confirms and not plan.allow_stale and plan.as_of < newest
+    merges = {} if is_stale else plan.merge_numbers
+    if doubted := ledger.doubt_merged(workspace.engine, merges, adding=(MERGE_NUMBERS["sum"],)):
         log.info("%s: the merge of %s fields changed; they are sent once more", workspace.folder.goal_id, len(doubted))
     if ledger.divide(workspace.engine, plan.partitions):
         log.info("%s: the ledger now has %s partitions", workspace.folder.goal_id, plan.partitions)
-    newest = ledger.newest_as_of()
     known_columns = set(ledger.columns())
     uri = workspace.folder.step(workspace.run_key, "delta")
     total = DeltaCounts()
@@ -242,7 +245,7 @@ def compute_staged_delta(
         "as_of": mapped["as_of"],
         "newest_as_of": newest.isoformat() if newest else None,
         "last_delta": ledger.last_delta,
-        "merges": dict(plan.merge_numbers),
+        "merges": merges,
         "ledger_partitions": plan.partitions,
         "partitions": present,
         "send_partitions": sorted(to_send),

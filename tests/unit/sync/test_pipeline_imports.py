@@ -547,6 +547,26 @@ def test_an_old_date_that_may_be_stale_adds_no_number_again(tmp_path: Path) -> N
     assert blueconic.values("crm_id", "u1", "spent") == ["120.0"]
 
 
+@pytest.mark.promise(2)
+@pytest.mark.parametrize("steps", ["delta", "report"])
+def test_an_older_run_that_merges_in_the_way_of_before_does_not_have_a_field_sent_again(
+    steps: str, tmp_path: Path
+) -> None:
+    braze, blueconic = Braze(u1={"tags": ["a"]}), BlueConic({"crm_id": ["u1"]})
+    before, now = (
+        import_of(braze, blueconic, ("custom_attributes.tags", "tags", {"merge": how})) for how in ("add", "set")
+    )
+    Run(tmp_path, before, day(1)).run()
+    older = Run(tmp_path, before, day(2)).run(last="map")
+    Run(tmp_path, now, day(3)).run()
+    older.run(last=steps)
+
+    last = Run(tmp_path, now, day(4)).run()
+
+    assert last.report["to_send"] == 0
+    assert blueconic.writes["tags"] == 2
+
+
 @pytest.mark.parametrize(
     ("before", "after", "held"),
     [("add", "set", ["c"]), ("set", "remove", []), ("set_if_empty", "set", ["c"]), ("remove", "add", ["c", "z"])],
