@@ -186,7 +186,6 @@ def test_who_left_before_the_ledger_was_made_anew_is_no_leaver_and_who_leaves_la
     assert users.users == {"u1": {"tier": "gold"}, "u2": {"tier": None}, "u3": {"tier": "gold"}}
 
 
-@pytest.mark.promise(4)
 @pytest.mark.promise(1)
 def test_a_value_that_was_sent_without_an_answer_is_in_doubt_after_the_recovery_too(tmp_path: Path) -> None:
     users, profiles = Braze(u1={"tier": "gold"}), BlueConic({"crm_id": ["u1"]})
@@ -226,6 +225,7 @@ def test_a_value_that_was_accepted_after_one_without_an_answer_is_known_after_th
     assert (recovery.values, night.report["to_send"]) == (1, 0)
 
 
+@pytest.mark.promise(4)
 def test_a_delta_that_is_in_the_new_ledger_is_not_committed_over_newer_values(tmp_path: Path) -> None:
     users, profiles = Braze(), BlueConic({"crm_id": ["u1"], "level": ["bronze"]})
     goal = ExportGoalOf(EXPORT, users, profiles, [("level", "tier")])
