@@ -120,6 +120,13 @@ class DeltaPlan:
         """Field column → number of its merge, where a goal has any."""
         return {field_column(target): MERGE_NUMBERS[merge] for target, merge in self.merges.items()}
 
+    def is_stale(self, newest: dt.datetime | None) -> bool:
+        """Tell whether the data are older for everybody than the newest that was committed, so that nothing is sent.
+
+        :param newest: version of that; ``None`` before the first commit.
+        """
+        return self.confirms and not self.allow_stale and newest is not None and self.as_of < newest
+
 
 @dataclass(frozen=True)
 class DeltaCounts:
@@ -495,7 +502,7 @@ def _collect_leavers(
 
     A read that is older than what the ledger knows is silent about them: they may have come since.
     """
-    if floor is not None and plan.as_of < floor and not plan.allow_stale:
+    if plan.is_stale(floor):
         return
     wanted = []
     for column in every:

@@ -184,9 +184,8 @@ def compute_staged_delta(
     recover_uploads(workspace)
     ledger = workspace.ledger()
     newest = ledger.newest_as_of()
-    # Of data that are older for everybody nothing is sent, so how it would merge says nothing of the target.
-    is_stale = newest is not None and plan.confirms and not plan.allow_stale and plan.as_of < newest
-    merges = {} if is_stale else plan.merge_numbers
+    # Of stale data nothing is sent, so how it would merge says nothing of the target.
+    merges = {} if plan.is_stale(newest) else plan.merge_numbers
     if doubted := ledger.doubt_merged(workspace.engine, merges, adding=(MERGE_NUMBERS["sum"],)):
         log.info("%s: the merge of %s fields changed; they are sent once more", workspace.folder.goal_id, len(doubted))
     if ledger.divide(workspace.engine, plan.partitions):
