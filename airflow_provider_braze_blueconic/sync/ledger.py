@@ -30,7 +30,7 @@ from airflow_provider_braze_blueconic.sync.database import Engine, connect, lite
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.receipts import best_receipts
 from airflow_provider_braze_blueconic.sync.staging import fresh_id
-from airflow_provider_braze_blueconic.sync.tables import Table, microseconds
+from airflow_provider_braze_blueconic.sync.tables import Table, from_microseconds, microseconds
 
 if TYPE_CHECKING:
     import duckdb
@@ -148,10 +148,8 @@ class Ledger(Table):
 
     def newest_as_of(self) -> dt.datetime | None:
         """Return the version of the newest data that a run has committed, UTC."""
-        microseconds = self.transaction(_AS_OF)
-        if microseconds is None:
-            return None
-        return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=microseconds)
+        number = self.transaction(_AS_OF)
+        return None if number is None else from_microseconds(number)
 
     def load(self, connection: duckdb.DuckDBPyConnection, partition: int, targets: Sequence[str]) -> None:
         """Load one partition into the temporary table ``ledger``.

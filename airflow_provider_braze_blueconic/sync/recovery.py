@@ -30,6 +30,7 @@ from airflow_provider_braze_blueconic.sync.ledger import IN_DOUBT
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.receipts import ReceiptTable
 from airflow_provider_braze_blueconic.sync.runs import RunTable
+from airflow_provider_braze_blueconic.sync.tables import from_microseconds
 
 if TYPE_CHECKING:
     import duckdb
@@ -43,7 +44,6 @@ __all__ = ["Recovery", "recover_ledger", "refuse_lost_ledger", "refuse_vanished_
 Sum = Literal["value", "increase"]
 """How a number is added to, as ``of`` in a goal file."""
 
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _DECIDED = "outcome IN ('accepted', 'rejected', 'not_found', 'no_consent')"
 _NUMBER = "DECIMAL(38, 4)"
 """As exact as the delta's own sums."""
@@ -333,21 +333,18 @@ def _known_sql(key: str, sum_of: Sum | None) -> str:
     """SQL for what the target is known to hold of a field, over the rows of ``sent`` of one person."""
     mine = f"key = {literal(key)}"
     taken = f"outcome = 'accepted' AND NOT coalesce(list_contains(refused_fields, {literal(key)}), FALSE)"
-    # What may have been added must not be added again.
-    added = f"{mine} AND (({taken}) OR outcome = 'unknown')"
+    # What may have been added must not be added again; of other fields the target may hold what was sent last.
+    reached = f"{mine} AND (({taken}) OR outcome = 'unknown')"
     if sum_of == "value":
-        return f"max_by(value, sent_at) FILTER (WHERE {added})"
+        return f"max_by(value, sent_at) FILTER (WHERE {reached})"
     if sum_of == "increase":
         number = f"coalesce(TRY_CAST(json_extract_string(value, '$[0]') AS {_NUMBER}), 0)"
         # Never below what the ledger knew: what was set before the field became a sum may be negative.
-        level = f"(sum(greatest({number}, 0)) FILTER (WHERE {added}))"
+        level = f"(sum(greatest({number}, 0)) FILTER (WHERE {reached}))"
         plain = f"regexp_replace(regexp_replace({level}::{_NUMBER}::VARCHAR, '0+$', ''), '\\.$', '')"
         return f"CASE WHEN {level} IS NOT NULL THEN concat('[\"', {plain}, '\"]') END"
-    # The target may hold what was sent since without an answer, so that has to be told again whatever the source has.
-    known = f"max_by(value, sent_at) FILTER (WHERE {mine} AND {taken})"
-    last_taken = f"max(sent_at) FILTER (WHERE {mine} AND {taken})"
-    last_untold = f"max(sent_at) FILTER (WHERE {mine} AND outcome = 'unknown')"
-    return f"CASE WHEN {last_untold} > coalesce({last_taken}, '-infinity') THEN {literal(IN_DOUBT)} ELSE {known} END"
+    told = f"CASE outcome WHEN 'unknown' THEN {literal(IN_DOUBT)} ELSE value END"
+    return f"max_by({told}, sent_at) FILTER (WHERE {reached})"
 
 
 def _split_fields(connection: duckdb.DuckDBPyConnection) -> None:
@@ -414,9 +411,9 @@ def _count(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict
         "refused": refused,
         "values": known,
         "receipts": receipts,
-        "first": _EPOCH + dt.timedelta(microseconds=first),
-        "last": _EPOCH + dt.timedelta(microseconds=last),
-        "as_of": _EPOCH + dt.timedelta(microseconds=as_of),
+        "first": from_microseconds(first),
+        "last": from_microseconds(last),
+        "as_of": from_microseconds(as_of),
     }
 
 

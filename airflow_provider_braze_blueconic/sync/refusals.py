@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_braze_blueconic.sync.database import connect, literal
 from airflow_provider_braze_blueconic.sync.delta import HELD_FOR
 from airflow_provider_braze_blueconic.sync.ledger import HELD_REASONS, QUARANTINED_REASONS
+from airflow_provider_braze_blueconic.sync.tables import from_microseconds
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Refusal", "RestRules", "list_refusals", "mask_identifier", "release_people"]
 
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NAMES_NOBODY = frozenset({"id", "alias_label"})
 """Keys of an identifier that say which kind it is: the same for everybody."""
 
@@ -89,7 +89,7 @@ def list_refusals(
         ).fetchall()
     found = []
     for who, outcome, reason, tried, attempts, rests in rows:
-        tried_at = None if tried is None else _EPOCH + dt.timedelta(microseconds=tried)
+        tried_at = None if tried is None else from_microseconds(tried)
         found.append(Refusal(who, outcome, reason, tried_at, attempts, _next(rests, tried_at)))
     return {(outcome, then): people for outcome, then, people in counts}, found
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
-__all__ = ["Table", "microseconds"]
+__all__ = ["Table", "from_microseconds", "microseconds"]
 
 # How delta-rs 1.6, Arrow and DuckDB tell of a table that is broken: seen with tests, since none of them documents it.
 _MISSING_FILE = re.compile(r"Object at location (\S+) not found")
@@ -42,9 +42,17 @@ _SMALL_FILES = 32
 """Files smaller than that which make a table slow to open: each run adds one or more to receipts and runs."""
 
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
 def microseconds(moment: dt.datetime) -> int:
     """Write a moment as the number of a transaction: microseconds since 1970, UTC."""
-    return (moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+    return (moment - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def from_microseconds(number: int) -> dt.datetime:
+    """Read a moment that is written as microseconds since 1970; aware, UTC."""
+    return _EPOCH + dt.timedelta(microseconds=number)
 
 
 def _what_is_wrong(text: str, *, in_log: bool) -> str | None:
