@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_braze_blueconic.sync.blueconic_values import Merge, already_holds_sql
 from airflow_provider_braze_blueconic.sync.columns import certain_column, field_column, increase_column, noted_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.doubt import merge_settings
 from airflow_provider_braze_blueconic.sync.ledger import HELD_REASONS, QUARANTINED_REASONS, Ledger, sent_hash_sql
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.values import CLEAR
@@ -30,7 +31,7 @@ from airflow_provider_braze_blueconic.sync.values import CLEAR
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["HELD_FOR", "MERGE_NUMBERS", "DeltaCounts", "DeltaPlan", "Seen", "SendPolicy", "compute_delta"]
+__all__ = ["HELD_FOR", "DeltaCounts", "DeltaPlan", "Seen", "SendPolicy", "compute_delta"]
 
 SendPolicy = Literal["changed_fields", "whole_profile"]
 
@@ -41,10 +42,6 @@ target's side, a profile that came to be or a consent that was given, can't be s
 _REPAIRS = 1
 """How often a value is put right that the target was seen not to hold. With the sending before it that is twice that it
 did not stick: a third time would not be another, and costs as much."""
-
-MERGE_NUMBERS: Mapping[Merge, int] = {"set": 1, "set_or_clear": 1, "add": 2, "sum": 3, "set_if_empty": 4, "remove": 5}
-"""Merges by which the same value leaves something else in the target have other numbers. They are kept in ledgers, so
-none may ever change."""
 
 _ONE_NUMBER = "DECIMAL(38, 4)"
 """Exact to four decimals, which is what a number of BlueConic holds."""
@@ -115,10 +112,13 @@ class DeltaPlan:
         """How a target's value meets what is there."""
         return self.merges.get(target, "set")
 
-    @property
-    def merge_numbers(self) -> dict[str, int]:
-        """Field column → number of its merge, where a goal has any."""
-        return {field_column(target): MERGE_NUMBERS[merge] for target, merge in self.merges.items()}
+    def settings(self, newest: dt.datetime | None) -> dict[str, int]:
+        """What the ledger remembers of how values were sent: name → number.
+
+        :param newest: version of the newest data that was committed. Of stale data nothing is sent, so how they would
+            be sent says nothing of the target.
+        """
+        return {} if self.is_stale(newest) else merge_settings(self.merges)
 
     def is_stale(self, newest: dt.datetime | None) -> bool:
         """Tell whether the data are older for everybody than the newest that was committed, so that nothing is sent.
@@ -199,9 +199,11 @@ def compute_delta(
     columns = [field_column(target) for target in plan.targets]
     every = [*columns, *(column for column in sent_to_leavers if column not in columns)]
     with connect(engine) as connection:
-        ledger.load(connection, partition, every)
+        newest = ledger.newest_as_of()
+        doubts = ledger.doubts(plan.settings(newest))
+        ledger.load(connection, partition, every, partitions=plan.partitions, doubts=doubts)
         _load_mapped(connection, mapped, columns)
-        floor = ledger.newest_as_of() if plan.confirms else None
+        floor = newest if plan.confirms else None
         looks = _Looks.at(plan, floor, _load_seen(connection, plan, seen, skipped))
         _compare(connection, columns, plan, floor, looks)
         _collect_repairs(connection, plan, looks)

@@ -27,6 +27,7 @@ from airflow_provider_braze_blueconic.sync.columns import (
     field_name,
 )
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.doubt import IN_DOUBT, NO_DOUBTS, Doubts, doubts_of
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.receipts import best_receipts
 from airflow_provider_braze_blueconic.sync.staging import fresh_id
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["HELD_REASONS", "IN_DOUBT", "QUARANTINED_REASONS", "Acknowledged", "Ledger", "delta_number", "sent_hash_sql"]
+__all__ = ["HELD_REASONS", "QUARANTINED_REASONS", "Acknowledged", "Ledger", "delta_number", "sent_hash_sql"]
 
 HELD_REASONS = ("not_found", "no_consent", "fields")
 """What ``refused_as`` says of records that the target would not take today either, while nothing changes: it knows no
@@ -45,11 +46,6 @@ such person, the person did not consent, or it refused single fields of a record
 QUARANTINED_REASONS = ("rejected", "fields", "unknown")
 """What ``refused_as`` says of records that rest after too many attempts with the same values. ``unknown`` are those of
 which the target's answer did not tell; where no answer came at all, nothing is held against the record."""
-
-IN_DOUBT = '["in doubt" ]'
-"""What a field holds of which the target may have something else than it acknowledged: no answer came, or no receipt
-was kept. No mapped value is written so, since a canonical text has no space there; so it always differs, and is sent
-again whatever the source has by then. It is not NULL, because there may be something of ours to clear."""
 
 _BOOKS: Mapping[str, str] = {
     "identifier": "VARCHAR",
@@ -81,9 +77,6 @@ _PARTITIONS = "partitions"
 _LAST = "last"
 """Application transaction that holds the number of the delta that moved the ledger last."""
 
-_MERGE = "merge:"
-"""Application transaction, by field column, that holds the number of the merge by which the field was last sent."""
-
 _LINKS = "links"
 """Application transaction that holds a fingerprint of the identifier links of the last run that read everybody."""
 
@@ -108,7 +101,7 @@ class Acknowledged:
     :param policy: fingerprint of what decides, beside the values, whether the target takes a record.
     :param links: fingerprint of the identifier links, if everybody was read by them.
     :param broken_off: partitions of which an attempt was killed, so that what has no receipt may have been sent.
-    :param merges: field column → number of its merge.
+    :param settings: what the goal was set to: name → number; see :mod:`.doubt`.
     :param last_delta: number of the delta that had moved the ledger last when this one was made.
     :param late: another delta has moved the ledger since.
     """
@@ -123,7 +116,7 @@ class Acknowledged:
     policy: str = ""
     links: int | None = None
     broken_off: frozenset[int] = frozenset()
-    merges: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, int] = dataclasses.field(default_factory=dict)
     last_delta: int | None = None
     late: bool = False
 
@@ -151,10 +144,30 @@ class Ledger(Table):
         number = self.transaction(_AS_OF)
         return None if number is None else from_microseconds(number)
 
-    def load(self, connection: duckdb.DuckDBPyConnection, partition: int, targets: Sequence[str]) -> None:
+    def doubts(self, settings: Mapping[str, int]) -> Doubts:
+        """Say what settings other than those of the last commit put in doubt of everybody.
+
+        :param settings: name → number.
+        """
+        doubts = doubts_of(settings, known=self.transaction)
+        known = self.columns()
+        return Doubts(fields=tuple(field for field in doubts.fields if field in known))
+
+    def load(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        partition: int,
+        targets: Sequence[str],
+        *,
+        partitions: int | None = None,
+        doubts: Doubts = NO_DOUBTS,
+    ) -> None:
         """Load one partition into the temporary table ``ledger``.
 
         :param targets: field columns that must be there; those the table does not have yet are NULL.
+        :param partitions: by how many partitions to divide; ``None`` for what the table is divided by. For another
+            number than that, all rows are looked through.
+        :param doubts: what changed settings put in doubt, on top of what the table says.
         """
         present = self.columns()
         fields = [*targets, *(name for name in present if name.startswith(FIELD_PREFIX) and name not in targets)]
@@ -167,17 +180,21 @@ class Ledger(Table):
         columns = [
             quote(name) if name in present else f"NULL::{type_} AS {quote(name)}" for name, type_ in types.items()
         ]
-        rows = table.to_pyarrow_dataset(file_pruning_predicate=[("partition", "=", partition)])
+        if partitions in (None, self.transaction(_PARTITIONS) or partitions):
+            rows = table.to_pyarrow_dataset(file_pruning_predicate=[("partition", "=", partition)])
+            here = f"partition = {partition:d}"
+        else:
+            rows = table.to_pyarrow_dataset()
+            here = f"{partition_sql('identifier', partitions)} = {partition:d}"
         connection.register("ledger_rows", rows)
         try:
             with self.reading():
                 connection.execute(
-                    f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {', '.join(columns)} FROM ledger_rows "
-                    "WHERE partition = ?",
-                    [partition],
+                    f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {', '.join(columns)} FROM ledger_rows WHERE {here}"
                 )
         finally:
             connection.unregister("ledger_rows")
+        doubts.apply(connection)
 
     @property
     def remedy(self) -> str:
@@ -234,63 +251,6 @@ class Ledger(Table):
                 self.replace_partitions(rows.to_reader(), [partition for (partition,) in partitions], transactions={})
         return len(partitions)
 
-    def divide(self, engine: Engine, partitions: int) -> bool:
-        """Bring the ledger to a number of partitions, in one commit; a kill leaves the old ones or the new ones.
-
-        :return: whether anything had to be moved.
-        :raises WriterConflict: if another run moved the ledger meanwhile; nothing was changed.
-        """
-        import pyarrow.dataset as ds
-
-        table = self.open()
-        if table is None or self.transaction(_PARTITIONS) in (None, partitions):
-            return False
-        fields = [name for name in self.columns() if name.startswith(FIELD_PREFIX)]
-        with _work_folder(engine) as folder, connect(engine) as connection:
-            file = folder / "ledger.parquet"
-            connection.register("ledger_rows", table.to_pyarrow_dataset())
-            moved = f"SELECT * REPLACE ({partition_sql('identifier', partitions)} AS partition) FROM ledger_rows"
-            with self.reading():
-                connection.execute(f"COPY ({moved}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION lz4_raw)")
-            connection.unregister("ledger_rows")
-            rows = ds.dataset([file], schema=_schema(fields), format="parquet").scanner(batch_size=50_000).to_reader()
-            self.replace_all(rows, transactions={_PARTITIONS: partitions})
-        return True
-
-    def doubt_merged(self, engine: Engine, merges: Mapping[str, int], *, adding: Container[int]) -> list[str]:
-        """Put fields in doubt whose merge is another than they were sent by, in one commit.
-
-        The same value, merged in another way, leaves something else in the target.
-
-        :param merges: field column → number of its merge.
-        :param adding: merges that add to a number: what was acknowledged stays what the counter grows from.
-        :return: the fields.
-        :raises WriterConflict: if another run moved the ledger meanwhile; nothing was changed.
-        """
-        import pyarrow.dataset as ds
-
-        known = [name for name in self.columns() if name.startswith(FIELD_PREFIX)]
-        other = [
-            name for name in known if name in merges and self.transaction(_MERGE + name) not in (None, merges[name])
-        ]
-        doubted = [name for name in other if merges[name] not in adding]
-        table = self.open()
-        if table is None or not doubted:
-            return []
-        with _work_folder(engine) as folder, connect(engine) as connection:
-            file = folder / "ledger.parquet"
-            connection.register("ledger_rows", table.to_pyarrow_dataset())
-            values = ", ".join(
-                f"CASE WHEN {quote(name)} IS NOT NULL THEN {literal(IN_DOUBT)} END AS {quote(name)}" for name in doubted
-            )
-            rows = f"SELECT * REPLACE ({values}) FROM ledger_rows"
-            with self.reading():
-                connection.execute(f"COPY ({rows}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION lz4_raw)")
-            connection.unregister("ledger_rows")
-            moved = ds.dataset([file], schema=_schema(known), format="parquet").scanner(batch_size=50_000).to_reader()
-            self.replace_all(moved, transactions={_MERGE + name: merges[name] for name in other})
-        return doubted
-
     def commit(self, engine: Engine, outcome: Acknowledged) -> bool:
         """Move the ledger to what the target acknowledged. Nothing else moves it.
 
@@ -307,16 +267,19 @@ class Ledger(Table):
             return False
         newest = self.newest_as_of()
         as_of = max(outcome.as_of, newest) if newest else outcome.as_of
-        divided_by = self.transaction(_PARTITIONS) or outcome.partitions
-        transactions = {name: number, _AS_OF: microseconds(as_of), _PARTITIONS: divided_by}
-        if outcome.links is not None:
-            transactions[_LINKS] = outcome.links
         own = delta_number(outcome.delta_id)
         # Only answers that came after another run had taken over: what that run knows of a person is as new or newer.
         outcome = replace(outcome, late=self.last_delta not in (None, own, outcome.last_delta))
-        transactions[_LAST] = own
-        transactions |= {_MERGE + name: number for name, number in outcome.merges.items()}
-        if not outcome.delta:
+        divided_by = self.transaction(_PARTITIONS) or outcome.partitions
+        doubts = self.doubts(outcome.settings)
+        # A goal may get other partitions while an upload is open; then the newer run's number stays.
+        divided_anew = divided_by != outcome.partitions and not outcome.late
+        transactions = {name: number, _AS_OF: microseconds(as_of), _LAST: own, **outcome.settings}
+        transactions[_PARTITIONS] = outcome.partitions if divided_anew else divided_by
+        if outcome.links is not None:
+            transactions[_LINKS] = outcome.links
+        everybody = self.exists and bool(doubts or divided_anew)
+        if not outcome.delta and not everybody:
             if self.exists:
                 self.append(_no_rows(), transactions=transactions)
             else:
@@ -324,11 +287,14 @@ class Ledger(Table):
                 self.replace_partitions(_no_rows().to_reader(), [0], transactions=transactions)
             return True
         with _work_folder(engine) as folder:
-            if divided_by != outcome.partitions:
+            if divided_by != outcome.partitions and outcome.late:
                 outcome = _divide_delta(engine, outcome, divided_by, folder)
-            partitions = sorted(outcome.delta)
-            rows = _write_moved_rows(self, engine, outcome, partitions, folder)
-            self.replace_partitions(rows, partitions, transactions=transactions)
+            partitions = range(outcome.partitions) if everybody else sorted(outcome.delta)
+            rows = _write_moved_rows(self, engine, outcome, partitions, doubts, folder)
+            if everybody:
+                self.replace_all(rows, transactions=transactions)
+            else:
+                self.replace_partitions(rows, partitions, transactions=transactions)
         return True
 
 
@@ -383,7 +349,7 @@ def _no_rows() -> pa.Table:
 
 
 def _write_moved_rows(
-    ledger: Ledger, engine: Engine, outcome: Acknowledged, partitions: Sequence[int], folder: Path
+    ledger: Ledger, engine: Engine, outcome: Acknowledged, partitions: Sequence[int], doubts: Doubts, folder: Path
 ) -> pa.RecordBatchReader:
     """Write the new rows of the touched partitions to local files, one partition in memory at a time, and stream them.
 
@@ -399,10 +365,13 @@ def _write_moved_rows(
             fields += [name for name, *_ in described if name.startswith(FIELD_PREFIX) and name not in fields]
         files = []
         for partition in partitions:
-            ledger.load(connection, partition, fields)
-            sums = _load_outcomes(connection, outcome, partition, fields)
+            ledger.load(connection, partition, fields, partitions=outcome.partitions, doubts=doubts)
             files.append(folder / f"moved-{partition}.parquet")
-            moved = _moved_sql(fields, partition, outcome, sums)
+            if partition in outcome.delta:
+                sums = _load_outcomes(connection, outcome, partition, fields)
+                moved = _moved_sql(fields, partition, outcome, sums)
+            else:
+                moved = f"SELECT {partition:d}::INTEGER AS partition, * FROM ledger"
             connection.execute(f"COPY ({moved}) TO {literal(str(files[-1]))} (FORMAT parquet, COMPRESSION lz4_raw)")
     return ds.dataset(files, schema=_schema(fields), format="parquet").scanner(batch_size=50_000).to_reader()
 

@@ -21,7 +21,7 @@ from airflow_provider_braze_blueconic.exceptions import SyncError
 from airflow_provider_braze_blueconic.sync.batches import Outgoing
 from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, parquet_source
-from airflow_provider_braze_blueconic.sync.delta import MERGE_NUMBERS, DeltaCounts, DeltaPlan, Seen, compute_delta
+from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, Seen, compute_delta
 from airflow_provider_braze_blueconic.sync.guard import GuardLimits, check_limits, estimate
 from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger, delta_number
 from airflow_provider_braze_blueconic.sync.mapping import MappingPlan, map_snapshot
@@ -184,12 +184,9 @@ def compute_staged_delta(
     recover_uploads(workspace)
     ledger = workspace.ledger()
     newest = ledger.newest_as_of()
-    # Of stale data nothing is sent, so how it would merge says nothing of the target.
-    merges = {} if plan.is_stale(newest) else plan.merge_numbers
-    if doubted := ledger.doubt_merged(workspace.engine, merges, adding=(MERGE_NUMBERS["sum"],)):
+    settings = plan.settings(newest)
+    if doubted := ledger.doubts(settings).fields:
         log.info("%s: the merge of %s fields changed; they are sent once more", workspace.folder.goal_id, len(doubted))
-    if ledger.divide(workspace.engine, plan.partitions):
-        log.info("%s: the ledger now has %s partitions", workspace.folder.goal_id, plan.partitions)
     known_columns = set(ledger.columns())
     uri = workspace.folder.step(workspace.run_key, "delta")
     total = DeltaCounts()
@@ -244,7 +241,7 @@ def compute_staged_delta(
         "as_of": mapped["as_of"],
         "newest_as_of": newest.isoformat() if newest else None,
         "last_delta": ledger.last_delta,
-        "merges": merges,
+        "settings": settings,
         "ledger_partitions": plan.partitions,
         "partitions": present,
         "send_partitions": sorted(to_send),
@@ -576,7 +573,7 @@ def commit_uploads(workspace: Workspace, delta: DeltaRef) -> ReceiptSummary:
                 policy=delta["policy"],
                 links=delta.get("links"),
                 broken_off=_broken_off(workspace, delta),
-                merges=delta.get("merges", {}),
+                settings=delta.get("settings", {}),
                 last_delta=delta.get("last_delta"),
             ),
         )

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_braze_blueconic.exceptions import BrokenTable, SyncError
 from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_column
 from airflow_provider_braze_blueconic.sync.database import connect, literal, parquet_source, quote
-from airflow_provider_braze_blueconic.sync.ledger import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.doubt import IN_DOUBT
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.receipts import ReceiptTable
 from airflow_provider_braze_blueconic.sync.runs import RunTable

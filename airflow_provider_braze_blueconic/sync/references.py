@@ -58,9 +58,9 @@ class DeltaRef(TypedDict):
 
     ``newest_as_of`` is the newest version that the ledger held when the delta was made, ``policy`` what decides beside
     the values whether the target takes a record, ``links`` the fingerprint of the identifiers if everybody was read by
-    them, ``relinked`` whether it is another than before (then nothing is sent for who is missing), ``new_fields`` the
-    targets that the ledger had no column for. ``drift`` counts people by target field. The other counts are those of
-    :class:`~.delta.DeltaCounts`.
+    them, ``relinked`` whether it is another than before (then nothing is sent for who is missing), ``settings`` what
+    the ledger is to remember of the goal, ``new_fields`` the targets that the ledger had no column for. ``drift``
+    counts people by target field. The other counts are those of :class:`~.delta.DeltaCounts`.
     """
 
     uri: str
@@ -74,7 +74,7 @@ class DeltaRef(TypedDict):
     people_by_partition: dict[str, int]
     policy: str
     last_delta: NotRequired[int | None]
-    merges: NotRequired[dict[str, int]]
+    settings: NotRequired[dict[str, int]]
     links: int | None
     relinked: bool
     new_fields: list[str]

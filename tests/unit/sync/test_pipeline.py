@@ -21,7 +21,7 @@ from airflow_provider_braze_blueconic.exceptions import AccessError
 from airflow_provider_braze_blueconic.operators.sync import MapFieldsOperator
 from airflow_provider_braze_blueconic.sync.columns import source_column
 from airflow_provider_braze_blueconic.sync.delta import DeltaPlan
-from airflow_provider_braze_blueconic.sync.ledger import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.doubt import IN_DOUBT
 from airflow_provider_braze_blueconic.sync.mapping import MappedField
 from airflow_provider_braze_blueconic.sync.pipeline import (
     Workspace,

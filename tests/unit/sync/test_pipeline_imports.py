@@ -588,6 +588,46 @@ def test_a_field_whose_merge_changes_is_sent_once_more(
     assert (second.report["to_send"], third.report["to_send"]) == (1, 0)
 
 
+@pytest.mark.promise(2)
+def test_a_run_that_is_only_planned_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
+    braze, blueconic = Braze(u1={"tags": ["c"]}), BlueConic({"crm_id": ["u1"], "tags": ["z"]})
+    added, put = (
+        import_of(braze, blueconic, ("custom_attributes.tags", "tags", {"merge": how})) for how in ("add", "set")
+    )
+    Run(tmp_path, added, day(1), partitions=1).run()
+    version = DeltaTable(str(tmp_path / "staging" / "users_to_blueconic" / "ledger")).version()
+
+    planned = Run(tmp_path, put, day(2), partitions=4).run(last="guard")
+    after = DeltaTable(str(tmp_path / "staging" / "users_to_blueconic" / "ledger")).version()
+    back = Run(tmp_path, added, day(3), partitions=1).run()
+
+    assert planned.done["delta"]["to_send"] == 1
+    assert after == version
+    assert back.report["to_send"] == 0
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize(("answers", "again"), [(True, 0), (False, 9)])
+def test_a_changed_merge_and_other_partitions_are_committed_with_what_was_answered(
+    answers: bool, again: int, tmp_path: Path
+) -> None:
+    braze = Braze(**{f"u{number}": {"tags": ["c"]} for number in range(9)})
+    blueconic = BlueConic(*({"crm_id": [f"u{number}"], "tags": ["z"]} for number in range(9)))
+    added, put = (
+        import_of(braze, blueconic, ("custom_attributes.tags", "tags", {"merge": how})) for how in ("add", "set")
+    )
+    Run(tmp_path, added, day(1), partitions=2).run()
+
+    blueconic.answers = answers
+    second = Run(tmp_path, put, day(2), partitions=5).run()
+    blueconic.answers = True
+    third = Run(tmp_path, put, day(3), partitions=5).run()
+
+    assert (second.report["to_send"], third.report["to_send"]) == (9, again)
+    assert [blueconic.values("crm_id", f"u{number}", "tags") for number in range(9)] == [["c"]] * 9
+    assert max(row["partition"] for row in rows_of(tmp_path, "users_to_blueconic", "ledger")) > 1
+
+
 def test_a_counter_that_is_added_to_after_it_was_set_grows_from_where_it_stood(tmp_path: Path) -> None:
     braze, blueconic = Braze(u1={"spent": 10}), BlueConic({"crm_id": ["u1"]}, types={"spent": "DECIMAL"})
     field = "custom_attributes.spent"
