@@ -38,7 +38,6 @@ from airflow_provider_braze_blueconic.operators.sync import (
 )
 from airflow_provider_braze_blueconic.sync.export_plan import (
     expansions,
-    mapping_hash,
     observable_sources,
     properties_to_read,
 )
@@ -165,7 +164,13 @@ def goal_tasks(goal: ExportGoal | ImportGoal, origin: Origin, *, reconcile: Reco
 def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
     leavers = dict(goal.leavers.set) if isinstance(goal.leavers, LeaversSet) else goal.leavers
     needed = properties_to_read(goal.identifiers, goal.fields)
-    fingerprint = mapping_hash(goal.identifiers, goal.fields)
+    decides = goal.model_dump(
+        mode="json",
+        by_alias=True,
+        include={
+            "identifiers", "fields", "connections", "objectives", "when_missing", "leavers", "send", "allow_creation"
+        },
+    )  # fmt: skip
 
     def extract(common: _Settings) -> Any:
         source = goal.source
@@ -191,8 +196,9 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
             interaction_names=any(row.kind == "interactions" and row.written_as == "names" for row in goal.fields),
             objectives=goal.objectives,
             read=source.read,
-            full="{{ params.full }}" if reconcile is None else True,
-            mapping_hash=fingerprint,
+            # Who rests did not change in BlueConic, so only a whole read meets them.
+            full="{{ params.full or params.retry_held }}" if reconcile is None else True,
+            settings=decides,
             timezone=goal.timezone,
             replay=reconcile is None,
             blueconic_conn_id=goal.connections.blueconic,
@@ -241,7 +247,6 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
         },
         guard={"leavers": leavers, "bulk": goal.upload.bulk},
         report={
-            "mapping_hash": fingerprint,
             "done_aws_conn_id": (goal.source.aws or goal.connections.aws)
             if isinstance(goal.source, CsvSource) and goal.source.done
             else None,

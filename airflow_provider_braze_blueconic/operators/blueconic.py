@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.sync.pipeline import Workspace
     from airflow_provider_braze_blueconic.sync.references import DeltaRef, SnapshotRef, UploadRef
     from airflow_provider_braze_blueconic.sync.sending import BatchLimits
+    from airflow_provider_braze_blueconic.sync.snapshot import SnapshotCounts
 
 __all__ = ["BlueConicSegmentToS3Operator", "S3ToBlueConicProfilesOperator", "profiles_limits", "profiles_rate"]
 
@@ -62,7 +64,8 @@ class BlueConicSegmentToS3Operator(GoalOperator):
     :param objectives: ids of objectives that must exist.
     :param read: ``full``, or ``modified`` since the last run that had everybody accepted.
     :param full: read everything this time, whatever ``read`` says (templated).
-    :param mapping_hash: a changed one makes a modified read a full one, since it would miss values.
+    :param settings: what else decides who is read and what is said of them, by name: where one changed, a modified read
+        is a full one, since it would miss people. Segment, tenant and property types are looked at anyway.
     :param timezone: IANA name; where the days of past dates begin.
     :param replay: ``False`` reads what there is now whatever the date, as a comparison with the target needs it.
     :param blueconic_conn_id: connection of type ``blueconic``.
@@ -82,7 +85,7 @@ class BlueConicSegmentToS3Operator(GoalOperator):
         objectives: Sequence[str] = (),
         read: Literal["full", "modified"] = "full",
         full: bool | str = False,
-        mapping_hash: str = "",
+        settings: Mapping[str, object] | None = None,
         timezone: str = "UTC",
         replay: bool = True,
         blueconic_conn_id: str = "blueconic_default",
@@ -96,7 +99,7 @@ class BlueConicSegmentToS3Operator(GoalOperator):
         self.objectives = objectives
         self.read = read
         self.full = full
-        self.mapping_hash = mapping_hash
+        self.settings = settings
         self.timezone = timezone
         self.replay = replay
         self.blueconic_conn_id = blueconic_conn_id
@@ -130,13 +133,22 @@ class BlueConicSegmentToS3Operator(GoalOperator):
         from airflow_provider_braze_blueconic.hooks.settings import Settings
         from airflow_provider_braze_blueconic.sync.snapshot import write_snapshot
         from airflow_provider_braze_blueconic.sync.upload import Stopped
+        from airflow_provider_braze_blueconic.sync.windows import fingerprint
 
         workspace.staging.check_access(self.staging)  # type: ignore[attr-defined]
         hook = BlueConicHook(self.blueconic_conn_id)
         segment, types = self._check(hook)
         # The data are as old as the start of the read: what changes meanwhile is seen by the next one.
         as_of = dt.datetime.now(dt.UTC)
-        since = self._modified_since(workspace)
+        decides = fingerprint(
+            {
+                **(self.settings or {}),
+                "segment": segment.id,
+                "tenant": hook.get_conn().site.base_url,
+                "property types": types,
+            }
+        )
+        since = self._modified_since(workspace, decides)
         uri = workspace.folder.step(workspace.run_key, "snapshot")
         with workspace.local("snapshot") as local:
             counts = write_snapshot(
@@ -154,18 +166,21 @@ class BlueConicSegmentToS3Operator(GoalOperator):
                 publish=lambda path: workspace.staging.upload_file(path, f"{uri}/{path.name}"),
                 label=self.goal_id,
                 should_stop=lambda: self._killed,
+                profile_count=segment.profile_count if since is None else None,
             )
         if self._killed:
             raise Stopped(f"{self.goal_id}: stopped while reading the segment; nothing was sent.")
-        self.log.info("%s: %s profiles read from %s", self.goal_id, f"{counts.profiles:,}", segment.name)
+        self._tell(counts, segment, since)
         return {
             "uri": uri,
             "profiles": counts.profiles,
             "segment_id": segment.id,
             "segment_name": segment.name,
-            "segment_size": counts.announced if counts.announced is not None else segment.profile_count,
+            "segment_size": counts.size if since is None else segment.profile_count,
             "read": "modified" if since else "full",
             "complete": counts.complete and since is None,
+            "whole": counts.has_all and (counts.complete or since is not None),
+            "fingerprint": json.dumps(decides),
             "as_of": as_of.isoformat(),
             "bytes": counts.bytes,
             "property_types": types,
@@ -187,17 +202,33 @@ class BlueConicSegmentToS3Operator(GoalOperator):
         types = {name: properties[name].filter_type for name in self.properties if name in properties}
         return segment, types
 
-    def _modified_since(self, workspace: Workspace) -> dt.datetime | None:
+    def _modified_since(self, workspace: Workspace, decides: Mapping[str, str]) -> dt.datetime | None:
         from airflow_provider_braze_blueconic.hooks.blueconic import MODIFIED_OVERLAP
         from airflow_provider_braze_blueconic.sync.runs import RunTable
+        from airflow_provider_braze_blueconic.sync.windows import next_window
 
         if self.read != "modified" or is_true(self.full):
             return None
         last = RunTable(workspace.folder.runs, workspace.staging.storage_options()).last_good_read()
-        if last is None or last[1] != self.mapping_hash:
-            self.log.info("%s: reading the whole segment: first run, or another mapping", self.goal_id)
+        window = next_window(last, decides, released=workspace.ledger().released_at if last else None)
+        if window.since is None:
+            self.log.info("%s: reading the whole segment: %s", self.goal_id, window.why)
             return None
-        return last[0] - MODIFIED_OVERLAP
+        return window.since - MODIFIED_OVERLAP
+
+    def _tell(self, counts: SnapshotCounts, segment: Segment, since: dt.datetime | None) -> None:
+        self.log.info("%s: %s profiles read from %s", self.goal_id, f"{counts.profiles:,}", segment.name)
+        if since is None and not counts.complete:
+            self.log.warning(
+                "%s: nobody counts as gone in this run. BlueConic sent %s profiles of a segment of %s",
+                self.goal_id, f"{counts.profiles:,}", f"{counts.size:,}" if counts.size else "unknown size",
+            )  # fmt: skip
+        elif since is not None and not counts.has_all:
+            self.log.warning(
+                "%s: the next run reads these changes once more. BlueConic sent %s of the %s that it announced",
+                self.goal_id, f"{counts.profiles:,}", "unknown number" if counts.announced is None
+                else f"{counts.announced:,}",
+            )  # fmt: skip
 
 
 class S3ToBlueConicProfilesOperator(UploadOperator):

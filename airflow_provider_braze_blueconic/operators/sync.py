@@ -339,6 +339,7 @@ class ComputeDeltaOperator(GoalOperator):
             max_attempts=None if is_true(self.retry_held) else self.max_attempts,
             identifiers=identifiers,
         )
+        plan = replace(plan, confirms=self.confirms, missing=mapped.get("missing", 0))
         plans = partial(observed_users, identifiers, fields, mapped["property_types"])
         pairs = exported_pairs(fields)
 
@@ -346,7 +347,7 @@ class ComputeDeltaOperator(GoalOperator):
             again = self._look_again(workspace, tuple(observable_sources(identifiers, fields)), plans, pairs, local)
             return [*again, *self._look(workspace, mapped, "braze", plans, pairs, local)]
 
-        return compute_staged_delta(workspace, mapped, replace(plan, confirms=self.confirms), look=look)
+        return compute_staged_delta(workspace, mapped, plan, look=look)
 
     def _import_delta(self, workspace: Workspace, mapped: MappedRef) -> DeltaRef:
         from airflow_provider_braze_blueconic.sync.import_plan import (
@@ -576,7 +577,6 @@ class SyncReportOperator(GoalOperator):
     :param skipped: why the extract was skipped, its XCom ``skipped``; nothing if it was not (templated). The run then
         did all that it could.
     :param limits: ``rejected_percent``, as in a goal file.
-    :param mapping_hash: fingerprint of the mapping, for modified reads.
     :param done_aws_conn_id: connection for files that were read, if their names are to end in ``.done`` once everything
         in them was acknowledged; ``None`` leaves the names alone.
     :return: :class:`~airflow_provider_braze_blueconic.sync.report.Report`.
@@ -608,7 +608,6 @@ class SyncReportOperator(GoalOperator):
         plan_only: bool | str = False,
         skipped: str | None = "",
         limits: Mapping[str, Any] | None = None,
-        mapping_hash: str = "",
         done_aws_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -622,7 +621,6 @@ class SyncReportOperator(GoalOperator):
         self.commit = commit
         self.skipped = skipped
         self.limits = limits
-        self.mapping_hash = mapping_hash
         self.done_aws_conn_id = done_aws_conn_id
 
     def run_step(self, workspace: Workspace, context: Context) -> dict[str, Any]:  # noqa: ARG002
@@ -641,7 +639,6 @@ class SyncReportOperator(GoalOperator):
             uploads=uploads,
             committed=bool(self.commit and self.commit["committed"]),
             skipped_because=self.skipped or "",
-            mapping_hash=self.mapping_hash,
         )
         lines = "\n".join(f"  {label:<24} {value}" for label, value in render(report))
         self.log.info("%s: report of the run\n%s", self.goal_id, lines)

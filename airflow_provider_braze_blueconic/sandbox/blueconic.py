@@ -25,7 +25,7 @@ from starlette.exceptions import HTTPException
 
 from .bulk import write_profiles
 from .bulk_entries import RequestRefused
-from .faults import Faults
+from .faults import Fault, Faults
 from .profiles import BlueConicState, Profile
 from .refinement import Refinement, RefinementError
 
@@ -324,20 +324,13 @@ def _stream_profiles(request: Request, segment_id: str, *, state: BlueConicState
     most = _whole_number(request, "maxHitsAllowed", default=0) or None
     refinement = _refinement(parameters.get("refinement"), faults)
     cursor = parameters.get("cursor") or "*"
-    page, total, has_more = state.page(
-        segment_id, refinement=refinement, after=_decode_cursor(cursor), count=count, most=most
+    page, total, next_cursor = _segment_page(
+        state, segment_id, refinement, cursor=cursor, count=count, most=most, fault=request.scope.get("sandbox.fault")
     )
     only = parameters.getlist("profileProperty") or None
     if only is None and "properties" in parameters:  # deprecated, still served
         only = parameters["properties"].split(",")
     expand = frozenset(_EXPANSIONS[each] for each in parameters.getlist("expand") if each in _EXPANSIONS)
-    fault = request.scope.get("sandbox.fault")
-    if not has_more:
-        next_cursor = None
-    elif fault is not None and fault.kind == "repeated_page":
-        next_cursor = cursor
-    else:
-        next_cursor = _encode_cursor(page[-1].id)
     head: dict[str, Any] = {
         "itemsPerPage": count,
         "totalPages": math.ceil(total / count),
@@ -359,6 +352,33 @@ def _stream_profiles(request: Request, segment_id: str, *, state: BlueConicState
         yield b"]}"
 
     return StreamingResponse(stream(), media_type="application/json")
+
+
+def _segment_page(
+    state: BlueConicState,
+    segment_id: str,
+    refinement: Refinement | None,
+    *,
+    cursor: str,
+    count: int,
+    most: int | None,
+    fault: Fault | None,
+) -> tuple[Sequence[Profile], int, str | None]:
+    """Return the profiles of a page, the announced size and the next cursor, as the fault lets them be."""
+    page, total, has_more = state.page(
+        segment_id, refinement=refinement, after=_decode_cursor(cursor), count=count, most=most
+    )
+    next_cursor = _encode_cursor(page[-1].id) if has_more else None
+    match fault.kind if fault is not None else None:
+        case "empty_index":
+            return [], 0, None
+        case "missing_profiles":
+            assert fault is not None  # noqa: S101  for the type checker
+            return page[: len(page) - round(len(page) * fault.entry_share)], total, next_cursor
+        case "repeated_page":
+            return page, total, cursor if has_more else None
+        case _:
+            return page, total, next_cursor
 
 
 def _render_step(

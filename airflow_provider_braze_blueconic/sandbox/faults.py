@@ -44,6 +44,8 @@ FaultKind = Literal[
     "broken_stream",
     "truncated_stream",
     "repeated_page",
+    "missing_profiles",
+    "empty_index",
     "lost_put",
     "list_delay",
 ]
@@ -73,6 +75,8 @@ FaultKind = Literal[
 ``broken_stream``     the connection is closed after ``at_bytes`` bytes of the body.
 ``truncated_stream``  the body ends after ``at_bytes`` bytes as if it were complete.
 ``repeated_page``     BlueConic profiles: the answer's ``nextCursor`` leads to the same page again.
+``missing_profiles``  BlueConic profiles: the last ``entry_share`` of a page's profiles are not sent, though announced.
+``empty_index``       BlueConic profiles: the segment is announced and sent as if nobody were in it.
 ``lost_put``          S3, a PUT with ``If-None-Match: *``: another writer puts an object there first, so the answer is
                       412. In the log of a Delta table that is a commit without data (where ours makes the table, with
                       the same schema), elsewhere an object with the same content.
@@ -123,7 +127,8 @@ class Fault:
     :param delay_s: seconds of ``latency``, of the two timeouts and of ``list_delay``.
     :param jitter_s: seconds, at most, on top of ``delay_s``; drawn from the seed.
     :param at_bytes: bytes of the body after which a stream breaks; a shorter body loses its last two bytes.
-    :param entry_share: share of objects that ``entry_errors`` refuses, or of entries that ``entry_state`` answers.
+    :param entry_share: share of objects that ``entry_errors`` refuses, of entries that ``entry_state`` answers, or of
+        profiles that ``missing_profiles`` leaves out.
     :param identifiers: external ids, e-mail addresses, braze ids, phone numbers or alias names of
         ``entry_errors`` and ``poison``; values that an entry matches on, its key or profile of ``entry_state``.
     :param text: the error text of ``entry_errors`` and ``poison``.

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_braze_blueconic.sync.blueconic_values import Merge, already_holds_sql
 from airflow_provider_braze_blueconic.sync.columns import certain_column, field_column, increase_column, noted_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
-from airflow_provider_braze_blueconic.sync.doubt import merge_settings
+from airflow_provider_braze_blueconic.sync.doubt import IN_DOUBT, merge_settings, source_settings
 from airflow_provider_braze_blueconic.sync.ledger import HELD_REASONS, QUARANTINED_REASONS, Ledger, sent_hash_sql
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.values import CLEAR
@@ -82,6 +82,10 @@ class DeltaPlan:
     :param allow_stale: rows older than what the ledger already knows are sent all the same.
     :param merges: target → how its value meets what the target holds, where that is not simply replacing it.
     :param increases: those among the sums that send what the counter grew by, and not its value.
+    :param sources: target → where its value comes from, of numbers: a counter that takes the place of another is no
+        growth of it.
+    :param missing: so many members of the segment the read may not have brought. Nobody can tell them from people who
+        left, so as many of those who seem to have left stay on the list.
     :param holds_back: a record that the target could not take rests until something of it changes.
     :param max_attempts: after so many attempts with the same values a refused record rests until they change; ``None``
         tries everybody again, also whom a value did not stick to.
@@ -102,6 +106,8 @@ class DeltaPlan:
     allow_stale: bool = False
     merges: Mapping[str, Merge] = field(default_factory=dict)
     increases: frozenset[str] = frozenset()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    missing: int = 0
     holds_back: bool = False
     max_attempts: int | None = None
     policy: str = ""
@@ -118,7 +124,7 @@ class DeltaPlan:
         :param newest: version of the newest data that was committed. Of stale data nothing is sent, so how they would
             be sent says nothing of the target.
         """
-        return {} if self.is_stale(newest) else merge_settings(self.merges)
+        return {} if self.is_stale(newest) else {**merge_settings(self.merges), **source_settings(self.sources)}
 
     def is_stale(self, newest: dt.datetime | None) -> bool:
         """Tell whether the data are older for everybody than the newest that was committed, so that nothing is sent.
@@ -135,6 +141,7 @@ class DeltaCounts:
     :param inserts: people to send that the ledger did not know.
     :param changes: people to send of whom some field changed.
     :param leavers: people who left, whether or not anything is sent for them.
+    :param spared: people who seem to have left, and may only be missing from the read: nothing is done about them.
     :param to_send: people to send, leavers included.
     :param unchanged: people with nothing to send.
     :param stale: people not sent because the ledger knows something newer.
@@ -167,6 +174,7 @@ class DeltaCounts:
     drifted: int = 0
     unstuck: int = 0
     absent: int = 0
+    spared: int = 0
     drift: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: DeltaCounts) -> DeltaCounts:
@@ -208,10 +216,11 @@ def compute_delta(
         _compare(connection, columns, plan, floor, looks)
         _collect_repairs(connection, plan, looks)
         _collect_delta(connection, columns, every, plan, looks)
+        spared = 0
         if plan.complete:
-            _collect_leavers(connection, partition, skipped, every, sent_to_leavers, plan, floor)
+            spared = _collect_leavers(connection, partition, skipped, every, sent_to_leavers, plan, floor)
         _rest(connection, every, plan, looks)
-        counts = _count(connection, every, plan, looks)
+        counts = replace(_count(connection, every, plan, looks), spared=spared)
         if looks.is_seen and any(look.whole for look in seen):
             counts = replace(counts, absent=_count_absent(connection))
         if connection.execute("SELECT count(*) FROM delta").fetchall()[0][0]:
@@ -255,15 +264,14 @@ class _Looks:
             mapped, known = f"m.{column}", f"l.{column}"
             changed = f"{mapped} IS DISTINCT FROM {known}"
             if plan.merge(target) == "sum":
-                if target in plan.increases:
-                    # Also where stale rows are sent: from where a counter once stood it would grow a second time.
-                    moment = f"{literal(floor.isoformat())}::TIMESTAMPTZ" if floor else "NULL::TIMESTAMPTZ"
-                    changed += f" AND coalesce(m.as_of >= greatest(l.as_of, {moment}), TRUE)"
+                # Also where stale rows are sent: what was added once, or where a counter once stood, would be added
+                # a second time.
+                moment = f"{literal(floor.isoformat())}::TIMESTAMPTZ" if floor else "NULL::TIMESTAMPTZ"
+                changed += f" AND coalesce(m.as_of >= greatest(l.as_of, {moment}), TRUE)"
                 increase[target] = _increase_sql(mapped, known, changed, grows=target in plan.increases)
                 differs[target] = f"({increase[target]}) IS NOT NULL"
-                if target in plan.increases:
-                    fell = f"{changed} AND {mapped} IS NOT NULL AND ({increase[target]}) IS NULL"
-                    noted[target] = f"CASE WHEN {fell} THEN {mapped} END"
+                unsent = f"{changed} AND {mapped} IS NOT NULL AND ({increase[target]}) IS NULL"
+                noted[target] = f"CASE WHEN {unsent} THEN {mapped} END"
             elif target in seen:
                 looked = f"{_LOOKED} AND s.{column} IS NOT NULL"
                 held = f"({looked} AND {already_holds_sql(plan.merge(target), mapped, f's.{column}')})"
@@ -294,8 +302,10 @@ class _Looks:
 def _increase_sql(mapped: str, known: str, changed: str, *, grows: bool) -> str:
     """SQL for what is added: the value itself, or what it grew by since the last acknowledged one; NULL for nothing.
 
-    Who was never sent counts from zero. A counter that fell adds nothing, and grows from where it fell to.
+    Who was never sent counts from zero. A counter that fell adds nothing, and grows from where it fell to. Where the
+    field was set before, and it is in doubt what to, nobody can tell what to add: it grows from where it stands now.
     """
+    changed = f"({changed}) AND {known} IS DISTINCT FROM {literal(IN_DOUBT)}"
     if not grows:
         return f"CASE WHEN {changed} THEN {mapped} END"
     # What the ledger knows may be a text from before the property became a number: there is no number to grow from.
@@ -450,10 +460,9 @@ def _collect_delta(
     for column in every:
         if column not in targets:
             wanted.append(f"NULL::VARCHAR AS {quote(column)}")
-        elif plan.send == "whole_profile":
-            wanted.append(f"CASE WHEN {any_change} THEN m.{quote(column)} END AS {quote(column)}")
         else:
-            wanted.append(f"CASE WHEN {looks.differs[targets[column]]} THEN m.{quote(column)} END AS {quote(column)}")
+            is_sent = _is_sent(targets[column], any_change, plan, looks)
+            wanted.append(f"CASE WHEN {is_sent} THEN m.{quote(column)} END AS {quote(column)}")
     wanted += [f"{text} AS {quote(increase_column(target))}" for target, text in looks.increase.items()]
     wanted += [f"{text} AS {quote(noted_column(target))}" for target, text in looks.noted.items()]
     # A file that says the same as before makes it true for longer: what is older than the file must not undo it.
@@ -491,6 +500,20 @@ def _collect_delta(
     )
 
 
+def _is_sent(target: str, any_change: str, plan: DeltaPlan, looks: _Looks) -> str:
+    """SQL that tells whether a record holds a field.
+
+    A whole profile holds all of them. But the level of a number that is added to only where that is also what the
+    ledger will know: a level that nothing is added for, an older one, would let the counter grow a second time.
+    """
+    if plan.send != "whole_profile":
+        return looks.differs[target]
+    column = quote(field_column(target))
+    if target in looks.increase:
+        return f"({any_change}) AND ({looks.differs[target]} OR m.{column} IS NOT DISTINCT FROM l.{column})"
+    return any_change
+
+
 def _collect_leavers(
     connection: duckdb.DuckDBPyConnection,
     partition: int,
@@ -499,13 +522,16 @@ def _collect_leavers(
     written: Mapping[str, str],
     plan: DeltaPlan,
     floor: dt.datetime | None,
-) -> None:
+) -> int:
     """Add the people of whom the ledger says that they are in the segment, and whom this read did not meet.
 
-    A read that is older than what the ledger knows is silent about them: they may have come since.
+    A read that is older than what the ledger knows is silent about them, also where its values are sent: they may have
+    come since.
+
+    :return: how many of them may only be missing from the read, and stay as they are; those whose data are newest.
     """
-    if plan.is_stale(floor):
-        return
+    if floor is not None and plan.as_of < floor:
+        return 0
     wanted = []
     for column in every:
         text = written.get(column)
@@ -525,18 +551,23 @@ def _collect_leavers(
             f"WHERE identifier IS NOT NULL AND {skipped_here} = {partition:d}"
         )
     connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE gone AS SELECT * FROM ledger WHERE in_segment AND identifier NOT IN ({here})"
+    )
+    spared = 0
+    if plan.missing:
+        kept = "SELECT identifier FROM gone ORDER BY as_of DESC NULLS LAST, identifier LIMIT ?"
+        stay = connection.execute(f"DELETE FROM gone WHERE identifier IN ({kept})", [plan.missing])
+        spared = stay.fetchall()[0][0]
+    connection.execute(
         f"""
         INSERT INTO delta BY NAME
         SELECT identifier, 'leave' AS kind, as_of, ({anything}) AS to_send, 0 AS data_points,
             {", ".join(quote(column) for column in every)}
-        FROM (
-            SELECT l.identifier, $as_of::TIMESTAMPTZ AS as_of, {", ".join(wanted)}
-            FROM ledger AS l
-            WHERE l.in_segment AND l.identifier NOT IN ({here})
-        )
+        FROM (SELECT l.identifier, $as_of::TIMESTAMPTZ AS as_of, {", ".join(wanted)} FROM gone AS l)
         """,
         {"as_of": plan.as_of},
     )
+    return spared
 
 
 def _rest(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: DeltaPlan, looks: _Looks) -> None:

@@ -8,6 +8,7 @@ stopped before it sends, leaves the ledger as it was.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from airflow_provider_braze_blueconic.sync.database import literal, quote
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["IN_DOUBT", "NO_DOUBTS", "Doubts", "doubts_of", "merge_settings"]
+__all__ = ["IN_DOUBT", "NO_DOUBTS", "Doubts", "doubts_of", "merge_settings", "source_settings"]
 
 IN_DOUBT = '["in doubt" ]'
 """What a field holds of which the target may have something else than it acknowledged: no answer came, no receipt was
@@ -29,6 +30,9 @@ clear."""
 
 _MERGE = "merge:"
 """Setting, by field column: the number of the merge by which the field was last sent."""
+
+_SOURCE = "source:"
+"""Setting, by field column: a number that stands for where the values of a number property come from."""
 
 _MERGE_NUMBERS: Mapping[Merge, int] = {"set": 1, "set_or_clear": 1, "add": 2, "sum": 3, "set_if_empty": 4, "remove": 5}
 """Merges by which the same value leaves something else in the target have other numbers. They are kept in ledgers, so
@@ -43,23 +47,39 @@ def merge_settings(merges: Mapping[str, Merge]) -> dict[str, int]:
     return {_MERGE + field_column(target): _MERGE_NUMBERS[merge] for target, merge in merges.items()}
 
 
+def source_settings(sources: Mapping[str, str]) -> dict[str, int]:
+    """Write where numbers come from as settings of a ledger: within what a Delta table can keep, 63 bits.
+
+    :param sources: target → path of its source.
+    """
+    return {
+        _SOURCE + field_column(target): int.from_bytes(hashlib.sha256(source.encode()).digest()[:7])
+        for target, source in sources.items()
+    }
+
+
 @dataclass(frozen=True)
 class Doubts:
     """What changed settings put in doubt of everybody in a ledger.
 
     :param fields: field columns that are in doubt wherever something was acknowledged.
+    :param forgotten: columns of numbers that are added to, and now come from another counter: what was acknowledged of
+        the old one is no level that the new one grows from.
     """
 
     fields: tuple[str, ...] = ()
+    forgotten: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.fields)
+        return bool(self.fields or self.forgotten)
 
     def apply(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Put the rows of the temporary table ``ledger`` in doubt."""
         for field in self.fields:
             column = quote(field)
             connection.execute(f"UPDATE ledger SET {column} = {literal(IN_DOUBT)} WHERE {column} IS NOT NULL")
+        for field in self.forgotten:
+            connection.execute(f"UPDATE ledger SET {quote(field)} = NULL")
 
 
 NO_DOUBTS = Doubts()
@@ -76,4 +96,8 @@ def doubts_of(wanted: Mapping[str, int], *, known: Callable[[str], int | None]) 
     # What a number was set to, or came to, stays what a counter grows from.
     adds = _MERGE_NUMBERS["sum"]
     merged = [name for name in changed if name.startswith(_MERGE + FIELD_PREFIX) and wanted[name] != adds]
-    return Doubts(fields=tuple(name.removeprefix(_MERGE) for name in merged))
+    moved = [name.removeprefix(_SOURCE) for name in changed if name.startswith(_SOURCE + FIELD_PREFIX)]
+    return Doubts(
+        fields=tuple(name.removeprefix(_MERGE) for name in merged),
+        forgotten=tuple(field for field in moved if wanted.get(_MERGE + field) == adds),
+    )

@@ -36,7 +36,6 @@ __all__ = [
     "delta_plan",
     "expansions",
     "exported_pairs",
-    "mapping_hash",
     "mapping_plan",
     "observable_sources",
     "observed_users",
@@ -221,12 +220,6 @@ def _links_fingerprint(identifiers: Sequence[ExportIdentifier]) -> int:
     """Number the links, within what a Delta table can keep of an application: a signed integer of 64 bits."""
     text = "\n".join(link.model_dump_json(by_alias=True) for link in identifiers)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
-
-
-def mapping_hash(identifiers: Sequence[ExportIdentifier], fields: Sequence[ExportField]) -> str:
-    """Fingerprint of what is mapped; a changed one means that a partial read would miss values."""
-    text = "\n".join(part.model_dump_json(by_alias=True) for part in (*identifiers, *fields))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def warning_sources(plan: MappingPlan) -> dict[str, str]:

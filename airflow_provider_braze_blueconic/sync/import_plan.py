@@ -298,6 +298,7 @@ def import_delta_plan(
         allow_stale=allow_stale,
         merges={target.target: target.merge for target in targets},
         increases=frozenset(target.target for target in targets if target.of == "increase"),
+        sources={target.target: target.source for target in targets if target.filter_type in NUMBER_TYPES},
         holds_back=not retry_held,
         max_attempts=None if retry_held else max_attempts,
         policy=policy,

@@ -77,6 +77,9 @@ _PARTITIONS = "partitions"
 _LAST = "last"
 """Application transaction that holds the number of the delta that moved the ledger last."""
 
+_RELEASED = "released"
+"""Application transaction that holds when people were last released, in microseconds since 1970."""
+
 _LINKS = "links"
 """Application transaction that holds a fingerprint of the identifier links of the last run that read everybody."""
 
@@ -139,6 +142,12 @@ class Ledger(Table):
         """Number of the delta that moved the ledger last; ``None`` before the first one."""
         return self.transaction(_LAST)
 
+    @property
+    def released_at(self) -> dt.datetime | None:
+        """When people were last released from their rest, UTC; ``None`` if nobody ever was."""
+        number = self.transaction(_RELEASED)
+        return None if number is None else from_microseconds(number)
+
     def newest_as_of(self) -> dt.datetime | None:
         """Return the version of the newest data that a run has committed, UTC."""
         number = self.transaction(_AS_OF)
@@ -151,7 +160,7 @@ class Ledger(Table):
         """
         doubts = doubts_of(settings, known=self.transaction)
         known = self.columns()
-        return Doubts(fields=tuple(field for field in doubts.fields if field in known))
+        return Doubts(*(tuple(field for field in some if field in known) for some in (doubts.fields, doubts.forgotten)))
 
     def load(
         self,
@@ -248,7 +257,11 @@ class Ledger(Table):
                 connection.execute(f"COPY ({rows}) TO {literal(str(files[-1]))} (FORMAT parquet, COMPRESSION lz4_raw)")
             if files:
                 rows = ds.dataset(files, schema=_schema(fields), format="parquet").scanner(batch_size=50_000)
-                self.replace_partitions(rows.to_reader(), [partition for (partition,) in partitions], transactions={})
+                self.replace_partitions(
+                    rows.to_reader(),
+                    [partition for (partition,) in partitions],
+                    transactions={_RELEASED: microseconds(dt.datetime.now(dt.UTC))},
+                )
         return len(partitions)
 
     def commit(self, engine: Engine, outcome: Acknowledged) -> bool:

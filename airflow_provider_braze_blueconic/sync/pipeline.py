@@ -138,6 +138,7 @@ def map_staged_snapshot(
         complete=snapshot["complete"],
         partitions=plan.partitions,
         property_types=snapshot["property_types"],
+        missing=max(0, (snapshot["segment_size"] or 0) - snapshot["profiles"]) if snapshot["complete"] else 0,
     )
 
 
@@ -222,6 +223,7 @@ def compute_staged_delta(
             for file in files:
                 file.unlink()
             total += counts
+            plan = replace(plan, missing=plan.missing - counts.spared)
             if out.exists():
                 workspace.staging.upload_file(out, f"{uri}/{out.name}")
                 out.unlink()
@@ -229,6 +231,9 @@ def compute_staged_delta(
             if counts.to_send:
                 to_send[partition] = counts.to_send
     _write_fields(workspace, uri, rows)
+    if total.spared:
+        log.warning("%s: %s people are not in this read, but so many of its segment may be missing from it: nothing is "
+                    "sent for them", workspace.folder.goal_id, f"{total.spared:,}")  # fmt: skip
     new_fields: list[str] = []
     # A first run without anybody leaves a ledger that knows no field yet: then none of them is news. And without a
     # delta the ledger learns no field: what nobody has a value for would be news every night.
@@ -593,7 +598,6 @@ def report_run(
     dry_run: bool,
     uploads: Sequence[UploadRef],
     committed: bool,
-    mapping_hash: str,
     skipped_because: str = "",
 ) -> Report:
     """Count what the run did, from its receipts, and keep it as a row of the runs table and as ``report.json``.
@@ -625,7 +629,8 @@ def report_run(
     )
     read_started_at = dt.datetime.fromisoformat(snapshot["as_of"]) if snapshot else None
     runs = RunTable(workspace.folder.runs, workspace.staging.storage_options())
-    runs.add(report, read_started_at=read_started_at, mapping_hash=mapping_hash)
+    decided = snapshot.get("fingerprint", "") if snapshot else ""
+    runs.add(report, read_started_at=read_started_at, mapping_hash=decided)
     uri = f"{workspace.folder.root}/work/{workspace.run_key}/report.json"
     workspace.staging.write_bytes(uri, json.dumps(report, indent=1).encode())
     return report

@@ -15,7 +15,8 @@ class SnapshotRef(TypedDict):
 
     ``as_of`` is the start of the read, ISO 8601 UTC; ``complete`` tells that every member was read. A read of files
     says how many they were, how many lines of them could not be read, and where those are kept. ``replayed`` tells that
-    an earlier run read it.
+    an earlier run read it. ``whole`` tells that it brought all that were announced, so that a later read of changes may
+    begin where it began, ``fingerprint`` (JSON) what decided who was read and what is said of them.
     """
 
     uri: str
@@ -32,10 +33,14 @@ class SnapshotRef(TypedDict):
     broken_lines: NotRequired[int]
     rejects_uri: NotRequired[str]
     replayed: NotRequired[bool]
+    whole: NotRequired[bool]
+    fingerprint: NotRequired[str]
 
 
 class MappedRef(TypedDict):
     """A mapped snapshot in S3. ``skipped`` counts by reason, ``warnings`` by ``<target>: <reason>``.
+
+    ``missing`` tells how many members of the segment the read may not have brought.
 
     ``new_properties`` are properties to create in the target, ``left_out`` fields that none takes: source → why.
     """
@@ -49,6 +54,7 @@ class MappedRef(TypedDict):
     complete: bool
     partitions: int
     property_types: dict[str, str]
+    missing: NotRequired[int]
     new_properties: NotRequired[dict[str, dict[str, str]]]
     left_out: NotRequired[dict[str, str]]
 
@@ -94,6 +100,7 @@ class DeltaRef(TypedDict):
     drifted: int
     unstuck: int
     absent: int
+    spared: int
     drift: dict[str, int]
 
 

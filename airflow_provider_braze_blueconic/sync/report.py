@@ -25,7 +25,7 @@ class Report(TypedDict):
     people of whom it was seen not to hold any more what it acknowledged (``drift``: the same by field), ``unstuck``
     those of them who are not put right again, ``absent`` those whom a read of everybody did not meet. ``left_out`` are
     fields of the source that no target takes. ``as_of`` tells how old the data are, ``replayed`` that an earlier run
-    read them.
+    read them, ``whole`` that the read brought all that it was to bring: the segment, or its changes.
     """
 
     goal_id: str
@@ -38,6 +38,7 @@ class Report(TypedDict):
     as_of: str
     replayed: bool
     complete: bool
+    whole: bool
     profiles: int
     people: int
     broken_lines: int
@@ -119,6 +120,7 @@ def make_report(
         as_of=snapshot["as_of"] if snapshot else "",
         replayed=bool(snapshot and snapshot.get("replayed", False)),
         complete=bool(snapshot and snapshot["complete"]),
+        whole=bool(snapshot and snapshot.get("whole", snapshot["complete"])),
         profiles=snapshot["profiles"] if snapshot else 0,
         broken_lines=snapshot.get("broken_lines", 0) if snapshot else 0,
         people=mapped["people"] if mapped else 0,

@@ -18,7 +18,7 @@ _REPORTED = "reported"
 """Application transaction by which a row is found again whose commit got no answer: its ``reported_at``."""
 
 GoodRead = tuple[dt.datetime, str]
-"""Start of a read after which everybody was accepted, and the mapping's hash at that time."""
+"""Start of a read after which everybody was accepted, and the fingerprint of what decided who was read."""
 
 
 class RunTable(Table):
@@ -40,8 +40,8 @@ class RunTable(Table):
     def last_good_read(self) -> GoodRead | None:
         """Return the latest read after which nobody was left rejected, unknown or unsent; ``None`` if there was none.
 
-        A partial read may begin there: whoever was not accepted since is read again. So a full read only counts if it
-        is known to have brought everybody.
+        A partial read may begin there: whoever was not accepted since is read again. So a read only counts if it is
+        known to have brought everybody whom it was to bring.
         """
         import pyarrow.dataset as ds
 
@@ -52,7 +52,7 @@ class RunTable(Table):
         # (a command line), the process aborts after its work is done. Seen with pyarrow 26 and deltalake 1.6.
         rows = table.to_pyarrow_dataset().to_table(
             use_threads=False,
-            columns=["run_key", "reported_at", "read_started_at", "mapping_hash", *_JUDGED],
+            columns=[name for name in _LOOKED_AT if name in self.columns()],
             filter=ds.field("dry_run").__invert__(),
         )
         last = {row["run_key"]: row for row in sorted(rows.to_pylist(), key=lambda row: row["reported_at"])}
@@ -78,11 +78,15 @@ class RunTable(Table):
         return found.select(list(dict(names))).append_column("committed", committed)
 
 
-_JUDGED = ("status", "not_accepted", "complete", "read")
+_LOOKED_AT = (
+    "run_key", "reported_at", "read_started_at", "mapping_hash", "status", "not_accepted", "complete", "read", "whole"
+)  # fmt: skip
 
 
 def _is_good(row: Mapping[str, Any]) -> bool:
-    whole = row["complete"] or row["read"] == "modified"
+    whole = row.get("whole")
+    if whole is None:  # a row of an earlier version
+        whole = row["complete"] or row["read"] == "modified"
     return row["status"] == "success" and row["not_accepted"] == 0 and whole and row["read_started_at"] is not None
 
 

@@ -31,8 +31,9 @@ LAST_MODIFIED_PROPERTY = "lastmodifieddate"
 
 _ROWS_PER_PART = 50_000
 _COMPLETE_SHARE = 0.99
-"""Share of the announced size that counts as complete. The size comes from an index that lags up to ten minutes and
-a segment moves while it is read, so equality can't be asked for; fewer than this is a broken read."""
+"""Share of the segment's size that counts as complete. The size comes from an index that lags up to ten minutes and
+a segment moves while it is read, so equality can't be asked for; fewer than this is a broken read. As many people as
+are missing then may be missing from the read only: see ``DeltaPlan.missing``."""
 
 
 class ProfilePage(Protocol):
@@ -49,18 +50,36 @@ class SnapshotCounts:
     """What a read brought.
 
     :param profiles: profiles read.
-    :param announced: size that the server announced, if it did.
+    :param announced: size that the server announced with the pages, if it did.
     :param bytes: bytes of the parts.
+    :param profile_count: size of the segment as BlueConic lists it, if it is known.
     """
 
     profiles: int
     announced: int | None
     bytes: int
+    profile_count: int | None = None
+
+    @property
+    def size(self) -> int | None:
+        """The larger of the two sizes that BlueConic tells; ``None`` if it told none.
+
+        One of them alone may be wrong: an index that is being rebuilt announces an empty segment.
+        """
+        return max((size for size in (self.announced, self.profile_count) if size is not None), default=None)
 
     @property
     def complete(self) -> bool:
         """Tell whether the read is known to hold every member. Without an announced size it is not known."""
-        return self.announced is not None and self.profiles >= self.announced * _COMPLETE_SHARE
+        return self.announced is not None and self.profiles >= (self.size or 0) * _COMPLETE_SHARE
+
+    @property
+    def has_all(self) -> bool:
+        """Tell whether the read holds at least as many profiles as were announced.
+
+        Nothing less will do where later runs read only what changed since: whom this one missed they don't look for.
+        """
+        return self.announced is not None and self.profiles >= self.announced
 
 
 def write_snapshot(
@@ -74,6 +93,7 @@ def write_snapshot(
     label: str,
     rows_per_part: int = _ROWS_PER_PART,
     should_stop: Callable[[], bool] = lambda: False,
+    profile_count: int | None = None,
 ) -> SnapshotCounts:
     """Write pages of profiles as Parquet parts, at most one part in memory.
 
@@ -83,6 +103,7 @@ def write_snapshot(
     :param interaction_names: dialogue id → name, if names are wanted.
     :param publish: uploads a finished part and returns its size in bytes.
     :param should_stop: asked once a page; a true answer ends the read as incomplete.
+    :param profile_count: size of the segment as BlueConic lists it; ``None`` for a part of the segment.
     """
     writer = _Profiles(properties, interaction_names, as_of, PartWriter(folder, publish))
     announced: int | None = None
@@ -102,7 +123,7 @@ def write_snapshot(
             stopped = True
             break
     writer.flush()
-    return SnapshotCounts(writer.rows, None if stopped else announced, writer.parts.bytes)
+    return SnapshotCounts(writer.rows, None if stopped else announced, writer.parts.bytes, profile_count)
 
 
 class _Profiles:

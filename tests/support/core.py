@@ -184,20 +184,29 @@ def map_values(folder: Path, rule: ValueRule, values: Sequence[str | list[str]])
 
 
 def stored_ledger(
-    folder: Path, rows: Sequence[Mapping[str, Any]], *, newest: dt.datetime | None = None, partitions: int = 1
+    folder: Path,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    newest: dt.datetime | None = None,
+    partitions: int = 1,
+    ledger: Ledger | None = None,
 ) -> Ledger:
-    """Write a ledger as earlier runs may have left it; ``newest`` is the version of the last committed data."""
+    """Write a ledger as earlier runs may have left it.
+
+    :param newest: version of the last committed data.
+    :param ledger: the ledger, where it does not lie in the folder.
+    """
     fields = dict.fromkeys(name for row in rows for name in row if name.startswith("field_"))
     schema = pa.schema([*_LEDGER_TYPES.items(), *((name, pa.string()) for name in fields)])
     plain = {"partition": 0, "as_of": day(1), "in_segment": True, "run_key": "earlier", "attempts": 0}
     table = pa.Table.from_pylist([{**plain, **row} for row in rows], schema=schema)
-    ledger = Ledger(str(folder / "ledger"), {})
+    ledger = ledger or Ledger(str(folder / "ledger"), {})
     transactions = {"partitions": partitions}
     if newest is not None:
         transactions["as_of"] = int(newest.timestamp() * 1_000_000)
     reader = pa.RecordBatchReader.from_batches(schema, table.to_batches())
     ledger.replace_partitions(reader, range(partitions), transactions=transactions)
-    return Ledger(str(folder / "ledger"), {})
+    return ledger
 
 
 def ledger_rows(folder: Path) -> dict[str, dict[str, Any]]:

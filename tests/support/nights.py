@@ -222,7 +222,6 @@ class Night:
                 dry_run=False,
                 uploads=[result for step, result in done.items() if step.startswith("upload")],
                 committed=True,
-                mapping_hash="m1",
             ),
         )
 

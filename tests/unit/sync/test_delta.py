@@ -302,6 +302,35 @@ def test_a_mark_that_a_leaver_already_has_is_not_sent_again(tmp_path: Path) -> N
 
 
 @pytest.mark.promise(6)
+@pytest.mark.parametrize(("missing", "left"), [(0, [A, B, C]), (1, [B, C]), (2, [C]), (3, []), (50, [])], ids=str)
+def test_as_many_people_as_the_read_may_lack_did_not_leave(missing: int, left: list[str], tmp_path: Path) -> None:
+    known = [(A, 3), (B, 2), (C, 1)]
+    ledger = stored_ledger(tmp_path, [{"identifier": who, "field_x": "1", "as_of": day(at)} for who, at in known])
+
+    counts, delta = run_delta(tmp_path, [], ledger, plan("x", leavers={"x": "null"}, complete=True, missing=missing))
+
+    assert sorted(delta) == sorted(left)
+    assert (counts.leavers, counts.spared) == (len(left), 3 - len(left))
+
+
+@pytest.mark.promise(6)
+def test_an_old_snapshot_that_is_sent_all_the_same_knows_of_nobody_who_left(tmp_path: Path) -> None:
+    ledger = stored_ledger(
+        tmp_path, [{"identifier": name, "field_x": "1", "as_of": day(5)} for name in (A, B)], newest=day(5)
+    )
+
+    counts, delta = run_delta(
+        tmp_path,
+        [{"identifier": A, "field_x": "2"}],
+        ledger,
+        plan("x", leavers={"x": "null"}, complete=True, allow_stale=True),
+    )
+
+    assert kinds(delta) == {A: ("change", True, {"x": "2"})}
+    assert (counts.leavers, counts.to_send) == (0, 1)
+
+
+@pytest.mark.promise(6)
 def test_people_who_were_read_but_skipped_did_not_leave(tmp_path: Path) -> None:
     ledger = stored_ledger(tmp_path, [{"identifier": name, "field_x": "1"} for name in (A, B, C)])
     skipped = [
@@ -324,16 +353,6 @@ def test_an_old_snapshot_sends_nobody_away_who_came_since(tmp_path: Path) -> Non
     counts, delta = run_delta(tmp_path, [], ledger, plan("x", leavers={"x": "null"}, complete=True))
 
     assert (counts, delta) == (DeltaCounts(members=1), {})
-
-
-def test_an_old_snapshot_may_send_people_away_when_the_run_asks_for_it(tmp_path: Path) -> None:
-    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "as_of": day(4)}], newest=day(4))
-
-    _, delta = run_delta(
-        tmp_path, [], ledger, plan("x", leavers={"x": "null"}, complete=True, allow_stale=True)
-    )  # fmt: skip
-
-    assert kinds(delta) == {A: ("leave", True, {"x": "null"})}
 
 
 def test_who_comes_back_is_sent_only_what_differs(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from airflow_provider_braze_blueconic.sync.export_plan import (
     delta_plan,
     expansions,
     exported_pairs,
-    mapping_hash,
     mapping_plan,
     observed_users,
     properties_to_read,
@@ -246,24 +245,6 @@ def test_a_mark_for_leavers_outside_of_the_fields_costs_too() -> None:
 
 
 # The fingerprint
-
-
-def test_the_fingerprint_changes_with_every_part_of_the_mapping_and_with_nothing_else() -> None:
-    base = {"from": "property.p", "to": "x"}
-    variants = [
-        ([CRM], [field(**base)]),
-        ([CRM], [field(**base, type="integer")]),
-        ([CRM], [field(**{**base, "to": "y"})]),
-        ([CRM], [field(**{**base, "from": "property.q"})]),
-        ([CRM], [field(**base), field(value=1, to="y")]),
-        ([CRM], [field(value=1, to="y"), field(**base)]),
-        ([ExportIdentifier(blueconic="crm_id", braze="braze_id")], [field(**base)]),
-    ]
-
-    hashes = [mapping_hash(identifiers, fields) for identifiers, fields in variants]
-
-    assert len(set(hashes)) == len(variants)
-    assert mapping_hash([CRM], [field(**base)]) == hashes[0]
 
 
 # What both directions carry over

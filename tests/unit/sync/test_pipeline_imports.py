@@ -628,6 +628,84 @@ def test_a_changed_merge_and_other_partitions_are_committed_with_what_was_answer
     assert max(row["partition"] for row in rows_of(tmp_path, "users_to_blueconic", "ledger")) > 1
 
 
+@pytest.mark.promise(4)
+@pytest.mark.parametrize("of", ["increase", "value"])
+@pytest.mark.parametrize("send", ["changed_fields", "whole_profile"])
+def test_an_old_snapshot_adds_nothing_and_takes_no_counter_back(of: str, send: str, tmp_path: Path) -> None:
+    braze = Braze(u1={"spent": 50, "tier": "silver"})
+    blueconic = BlueConic({"crm_id": ["u1"], "spent": ["100"]}, types={"spent": "DECIMAL"})
+    fields: list[Any] = [
+        ("custom_attributes.spent", "spent", {"merge": "sum", "of": of}), ("custom_attributes.tier", "level")
+    ]  # fmt: skip
+    goal = import_of(braze, blueconic, *fields)
+    old = Run(tmp_path, goal, day(1), send=send, allow_stale=True).run(last="map")
+    braze.users["u1"]["spent"] = 80
+    Run(tmp_path, goal, day(2), send=send).run()
+    braze.users["u1"]["tier"] = "gold"
+    Run(tmp_path, goal, day(3), send=send).run()
+    before = blueconic.values("crm_id", "u1", "spent")
+
+    old.run()
+    Run(tmp_path, goal, day(4), send=send).run()
+
+    assert before == ["180"]
+    assert blueconic.values("crm_id", "u1", "spent") == ["180"]
+    assert blueconic.writes["spent"] == 1
+
+
+@pytest.mark.promise(2)
+@pytest.mark.parametrize("of", ["increase", "value"])
+def test_a_counter_that_takes_the_place_of_another_starts_anew(of: str, tmp_path: Path) -> None:
+    braze = Braze(u1={"spent": 500, "bonus": 30}, u2={"spent": 5, "bonus": 700})
+    blueconic = BlueConic({"crm_id": ["u1"]}, {"crm_id": ["u2"]}, types={"total": "DECIMAL"})
+    of_spent, of_bonus = (
+        import_of(braze, blueconic, (f"custom_attributes.{name}", "total", {"merge": "sum", "of": of}))
+        for name in ("spent", "bonus")
+    )
+    Run(tmp_path, of_spent, day(1)).run()
+
+    planned = Run(tmp_path, of_bonus, day(2)).run(last="guard")
+    Run(tmp_path, of_bonus, day(3)).run()
+    again = Run(tmp_path, of_bonus, day(4)).run()
+    braze.users["u1"]["bonus"] = 40
+    Run(tmp_path, of_bonus, day(5)).run()
+
+    assert (planned.done["delta"]["to_send"], again.report["to_send"]) == (2, 0)
+    grown = "540" if of == "increase" else "570"
+    assert [blueconic.values("crm_id", user, "total") for user in ("u1", "u2")] == [[grown], ["705"]]
+
+
+@pytest.mark.promise(2)
+def test_a_number_of_another_source_that_is_set_first_and_added_to_later_starts_anew(tmp_path: Path) -> None:
+    braze = Braze(u1={"spent": 500, "bonus": 30})
+    blueconic = BlueConic({"crm_id": ["u1"]}, types={"total": "DECIMAL"})
+    Run(tmp_path, import_of(braze, blueconic, ("custom_attributes.spent", "total", {"merge": "set"})), day(1)).run()
+    added = import_of(braze, blueconic, ("custom_attributes.bonus", "total", {"merge": "sum", "of": "increase"}))
+
+    Run(tmp_path, added, day(2)).run()
+
+    assert blueconic.values("crm_id", "u1", "total") == ["530"]
+
+
+@pytest.mark.promise(2)
+@pytest.mark.parametrize("of", ["increase", "value"])
+def test_a_number_that_is_in_doubt_when_it_begins_to_be_added_to_grows_from_where_it_stands(
+    of: str, tmp_path: Path
+) -> None:
+    braze, blueconic = Braze(u1={"spent": 10}), BlueConic({"crm_id": ["u1"]}, types={"spent": "DECIMAL"})
+    field = "custom_attributes.spent"
+    blueconic.answers = False
+    Run(tmp_path, import_of(braze, blueconic, (field, "spent", {"merge": "set"})), day(1)).run()
+    blueconic.answers = True
+    added = import_of(braze, blueconic, (field, "spent", {"merge": "sum", "of": of}))
+
+    Run(tmp_path, added, day(2)).run()
+    braze.users["u1"]["spent"] = 12
+    Run(tmp_path, added, day(3)).run()
+
+    assert blueconic.values("crm_id", "u1", "spent") == ["12" if of == "increase" else "22"]
+
+
 def test_a_counter_that_is_added_to_after_it_was_set_grows_from_where_it_stood(tmp_path: Path) -> None:
     braze, blueconic = Braze(u1={"spent": 10}), BlueConic({"crm_id": ["u1"]}, types={"spent": "DECIMAL"})
     field = "custom_attributes.spent"
