@@ -73,8 +73,8 @@ def rejects(goal_file: Path, limit: int, show_values: bool, as_json: bool) -> No
     """Show who was not taken by the target, and why.
 
     The outcome is what the target answered last: rejected, not_found, no_consent, unknown, or fields for who was taken
-    without some fields. Who is shown as repaired had a value put right that the target did not hold any more. It also
-    says whether the next run tries them again.
+    without some fields. Who is shown as repaired had a value put right that the target did not hold any more; absent is
+    who was acknowledged and is not there. It also says whether the next run tries them again.
 
     \b
     Example:

@@ -243,6 +243,7 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
             "send": goal.send,
             "leavers": leavers,
             "confirms": not reads_files,
+            "allow_creation": goal.allow_creation,
             "target_conn_id": goal.connections.braze,
         },
         guard={"leavers": leavers, "bulk": goal.upload.bulk},

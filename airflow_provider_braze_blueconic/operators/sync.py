@@ -253,6 +253,8 @@ class ComputeDeltaOperator(GoalOperator):
     :param send: ``changed_fields`` or ``whole_profile``.
     :param leavers: of an export: ``keep``, ``clear_fields`` or target → value.
     :param allow_stale: send rows that are older than what the ledger knows (templated).
+    :param allow_creation: of an export: whether the upload creates people whom Braze does not know; it drops others in
+        silence, so that what it acknowledged of them is in doubt once this is true.
     :param confirms: the read tells of everybody in the source, changed or not; ``False`` for files of changes.
     :param policy: of an import: settings that decide whether BlueConic takes a record; who was not taken is tried
         again when one of them changes.
@@ -278,6 +280,7 @@ class ComputeDeltaOperator(GoalOperator):
         send: Literal["changed_fields", "whole_profile"] = "changed_fields",
         leavers: str | Mapping[str, object] = "keep",
         allow_stale: bool | str = False,
+        allow_creation: bool = False,
         confirms: bool = True,
         policy: Mapping[str, object] | None = None,
         max_attempts: int = 5,
@@ -294,6 +297,7 @@ class ComputeDeltaOperator(GoalOperator):
         self.send = send
         self.leavers = leavers
         self.allow_stale = allow_stale
+        self.allow_creation = allow_creation
         self.confirms = confirms
         self.policy = policy
         self.max_attempts = max_attempts
@@ -338,6 +342,7 @@ class ComputeDeltaOperator(GoalOperator):
             allow_stale=is_true(self.allow_stale),
             max_attempts=None if is_true(self.retry_held) else self.max_attempts,
             identifiers=identifiers,
+            allow_creation=self.allow_creation,
         )
         plan = replace(plan, confirms=self.confirms, missing=mapped.get("missing", 0))
         plans = partial(observed_users, identifiers, fields, mapped["property_types"])
@@ -500,9 +505,10 @@ class GuardOperator(GoalOperator):
             rate=rate,
         )
         self.log.info(
-            "%s: %s people, %s data points, %s requests, about %.1f minutes%s",
+            "%s: %s people, %s%s data points, %s requests, about %.1f minutes%s",
             self.goal_id,
             f"{plan['people']:,}",
+            "" if plan["proven"] else "at most ",
             f"{plan['data_points']:,}",
             f"{plan['requests']:,}",
             plan["minutes"],

@@ -23,8 +23,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_braze_blueconic.sync.blueconic_values import Merge, already_holds_sql
 from airflow_provider_braze_blueconic.sync.columns import certain_column, field_column, increase_column, noted_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
-from airflow_provider_braze_blueconic.sync.doubt import IN_DOUBT, merge_settings, source_settings
-from airflow_provider_braze_blueconic.sync.ledger import HELD_REASONS, QUARANTINED_REASONS, Ledger, sent_hash_sql
+from airflow_provider_braze_blueconic.sync.doubt import (
+    IN_DOUBT,
+    creation_setting,
+    doubt_everything,
+    merge_settings,
+    source_settings,
+)
+from airflow_provider_braze_blueconic.sync.ledger import (
+    ABSENT,
+    HELD_REASONS,
+    QUARANTINED_REASONS,
+    Ledger,
+    sent_hash_sql,
+)
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.values import CLEAR
 
@@ -86,6 +98,8 @@ class DeltaPlan:
         growth of it.
     :param missing: so many members of the segment the read may not have brought. Nobody can tell them from people who
         left, so as many of those who seem to have left stay on the list.
+    :param creates: the target is asked to create whom it does not know; ``False`` where it drops them in silence, and
+        ``None`` where it tells.
     :param holds_back: a record that the target could not take rests until something of it changes.
     :param max_attempts: after so many attempts with the same values a refused record rests until they change; ``None``
         tries everybody again, also whom a value did not stick to.
@@ -108,6 +122,7 @@ class DeltaPlan:
     increases: frozenset[str] = frozenset()
     sources: Mapping[str, str] = field(default_factory=dict)
     missing: int = 0
+    creates: bool | None = None
     holds_back: bool = False
     max_attempts: int | None = None
     policy: str = ""
@@ -124,7 +139,9 @@ class DeltaPlan:
         :param newest: version of the newest data that was committed. Of stale data nothing is sent, so how they would
             be sent says nothing of the target.
         """
-        return {} if self.is_stale(newest) else {**merge_settings(self.merges), **source_settings(self.sources)}
+        if self.is_stale(newest):
+            return {}
+        return {**merge_settings(self.merges), **source_settings(self.sources), **creation_setting(self.creates)}
 
     def is_stale(self, newest: dt.datetime | None) -> bool:
         """Tell whether the data are older for everybody than the newest that was committed, so that nothing is sent.
@@ -213,6 +230,8 @@ def compute_delta(
         _load_mapped(connection, mapped, columns)
         floor = newest if plan.confirms else None
         looks = _Looks.at(plan, floor, _load_seen(connection, plan, seen, skipped))
+        looks = replace(looks, is_whole=looks.is_seen and any(look.whole for look in seen))
+        absent = _collect_absent(connection, plan) if looks.is_whole else 0
         _compare(connection, columns, plan, floor, looks)
         _collect_repairs(connection, plan, looks)
         _collect_delta(connection, columns, every, plan, looks)
@@ -220,9 +239,7 @@ def compute_delta(
         if plan.complete:
             spared = _collect_leavers(connection, partition, skipped, every, sent_to_leavers, plan, floor)
         _rest(connection, every, plan, looks)
-        counts = replace(_count(connection, every, plan, looks), spared=spared)
-        if looks.is_seen and any(look.whole for look in seen):
-            counts = replace(counts, absent=_count_absent(connection))
+        counts = replace(_count(connection, every, plan, looks), spared=spared, absent=absent)
         if connection.execute("SELECT count(*) FROM delta").fetchall()[0][0]:
             connection.execute(f"COPY delta TO {literal(str(out))} (FORMAT parquet, COMPRESSION zstd)")
     return counts
@@ -241,6 +258,7 @@ class _Looks:
     :param increase: target → JSON text of what is added.
     :param repaired: target → whether the target holds something else than it acknowledged and is to hold.
     :param is_seen: anything was seen, so that ``s`` is there; and ``p``, the repairs.
+    :param is_whole: a read was made to see everybody, so that the table ``absent`` is there.
     """
 
     differs: Mapping[str, str]
@@ -248,6 +266,7 @@ class _Looks:
     increase: Mapping[str, str]
     repaired: Mapping[str, str]
     is_seen: bool
+    is_whole: bool = False
 
     @classmethod
     def at(cls, plan: DeltaPlan, floor: dt.datetime | None, seen: Mapping[str, bool]) -> _Looks:
@@ -387,6 +406,26 @@ def _load_mapped(connection: duckdb.DuckDBPyConnection, mapped: Sequence[Path], 
     )
 
 
+def _collect_absent(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan) -> int:
+    """Find the people whom the target has acknowledged, and a read of everybody did not meet, into ``absent``.
+
+    ``again`` tells who is sent once more: all that was acknowledged of them is in doubt. Once is enough: who is still
+    not there afterwards is nobody whom sending brings back, or the read does not see them.
+
+    :return: how many they are.
+    """
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE absent AS
+        SELECT m.identifier, {bool(plan.creates)} AND l.refused_as IS DISTINCT FROM {literal(ABSENT)} AS again
+        FROM mapped AS m JOIN ledger AS l ON l.identifier = m.identifier
+        WHERE l.as_of IS NOT NULL AND m.identifier NOT IN (SELECT identifier FROM found WHERE whole)
+        """
+    )
+    doubt_everything(connection, "identifier IN (SELECT identifier FROM absent WHERE again)")
+    return int(connection.execute("SELECT count(*) FROM absent").fetchall()[0][0])
+
+
 def _compare(
     connection: duckdb.DuckDBPyConnection,
     columns: Sequence[str],
@@ -406,6 +445,8 @@ def _compare(
     parameters = {} if plan.allow_stale else {"floor": floor}
     # What was seen may differ also where mapped and ledger agree.
     elsewhere = " OR m.identifier IN (SELECT identifier FROM seen)" if looks.is_seen else ""
+    if looks.is_whole:
+        elsewhere += " OR m.identifier IN (SELECT identifier FROM absent)"
     if not plan.confirms:
         elsewhere += " OR m.as_of > l.as_of"
     connection.execute(
@@ -464,10 +505,21 @@ def _collect_delta(
             is_sent = _is_sent(targets[column], any_change, plan, looks)
             wanted.append(f"CASE WHEN {is_sent} THEN m.{quote(column)} END AS {quote(column)}")
     wanted += [f"{text} AS {quote(increase_column(target))}" for target, text in looks.increase.items()]
-    wanted += [f"{text} AS {quote(noted_column(target))}" for target, text in looks.noted.items()]
+    noted = dict(looks.noted)
+    news = "FALSE"
+    if looks.is_whole:
+        is_absent = "m.identifier IN (SELECT identifier FROM absent)"
+        news = f"({is_absent}) IS DISTINCT FROM coalesce(l.refused_as = {literal(ABSENT)}, FALSE)"
+        wanted.append(f"{is_absent} AS absent")
+        again = "m.identifier IN (SELECT identifier FROM absent WHERE again)"
+        for target in plan.targets:
+            told = f"{again} AND m.{quote(field_column(target))} IS NOT NULL"
+            text = f"CASE WHEN {told} THEN {literal(IN_DOUBT)} END"
+            noted[target] = f"coalesce({noted[target]}, {text})" if target in noted else text
+    wanted += [f"{text} AS {quote(noted_column(target))}" for target, text in noted.items()]
     # A file that says the same as before makes it true for longer: what is older than the file must not undo it.
     confirmed = "FALSE" if plan.confirms else f"m.as_of > l.as_of AND NOT ({any_change})"
-    if looks.noted or not plan.confirms:
+    if noted or not plan.confirms:
         seen_as_of = "s.as_of" if looks.is_seen else "NULL::TIMESTAMPTZ"
         wanted.append(f"CASE WHEN {confirmed} THEN greatest(m.as_of, {seen_as_of}) ELSE {seen_as_of} END AS seen_as_of")
     sticks = "FALSE"
@@ -496,6 +548,7 @@ def _collect_delta(
         FROM (SELECT * FROM mapped WHERE identifier IN (SELECT identifier FROM moved WHERE NOT stale)) AS m
         LEFT JOIN ledger AS l ON l.identifier = m.identifier {seen}
         WHERE ({any_change}) OR l.in_segment IS DISTINCT FROM TRUE OR {looks.notes} OR ({confirmed}) OR {sticks}
+            OR {news}
         """
     )
 
@@ -604,17 +657,6 @@ def _rest(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: Del
 
 def _listed(words: Sequence[str]) -> str:
     return ", ".join(literal(word) for word in words)
-
-
-def _count_absent(connection: duckdb.DuckDBPyConnection) -> int:
-    """Count the people whom the target has acknowledged, and a read of everybody did not meet."""
-    row = connection.execute(
-        """
-        SELECT count(*) FROM mapped AS m JOIN ledger AS l ON l.identifier = m.identifier
-        WHERE l.as_of IS NOT NULL AND m.identifier NOT IN (SELECT identifier FROM found WHERE whole)
-        """
-    ).fetchall()[0]
-    return int(row[0])
 
 
 def _count(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: DeltaPlan, looks: _Looks) -> DeltaCounts:

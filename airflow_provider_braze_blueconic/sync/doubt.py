@@ -20,7 +20,17 @@ from airflow_provider_braze_blueconic.sync.database import literal, quote
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["IN_DOUBT", "NO_DOUBTS", "Doubts", "doubts_of", "merge_settings", "source_settings"]
+__all__ = [
+    "CREATES",
+    "IN_DOUBT",
+    "NO_DOUBTS",
+    "Doubts",
+    "creation_setting",
+    "doubt_everything",
+    "doubts_of",
+    "merge_settings",
+    "source_settings",
+]
 
 IN_DOUBT = '["in doubt" ]'
 """What a field holds of which the target may have something else than it acknowledged: no answer came, no receipt was
@@ -33,6 +43,9 @@ _MERGE = "merge:"
 
 _SOURCE = "source:"
 """Setting, by field column: a number that stands for where the values of a number property come from."""
+
+CREATES = "creates"
+"""Setting: 1 where the target is asked to create people whom it does not know, 0 where it drops them in silence."""
 
 _MERGE_NUMBERS: Mapping[Merge, int] = {"set": 1, "set_or_clear": 1, "add": 2, "sum": 3, "set_if_empty": 4, "remove": 5}
 """Merges by which the same value leaves something else in the target have other numbers. They are kept in ledgers, so
@@ -58,6 +71,14 @@ def source_settings(sources: Mapping[str, str]) -> dict[str, int]:
     }
 
 
+def creation_setting(creates: bool | None) -> dict[str, int]:
+    """Write whether people are created as a setting of a ledger.
+
+    :param creates: ``None`` for a target that tells whom it does not know.
+    """
+    return {} if creates is None else {CREATES: int(creates)}
+
+
 @dataclass(frozen=True)
 class Doubts:
     """What changed settings put in doubt of everybody in a ledger.
@@ -65,13 +86,17 @@ class Doubts:
     :param fields: field columns that are in doubt wherever something was acknowledged.
     :param forgotten: columns of numbers that are added to, and now come from another counter: what was acknowledged of
         the old one is no level that the new one grows from.
+    :param unproven: creation is on now, so whoever was acknowledged only while it was off may not be there.
+    :param proven: creation is off now, so whoever was acknowledged before is there.
     """
 
     fields: tuple[str, ...] = ()
     forgotten: tuple[str, ...] = ()
+    unproven: bool = False
+    proven: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.fields or self.forgotten)
+        return bool(self.fields or self.forgotten or self.unproven or self.proven)
 
     def apply(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Put the rows of the temporary table ``ledger`` in doubt."""
@@ -80,9 +105,25 @@ class Doubts:
             connection.execute(f"UPDATE ledger SET {column} = {literal(IN_DOUBT)} WHERE {column} IS NOT NULL")
         for field in self.forgotten:
             connection.execute(f"UPDATE ledger SET {quote(field)} = NULL")
+        if self.proven:
+            connection.execute("UPDATE ledger SET unproven = FALSE WHERE unproven IS NULL")
+        if self.unproven:
+            doubt_everything(connection, "coalesce(unproven, TRUE)")
 
 
 NO_DOUBTS = Doubts()
+
+
+def doubt_everything(connection: duckdb.DuckDBPyConnection, condition: str) -> None:
+    """Put every acknowledged field of some rows of the temporary table ``ledger`` in doubt.
+
+    :param condition: SQL over the ledger's columns.
+    """
+    described = connection.execute("DESCRIBE ledger").fetchall()
+    fields = [quote(name) for name, *_ in described if name.startswith(FIELD_PREFIX)]
+    if fields:
+        doubted = ", ".join(f"{field} = CASE WHEN {field} IS NOT NULL THEN {literal(IN_DOUBT)} END" for field in fields)
+        connection.execute(f"UPDATE ledger SET {doubted} WHERE {condition}")
 
 
 def doubts_of(wanted: Mapping[str, int], *, known: Callable[[str], int | None]) -> Doubts:
@@ -96,8 +137,11 @@ def doubts_of(wanted: Mapping[str, int], *, known: Callable[[str], int | None]) 
     # What a number was set to, or came to, stays what a counter grows from.
     adds = _MERGE_NUMBERS["sum"]
     merged = [name for name in changed if name.startswith(_MERGE + FIELD_PREFIX) and wanted[name] != adds]
+    created = known(CREATES)
     moved = [name.removeprefix(_SOURCE) for name in changed if name.startswith(_SOURCE + FIELD_PREFIX)]
     return Doubts(
         fields=tuple(name.removeprefix(_MERGE) for name in merged),
         forgotten=tuple(field for field in moved if wanted.get(_MERGE + field) == adds),
+        unproven=created == 0 and wanted.get(CREATES) == 1,
+        proven=created == 1 and wanted.get(CREATES) == 0,
     )

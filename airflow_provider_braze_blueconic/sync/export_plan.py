@@ -185,12 +185,14 @@ def delta_plan(
     allow_stale: bool,
     max_attempts: int | None = None,
     identifiers: Sequence[ExportIdentifier] = (),
+    allow_creation: bool = False,
 ) -> DeltaPlan:
     """Plan the delta of an export goal.
 
     :param leavers: ``keep``, ``clear_fields``, or target → value.
     :param max_attempts: after how many refusals of the same values a person rests; ``None`` tries everybody.
     :param identifiers: links by which people are known.
+    :param allow_creation: Braze is asked to create whom it does not know.
     """
     targets = tuple(field.to for field in fields)
     written: Mapping[str, str] | None
@@ -212,6 +214,7 @@ def delta_plan(
         complete=complete,
         allow_stale=allow_stale,
         max_attempts=max_attempts,
+        creates=allow_creation,
         links=_links_fingerprint(identifiers) if identifiers else None,
     )
 

@@ -4,7 +4,8 @@ Columns: ``identifier`` (JSON text, as in a request), ``partition``, ``as_of`` (
 data), ``in_segment`` (present in the last complete read), ``run_key`` (last run that changed the row),
 ``rejection``, ``attempts``, ``refused_hash``, ``refused_as`` and ``tried_at`` (of records that the target did not take,
 or not whole), ``unstuck`` and ``unstuck_hash`` (how often values were put right that the target was seen not to hold
-any more, and which), and one ``field_…`` column a target field with its JSON text; NULL means that the target's value
+any more, and which), ``unproven`` (accepted only while the target was not to create people, so that it may not have
+them), and one ``field_…`` column a target field with its JSON text; NULL means that the target's value
 is not known.
 """
 
@@ -27,7 +28,7 @@ from airflow_provider_braze_blueconic.sync.columns import (
     field_name,
 )
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
-from airflow_provider_braze_blueconic.sync.doubt import IN_DOUBT, NO_DOUBTS, Doubts, doubts_of
+from airflow_provider_braze_blueconic.sync.doubt import CREATES, IN_DOUBT, NO_DOUBTS, Doubts, doubts_of
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.receipts import best_receipts
 from airflow_provider_braze_blueconic.sync.staging import fresh_id
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["HELD_REASONS", "QUARANTINED_REASONS", "Acknowledged", "Ledger", "delta_number", "sent_hash_sql"]
+__all__ = ["ABSENT", "HELD_REASONS", "QUARANTINED_REASONS", "Acknowledged", "Ledger", "delta_number", "sent_hash_sql"]
 
 HELD_REASONS = ("not_found", "no_consent", "fields")
 """What ``refused_as`` says of records that the target would not take today either, while nothing changes: it knows no
@@ -46,6 +47,9 @@ such person, the person did not consent, or it refused single fields of a record
 QUARANTINED_REASONS = ("rejected", "fields", "unknown")
 """What ``refused_as`` says of records that rest after too many attempts with the same values. ``unknown`` are those of
 which the target's answer did not tell; where no answer came at all, nothing is held against the record."""
+
+ABSENT = "absent"
+"""What ``refused_as`` says of people whom the target acknowledged, and whom a read of everybody did not meet there."""
 
 _BOOKS: Mapping[str, str] = {
     "identifier": "VARCHAR",
@@ -59,6 +63,7 @@ _BOOKS: Mapping[str, str] = {
     "tried_at": "TIMESTAMPTZ",
     "unstuck": "INTEGER",
     "unstuck_hash": "VARCHAR",
+    "unproven": "BOOLEAN",
 }
 """Columns beside the fields, and their types."""
 
@@ -66,6 +71,8 @@ _AS_OF = "as_of"
 """Application transaction that holds the newest committed ``as_of`` in microseconds since 1970. People whose values
 did not change keep the ``as_of`` of their row, so the row alone can't tell that a newer read confirmed it."""
 
+
+_NOT_THERE = "the target does not have this person, though it acknowledged them"
 
 _FIRST_FAILURE = 400
 """HTTP status from which an answer tells of a failure."""
@@ -85,7 +92,13 @@ _LINKS = "links"
 
 _FORGOTTEN = ", ".join(
     f"CASE WHEN identifier IN (SELECT identifier FROM released) THEN {value} ELSE {name} END AS {name}"
-    for name, value in {"attempts": "0", "refused_hash": "NULL", "unstuck": "NULL", "unstuck_hash": "NULL"}.items()
+    for name, value in {
+        "attempts": "0",
+        "refused_hash": "NULL",
+        "unstuck": "NULL",
+        "unstuck_hash": "NULL",
+        "refused_as": f"nullif(refused_as, {literal(ABSENT)})",
+    }.items()
 )
 """SQL for the books of people who are released: why and when they were refused stays, for who asks."""
 
@@ -160,7 +173,10 @@ class Ledger(Table):
         """
         doubts = doubts_of(settings, known=self.transaction)
         known = self.columns()
-        return Doubts(*(tuple(field for field in some if field in known) for some in (doubts.fields, doubts.forgotten)))
+        fields, forgotten = (
+            tuple(field for field in some if field in known) for some in (doubts.fields, doubts.forgotten)
+        )
+        return replace(doubts, fields=fields, forgotten=forgotten)
 
     def load(
         self,
@@ -352,6 +368,7 @@ def _schema(fields: Sequence[str]) -> pa.Schema:
             ("tried_at", pa.timestamp("us", tz="UTC")),
             ("unstuck", pa.int32()),
             ("unstuck_hash", pa.string()),
+            ("unproven", pa.bool_()),
             *((field, pa.string()) for field in fields),
         ]
     )
@@ -419,6 +436,7 @@ def _load_outcomes(
     seen_as_of = "d.seen_as_of" if "seen_as_of" in described else "NULL::TIMESTAMPTZ"
     repair_hash = "d.repair_hash" if "repair_hash" in described else "NULL::VARCHAR"
     sticks = "coalesce(d.sticks, FALSE)" if "sticks" in described else "FALSE"
+    absent = "d.absent" if "absent" in described else "NULL::BOOLEAN"
     if outcome.receipts:
         receipts = best_receipts(outcome.receipts)
     else:
@@ -431,7 +449,7 @@ def _load_outcomes(
         f"""
         CREATE OR REPLACE TEMP TABLE outcome AS
         SELECT d.identifier, d.kind, d.as_of, d.to_send, {seen_as_of} AS seen_as_of,
-            {repair_hash} AS repair_hash, {sticks} AS sticks,
+            {repair_hash} AS repair_hash, {sticks} AS sticks, {absent} AS absent,
             {", ".join(["r.reason", "r.status", "r.refused_fields", *columns])},
             {doubted} AS doubted, coalesce(r.outcome, CASE WHEN d.to_send THEN 'unsent' ELSE 'noted' END) AS outcome
         FROM {delta} AS d LEFT JOIN ({receipts}) AS r ON r.identifier = d.identifier
@@ -474,6 +492,13 @@ def _moved_sql(fields: Sequence[str], partition: int, outcome: Acknowledged, sum
     # Of a record that was taken without some fields, these alone are what was refused.
     missing = f"({refused} OR list_contains(c.refused_fields, {{name}}))"
     refused_hash = sent_hash_sql(fields, outcome.policy, prefix="c.", only=missing)
+    creates = outcome.settings.get(CREATES)
+    # Where nobody is created, an answer does not tell that there is somebody.
+    proves = f"coalesce({accepted} AND c.kind <> 'leave', FALSE)" if creates else "FALSE"
+    absent = f"coalesce(c.absent, l.refused_as = {literal(ABSENT)} AND NOT {proves}, FALSE)"
+    unproven = "l.unproven"
+    if creates is not None:
+        unproven = f"CASE WHEN {proves} THEN FALSE WHEN {accepted} THEN coalesce(l.unproven, TRUE) ELSE l.unproven END"
     as_of = "c.as_of, c.seen_as_of, l.as_of" if outcome.late else "c.as_of, c.seen_as_of"
     # A second commit of the same run meets its own rows.
     again = f"l.run_key = {run_key}"
@@ -506,7 +531,12 @@ def _moved_sql(fields: Sequence[str], partition: int, outcome: Acknowledged, sum
                 ELSE TRUE
             END AS in_segment,
             CASE WHEN {accepted} OR {refused} THEN {run_key} ELSE l.run_key END AS run_key,
-            CASE WHEN {whole} THEN NULL WHEN {failed} THEN c.reason ELSE l.rejection END AS rejection,
+            CASE
+                WHEN {failed} THEN c.reason
+                WHEN {absent} THEN CASE WHEN c.absent THEN {literal(_NOT_THERE)} ELSE l.rejection END
+                WHEN {whole} OR l.refused_as = {literal(ABSENT)} THEN NULL
+                ELSE l.rejection
+            END AS rejection,
             CASE
                 WHEN {whole} THEN 0
                 WHEN {failed} AND l.refused_hash = {refused_hash} AND {again} THEN l.attempts
@@ -516,9 +546,17 @@ def _moved_sql(fields: Sequence[str], partition: int, outcome: Acknowledged, sum
             END::INTEGER AS attempts,
             CASE WHEN {whole} THEN NULL WHEN {failed} THEN {refused_hash} ELSE l.refused_hash END AS refused_hash,
             CASE
-                WHEN {whole} THEN NULL WHEN {partly} THEN 'fields' WHEN {refused} THEN c.outcome ELSE l.refused_as
+                WHEN {partly} THEN 'fields'
+                WHEN {refused} THEN c.outcome
+                WHEN {absent} THEN {literal(ABSENT)}
+                WHEN NOT {whole} THEN nullif(l.refused_as, {literal(ABSENT)})
             END AS refused_as,
-            CASE WHEN {whole} THEN NULL WHEN {failed} THEN c.as_of ELSE l.tried_at END AS tried_at,
+            CASE
+                WHEN {failed} OR c.absent THEN c.as_of
+                WHEN {absent} THEN l.tried_at
+                WHEN {whole} OR l.refused_as = {literal(ABSENT)} THEN NULL
+                ELSE l.tried_at
+            END AS tried_at,
             CASE
                 WHEN c.sticks THEN NULL
                 WHEN {accepted} AND c.repair_hash = l.unstuck_hash AND {again} THEN l.unstuck
@@ -530,7 +568,8 @@ def _moved_sql(fields: Sequence[str], partition: int, outcome: Acknowledged, sum
                 WHEN c.sticks THEN NULL
                 WHEN {accepted} THEN coalesce(c.repair_hash, l.unstuck_hash)
                 ELSE l.unstuck_hash
-            END AS unstuck_hash
+            END AS unstuck_hash,
+            {unproven} AS unproven
             {"".join(f", {column}" for column in moved)}
         FROM ledger AS l FULL JOIN (SELECT * FROM outcome WHERE NOT ({nothing_learnt})) AS c
             ON c.identifier = l.identifier

@@ -22,6 +22,7 @@ from airflow_provider_braze_blueconic.sync.batches import Outgoing
 from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, parquet_source
 from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, Seen, compute_delta
+from airflow_provider_braze_blueconic.sync.doubt import CREATES
 from airflow_provider_braze_blueconic.sync.guard import GuardLimits, check_limits, estimate
 from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger, delta_number
 from airflow_provider_braze_blueconic.sync.mapping import MappingPlan, map_snapshot
@@ -287,6 +288,7 @@ def guard_delta(
         dry_run=dry_run,
         people=plan.people,
         data_points=plan.data_points,
+        proven=delta.get("settings", {}).get(CREATES) != 0,
         requests=plan.requests,
         minutes=round(plan.minutes, 2),
         plan_uri=plan_uri,

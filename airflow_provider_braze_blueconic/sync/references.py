@@ -105,12 +105,16 @@ class DeltaRef(TypedDict):
 
 
 class PlanRef(TypedDict):
-    """What the guard let pass. ``partitions`` is empty in a dry run, and when there is nothing to send."""
+    """What the guard let pass. ``partitions`` is empty in a dry run, and when there is nothing to send.
+
+    Where ``proven`` is false, ``data_points`` are the most that it can be: see :class:`~.report.Report`.
+    """
 
     partitions: list[int]
     dry_run: bool
     people: int
     data_points: int
+    proven: bool
     requests: int
     minutes: float
     plan_uri: str

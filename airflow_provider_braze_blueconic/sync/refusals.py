@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.sync.database import connect, literal
 from airflow_provider_braze_blueconic.sync.delta import HELD_FOR
-from airflow_provider_braze_blueconic.sync.ledger import HELD_REASONS, QUARANTINED_REASONS
+from airflow_provider_braze_blueconic.sync.ledger import ABSENT, HELD_REASONS, QUARANTINED_REASONS
 from airflow_provider_braze_blueconic.sync.tables import from_microseconds
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Refusal:
 
     :param identifier: JSON text, as in a request.
     :param outcome: ``rejected``, ``not_found``, ``no_consent``, ``unknown``; ``fields`` for who was taken without some
-        fields; ``repaired`` for whom a value was put right that the target did not hold any more.
+        fields; ``repaired`` for whom a value was put right that the target did not hold any more; ``absent`` for whom
+        the target acknowledged, and does not have.
     :param reason: the target's, with the person's own values masked.
     :param tried_at: version of the data that was refused, UTC.
     :param attempts: in a row, with the same values.
@@ -213,7 +214,7 @@ def _rests_sql(rules: RestRules, now: dt.datetime) -> str:
     held = f"{rules.holds_back} AND outcome IN ({_listed(HELD_REASONS)}) AND tried_at > {since}::TIMESTAMPTZ"
     return f"""
         CASE
-            WHEN outcome = 'repaired' THEN 'repaired'
+            WHEN outcome IN ('repaired', {literal(ABSENT)}) THEN outcome
             WHEN refused_hash IS NULL THEN NULL
             WHEN {quarantined} THEN 'value'
             WHEN {held} THEN 'time'
@@ -230,6 +231,8 @@ def _next(rests: str | None, tried_at: dt.datetime | None) -> str:
             return f"rests until {until} or a change"
         case "repaired":
             return "rests if it differs again"
+        case "absent":
+            return "the next reconcile looks again"
         case _:
             return "tries again"
 

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
+from airflow_provider_braze_blueconic.sync.doubt import CREATES
 from airflow_provider_braze_blueconic.sync.receipts import ReceiptSummary
 from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef, UploadRef
 
@@ -24,8 +25,10 @@ class Report(TypedDict):
     target could not take the same values before, ``quarantined`` those whom it refused too often. ``drifted`` are
     people of whom it was seen not to hold any more what it acknowledged (``drift``: the same by field), ``unstuck``
     those of them who are not put right again, ``absent`` those whom a read of everybody did not meet. ``left_out`` are
-    fields of the source that no target takes. ``as_of`` tells how old the data are, ``replayed`` that an earlier run
-    read them, ``whole`` that the read brought all that it was to bring: the segment, or its changes.
+    fields of the source that no target takes. ``proven`` tells that who was accepted is there: a Braze that is not to
+    create people takes those whom it does not know too, does nothing with them and bills nothing, in silence. ``as_of``
+    tells how old the data are, ``replayed`` that an earlier run read them, ``whole`` that the read brought all that it
+    was to bring: the segment, or its changes.
     """
 
     goal_id: str
@@ -66,6 +69,7 @@ class Report(TypedDict):
     data_points: int
     requests: int
     rate_limited: int
+    proven: bool
     accepted: int
     not_accepted: int
     unsent: int
@@ -148,6 +152,7 @@ def make_report(
         data_points=delta["data_points"] if delta else 0,
         requests=sum(upload["requests"] for upload in uploads),
         rate_limited=sum(upload["rate_limited"] for upload in uploads),
+        proven=not delta or delta.get("settings", {}).get(CREATES) != 0,
         accepted=accepted,
         not_accepted=0 if dry_run else to_send - accepted,
         unsent=unsent,
@@ -224,9 +229,10 @@ def render(report: Report) -> list[tuple[str, str]]:
         ("people to send", f"{report['to_send']:,}"),
         ("fields to send", f"{report['fields']:,}"),
         ("  that clear a value", f"{report['clears']:,}"),
-        ("data points", f"{report['data_points']:,}"),
+        ("data points", f"{report['data_points']:,}" if report["proven"] else f"at most {report['data_points']:,}"),
         ("requests", f"{report['requests']:,}"),
         ("accepted", f"{report['accepted']:,}"),
+        *([] if report["proven"] else named("  of them known", ["Braze does not say: creation is off"])),
         *counted("without single fields", sum(report["refused_fields"].values())),
         *part(report["refused_fields"]),
         *counted("not found", report["not_found"]),

@@ -72,12 +72,14 @@ _LEDGER_TYPES: Mapping[str, pa.DataType] = {
     "tried_at": _MOMENT,
     "unstuck": pa.int32(),
     "unstuck_hash": pa.string(),
+    "unproven": pa.bool_(),
 }
 _DELTA_TYPES: Mapping[str, pa.DataType] = {
     "identifier": pa.string(),
     "kind": pa.string(),
     "as_of": _MOMENT,
     "to_send": pa.bool_(),
+    "absent": pa.bool_(),
     "data_points": pa.int32(),
 }
 _RECEIPT_TYPES: Mapping[str, pa.DataType] = {
@@ -292,6 +294,7 @@ def acknowledged(
     partitions: int = 1,
     policy: str = "",
     last_delta: int | None = None,
+    settings: Mapping[str, int] | None = None,
 ) -> Acknowledged:
     """The outcome of an upload.
 
@@ -314,6 +317,7 @@ def acknowledged(
         partitions=partitions,
         delta=files,
         receipts=parts,
+        settings=settings or {},
         receipt_rows=len(rows),
         policy=policy,
         last_delta=last_delta,

@@ -158,7 +158,8 @@ class Braze:
         refusals = []
         for position, entry in enumerate(json.loads(body)["attributes"]):
             who = entry.pop("external_id")
-            del entry["_update_existing_only"]
+            if entry.pop("_update_existing_only") and who not in self.users:
+                continue  # dropped, and nobody is told
             if who in self.rejected:
                 refusals.append(Refusal(position, "is not valid"))
                 continue
@@ -266,7 +267,7 @@ class ExportGoalOf:
     source_conn_id: str = "blueconic"
     target_conn_id: str = "braze"
     mapping: Mapping[str, Any] = field(default_factory=dict)
-    delta: Mapping[str, Any] = field(default_factory=dict)
+    delta: Mapping[str, Any] = field(default_factory=lambda: {"allow_creation": True})
 
     @property
     def target(self) -> Sender:
@@ -304,7 +305,8 @@ class ExportGoalOf:
         return {"profiles": counts.profiles, "property_types": self.blueconic.types}
 
     def objects_sql(self, workspace: Workspace, delta: Mapping[str, Any]) -> ObjectsSql:
-        return lambda source, columns: braze_objects.attributes_sql(source, columns, allow_creation=True)
+        creates = self.delta.get("allow_creation", True)
+        return lambda source, columns: braze_objects.attributes_sql(source, columns, allow_creation=creates)
 
     @property
     def frame(self) -> tuple[bytes, bytes]:

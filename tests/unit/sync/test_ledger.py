@@ -76,17 +76,17 @@ def test_only_accepted_records_move_the_ledger(tmp_path: Path) -> None:
         A: {
             "partition": 0, "as_of": day(1), "in_segment": True, "run_key": "r1", "rejection": None, "attempts": 0,
             "refused_hash": None, "refused_as": None, "tried_at": None, "unstuck": None, "unstuck_hash": None,
-            "field_x": "1", "field_y": None,
+            "unproven": None, "field_x": "1", "field_y": None,
         },
         B: {
             "partition": 0, "as_of": None, "in_segment": True, "run_key": "r1", "rejection": "no good", "attempts": 1,
             "refused_hash": hash_of("|field_x:1"), "refused_as": "rejected", "tried_at": day(1), "unstuck": None,
-            "unstuck_hash": None, "field_x": None, "field_y": None,
+            "unstuck_hash": None, "unproven": None, "field_x": None, "field_y": None,
         },
         C: {
             "partition": 0, "as_of": None, "in_segment": True, "run_key": None, "rejection": None, "attempts": 0,
             "refused_hash": None, "refused_as": None, "tried_at": None, "unstuck": None, "unstuck_hash": None,
-            "field_x": DOUBT, "field_y": None,
+            "unproven": None, "field_x": DOUBT, "field_y": None,
         },
     }  # fmt: skip
 

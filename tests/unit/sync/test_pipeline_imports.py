@@ -653,6 +653,80 @@ def test_an_old_snapshot_adds_nothing_and_takes_no_counter_back(of: str, send: s
     assert blueconic.writes["spent"] == 1
 
 
+def export_of(braze: Braze, blueconic: BlueConic, *, creates: bool, **how: Any) -> ExportGoalOf:
+    fields = [("level", "tier"), ("city", "city")]
+    return ExportGoalOf("to_braze", braze, blueconic, fields, delta={"allow_creation": creates, **how})
+
+
+@pytest.mark.promise(1)
+def test_whom_braze_dropped_in_silence_is_created_once_creation_is_on(tmp_path: Path) -> None:
+    braze = Braze(known={"tier": "old"})
+    blueconic = BlueConic(
+        {"crm_id": ["known"], "level": ["gold"]}, {"crm_id": ["new"], "level": ["silver"], "city": ["Ede"]}
+    )
+    off, on = (export_of(braze, blueconic, creates=creates) for creates in (False, True))
+    first = Run(tmp_path, off, day(1)).run()
+    quiet = Run(tmp_path, off, day(2)).run()
+    blueconic.profiles.append({"crm_id": ["later"], "level": ["bronze"]})
+
+    planned = Run(tmp_path, on, day(3)).run(last="guard")
+    switched = Run(tmp_path, on, day(4)).run()
+    after = Run(tmp_path, on, day(5)).run()
+
+    assert (first.report["accepted"], first.report["proven"], quiet.report["to_send"]) == (2, False, 0)
+    assert (planned.done["delta"]["to_send"], switched.report["to_send"], after.report["to_send"]) == (3, 3, 0)
+    assert (switched.report["proven"], after.report["proven"]) == (True, True)
+    assert braze.users == {
+        "known": {"tier": "gold"}, "new": {"tier": "silver", "city": "Ede"}, "later": {"tier": "bronze"}
+    }  # fmt: skip
+
+
+@pytest.mark.promise(2)
+def test_who_was_accepted_while_creation_was_on_is_not_sent_again_after_it_was_off_for_a_while(tmp_path: Path) -> None:
+    braze, blueconic = Braze(), BlueConic({"crm_id": ["a"], "level": ["gold"]})
+    off, on = (export_of(braze, blueconic, creates=creates) for creates in (False, True))
+    Run(tmp_path, on, day(1)).run()
+    blueconic.profiles.append({"crm_id": ["b"], "level": ["gold"]})
+    blueconic.profiles[0]["city"] = ["Ede"]
+    Run(tmp_path, off, day(2)).run()
+
+    back = Run(tmp_path, on, day(3)).run()
+
+    assert back.report["to_send"] == 1
+    assert braze.users == {"a": {"tier": "gold", "city": "Ede"}, "b": {"tier": "gold"}}
+    assert braze.writes == {"tier": 2, "city": 1}
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("loses", ["answer", "machine"])
+def test_whoever_was_to_be_created_and_was_not_answered_for_stays_in_doubt(loses: str, tmp_path: Path) -> None:
+    braze, blueconic = Braze(), BlueConic({"crm_id": ["a"], "level": ["gold"]}, {"crm_id": ["b"], "level": ["gold"]})
+    off, on = (export_of(braze, blueconic, creates=creates) for creates in (False, True))
+    Run(tmp_path, off, day(1)).run()
+    if loses == "answer":
+        Run(tmp_path, dataclasses.replace(on, braze=Silent(Braze())), day(2)).run()
+    else:
+        with pytest.raises(Killed):
+            Run(tmp_path, on, day(2)).run(Life(9))
+
+    Run(tmp_path, on, day(3)).run()
+
+    assert braze.users == {"a": {"tier": "gold"}, "b": {"tier": "gold"}}
+
+
+def test_a_leaver_proves_nobody(tmp_path: Path) -> None:
+    braze, blueconic = Braze(), BlueConic({"crm_id": ["a"], "level": ["gold"]}, {"crm_id": ["b"], "level": ["gold"]})
+    off, on = (export_of(braze, blueconic, creates=creates, leavers={"tier": None}) for creates in (False, True))
+    Run(tmp_path, off, day(1)).run()
+    gone = blueconic.profiles.pop()
+    Run(tmp_path, on, day(2)).run()
+    blueconic.profiles.append(gone)
+
+    Run(tmp_path, on, day(3)).run()
+
+    assert braze.users == {"a": {"tier": "gold"}, "b": {"tier": "gold"}}
+
+
 @pytest.mark.promise(2)
 @pytest.mark.parametrize("of", ["increase", "value"])
 def test_a_counter_that_takes_the_place_of_another_starts_anew(of: str, tmp_path: Path) -> None:

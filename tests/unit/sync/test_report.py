@@ -59,7 +59,7 @@ def test_a_report_holds_the_counters_of_every_step() -> None:
     assert report() == {
         "goal_id": "vip", "run_key": "r", "status": "success", "skipped_because": "", "dry_run": False,
         "segment": "VIP customers", "read": "full", "as_of": "2026-11-01T00:00:00+00:00", "replayed": False,
-        "complete": True, "profiles": 1_300,
+        "complete": True, "whole": True, "profiles": 1_300,
         "broken_lines": 0, "people": 1_250, "skipped": {"no_identifier": 20, "no_consent": 30},
         "warnings": {"Time: zone: bad_date": 7, "x: too_long": 7, "y: not_an_integer": 9},
         "warning_sources": {"Time: zone": "Braze docs, B", "x": "Braze docs, A", "y": "Braze docs, C"},
@@ -67,7 +67,7 @@ def test_a_report_holds_the_counters_of_every_step() -> None:
         "inserts": 60, "changes": 30, "leavers": 10, "unchanged": 1_150, "seen": 0, "held": 0, "stale": 10,
         "quarantined": 0, "drifted": 0, "unstuck": 0, "absent": 0, "drift": {},
         "to_send": 100, "fields": 150, "clears": 5, "data_points": 140,
-        "requests": 2, "rate_limited": 1, "accepted": 90, "not_accepted": 10, "unsent": 0,
+        "requests": 2, "rate_limited": 1, "proven": True, "accepted": 90, "not_accepted": 10, "unsent": 0,
         "not_found": 0, "no_consent": 0, "rejected": {"no good": 8, "timeout": 2}, "refused_fields": {}, "unknown": 2,
         "seconds": 10.0, "people_per_second": 9.0,
     }  # fmt: skip
