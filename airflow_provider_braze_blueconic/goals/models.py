@@ -435,7 +435,8 @@ class ExportField(_Part):
     to: str = Field(
         description=(
             "Attribute in Braze: a standard one in Braze's own spelling, `subscription_groups.<group id>`, "
-            "or any other name for a custom attribute."
+            "or any other name for a custom attribute. `email` is not sent for people who are identified by `email` or "
+            "`phone`, nor `phone` for people who are identified by `phone`."
         )
     )
     type: FieldType | None = Field(
@@ -505,7 +506,11 @@ class LeaversSet(_Part):
     """Fixed values for people who left the segment; the goal checks the names and values."""
 
     set: dict[str, Value] = Field(
-        min_length=1, description="Braze attribute → value; `null` clears it. Attributes outside `fields` are possible."
+        min_length=1,
+        description=(
+            "Braze attribute → value; `null` clears it. Attributes outside `fields` are possible, and are sent at each "
+            "departure. Somebody for whom Braze never accepted anything gets nothing."
+        ),
     )
 
 

@@ -24,6 +24,7 @@ from airflow_provider_braze_blueconic.sync.blueconic_values import Merge, alread
 from airflow_provider_braze_blueconic.sync.columns import certain_column, field_column, increase_column, noted_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.ledger import HELD_REASONS, QUARANTINED_REASONS, Ledger, sent_hash_sql
+from airflow_provider_braze_blueconic.sync.mapping import withheld_sql
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.values import CLEAR
 
@@ -81,6 +82,7 @@ class DeltaPlan:
     :param as_of: version of the snapshot; a leaver's row is as old as the read that missed it.
     :param send: only changed fields, or all fields of a person with any change.
     :param leavers: target → JSON text to write for people who left; ``None`` leaves them alone.
+    :param withheld: target → how the identifiers begin of people who never get it, also when they left.
     :param complete: the snapshot is known to hold every member, so that absence means departure.
     :param allow_stale: rows older than what the ledger already knows are sent all the same.
     :param merges: target → how its value meets what the target holds, where that is not simply replacing it.
@@ -101,6 +103,7 @@ class DeltaPlan:
     as_of: dt.datetime
     send: SendPolicy = "changed_fields"
     leavers: Mapping[str, str] | None = None
+    withheld: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     complete: bool = False
     allow_stale: bool = False
     merges: Mapping[str, Merge] = field(default_factory=dict)
@@ -504,16 +507,24 @@ def _collect_leavers(
     """
     if plan.is_stale(floor):
         return
+    withheld = {field_column(target): withheld_sql(beginnings) for target, beginnings in plan.withheld.items()}
+    mapped = {field_column(target) for target in plan.targets}
+    # Who never had anything acknowledged has nothing of ours: nothing to mark, and marking might create them.
+    known = " OR ".join(["l.as_of IS NOT NULL", *(f"l.{quote(column)} IS NOT NULL" for column in every)])
     wanted = []
     for column in every:
         text = written.get(column)
         if text is None:
             wanted.append(f"NULL::VARCHAR AS {quote(column)}")
-        else:
-            # What the ledger does not know was never set by us: there is nothing of ours to clear or to mark.
-            known = f"l.{quote(column)} IS NOT NULL" if text == CLEAR else "l.as_of IS NOT NULL"
-            differs = f"l.{quote(column)} IS DISTINCT FROM {literal(text)}"
-            wanted.append(f"CASE WHEN {known} AND {differs} THEN {literal(text)} END AS {quote(column)}")
+            continue
+        differs = known
+        if column in mapped:
+            # What a field holds is known, so the same is not sent again, and what was never set is not cleared.
+            differs = f"({known}) AND l.{quote(column)} IS DISTINCT FROM {literal(text)}"
+            differs += f" AND l.{quote(column)} IS NOT NULL" if text == CLEAR else ""
+        # Of another attribute it is only known what the last departure left there, and not what came after it.
+        told = f"({differs}) AND NOT {withheld.get(column, '(FALSE)')}"
+        wanted.append(f"CASE WHEN {told} THEN {literal(text)} END AS {quote(column)}")
     anything = " OR ".join(f"{quote(column)} IS NOT NULL" for column in every)
     here = "SELECT identifier FROM mapped"
     if skipped is not None:
