@@ -198,7 +198,11 @@ class Limits(_Part):
     )
     rejected_percent: Annotated[Number, Field(ge=0, le=100)] | None = Field(
         default=None,
-        description="Share of the sent people, in percent, that the target may reject before the run counts as failed.",
+        description=(
+            "Share of the people whom a run sends, in percent, that may be rejected, or end with an unknown outcome, "
+            "before the run counts as failed. People whom the target doesn't know, or who didn't consent, count as "
+            "sent and not as rejected. The upload stops as soon as the limit is sure to be broken."
+        ),
     )
     leavers_percent: Annotated[Number, Field(ge=0, le=100)] | None = Field(
         default=None,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from airflow_provider_braze_blueconic.exceptions import LimitExceeded, SyncError
+from airflow_provider_braze_blueconic.exceptions import SyncError
 from airflow_provider_braze_blueconic.operators.base import GoalOperator, is_true
 
 if TYPE_CHECKING:
@@ -628,6 +628,7 @@ class SyncReportOperator(GoalOperator):
     def run_step(self, workspace: Workspace, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Report."""
         from airflow_provider_braze_blueconic.sync.pipeline import report_run
+        from airflow_provider_braze_blueconic.sync.rejections import too_many_rejected
         from airflow_provider_braze_blueconic.sync.report import describe_warnings, render
 
         uploads = [cast("UploadRef", upload) for upload in self.uploads or () if upload]
@@ -658,7 +659,16 @@ class SyncReportOperator(GoalOperator):
             )
         if report["status"] == "success" and not report["dry_run"] and report["not_accepted"] == 0:
             self._finish_files(workspace)
-        self._check_rejections(report["accepted"], sum(report["rejected"].values()))
+        resting = report["not_found"] + report["no_consent"]
+        problem = too_many_rejected(
+            self.goal_id,
+            rejected=report["not_accepted"] - report["unsent"] - report["unknown"] - resting,
+            unknown=report["unknown"],
+            sent=report["to_send"],
+            percent=(self.limits or {}).get("rejected_percent"),
+        )
+        if problem is not None:
+            raise problem
         return dict(report)
 
     def _finish_files(self, workspace: Workspace) -> None:
@@ -671,13 +681,3 @@ class SyncReportOperator(GoalOperator):
         )
         if finished:
             self.log.info("%s: everything in %s files was acknowledged", self.goal_id, finished)
-
-    def _check_rejections(self, accepted: int, refused: int) -> None:
-        limit = (self.limits or {}).get("rejected_percent")
-        if limit is not None and refused and 100 * refused / (accepted + refused) > limit:
-            share = 100 * refused / (accepted + refused)
-            raise LimitExceeded(
-                f"{self.goal_id}: {refused:,} of {accepted + refused:,} people were not accepted ({share:.1f} %), more "
-                f"than limits.rejected_percent = {limit:g}. Those accepted are in the ledger, the others come back "
-                "next run; the receipts table says why."
-            )

@@ -340,6 +340,7 @@ def upload_partition(
                     partition,
                     records,
                     total,
+                    sent_by_run=delta.get("to_send", total),
                     receipts=receipts,
                     sender=sender,
                     rate=rate,
@@ -413,6 +414,7 @@ async def _upload(
     records: Iterator[Outgoing],
     total: int,
     *,
+    sent_by_run: int,
     receipts: PartReceipts,
     sender: AbstractAsyncContextManager[Sender],
     rate: Rate,
@@ -422,7 +424,7 @@ async def _upload(
 ) -> Tally:
     label = f"{workspace.folder.goal_id} partition {partition}"
     async with sender as opened:
-        upload = Upload(opened, Pacing(rate), receipts, settings, label=label, total=total)
+        upload = Upload(opened, Pacing(rate), receipts, settings, label=label, total=total, sent_by_run=sent_by_run)
         on_start(upload)
         try:
             return await upload.run(records)
