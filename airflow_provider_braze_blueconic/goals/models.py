@@ -211,6 +211,14 @@ class Limits(_Part):
             "more is taken for a broken snapshot. Export only."
         ),
     )
+    clears_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
+        default=50,
+        description=(
+            "Share, in percent, of the people with a value in a field for whom one run may empty that field; more is "
+            "taken for a source that can't be read any more. The default counts from 5 people on, a number of your own "
+            "from the first; `100` switches it off. People who left don't count."
+        ),
+    )
 
 
 class Retention(_Part):

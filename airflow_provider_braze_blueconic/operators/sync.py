@@ -450,7 +450,7 @@ class GuardOperator(GoalOperator):
     """Says what the run will take, and stops it where a limit of the goal would be broken (``guard``).
 
     :param delta: what ``ComputeDeltaOperator`` returned (templated).
-    :param limits: ``data_points``, ``leavers_percent``, ``requests_per_second``, as in a goal file.
+    :param limits: ``data_points``, ``leavers_percent``, ``clears_percent``, ``requests_per_second``, as in a goal file.
     :param leavers: the goal's policy; the leavers' share is only checked when they are acted upon.
     :param target: where the upload goes: ``braze``, ``blueconic``, or ``s3_csv`` for one file.
     :param bulk: the upload to Braze uses ``/users/track/bulk``.
@@ -492,7 +492,7 @@ class GuardOperator(GoalOperator):
         plan = guard_delta(
             workspace,
             cast("DeltaRef", self.delta),
-            limits=GuardLimits(limits.get("data_points"), limits.get("leavers_percent")),
+            limits=GuardLimits(limits.get("data_points"), limits.get("leavers_percent"), limits.get("clears_percent")),
             acts_on_leavers=self.leavers != "keep",
             dry_run=is_true(self.plan_only),
             objects=objects,

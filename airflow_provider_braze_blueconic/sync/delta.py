@@ -47,6 +47,9 @@ MERGE_NUMBERS: Mapping[Merge, int] = {"set": 1, "set_or_clear": 1, "add": 2, "su
 """Merges by which the same value leaves something else in the target have other numbers. They are kept in ledgers, so
 none may ever change."""
 
+_LARGE = 10_000
+"""People of a partition from which its share of anything is near that of every other partition."""
+
 _ONE_NUMBER = "DECIMAL(38, 4)"
 """Exact to four decimals, which is what a number of BlueConic holds."""
 
@@ -152,6 +155,8 @@ class DeltaCounts:
     :param unstuck: those among them whose values are not put right again, since they did not stick.
     :param absent: people whom the target should have, and a read that was made to see them did not meet.
     :param drift: target field → people of whom it was seen to differ.
+    :param emptied: target field → people in the source who are to lose a value that was acknowledged.
+    :param filled: target field → people in the source of whom a value was acknowledged, as far as it was counted.
     """
 
     inserts: int = 0
@@ -171,13 +176,17 @@ class DeltaCounts:
     unstuck: int = 0
     absent: int = 0
     drift: Counter[str] = field(default_factory=Counter)
+    emptied: Counter[str] = field(default_factory=Counter, compare=False)
+    filled: Counter[str] = field(default_factory=Counter, compare=False)
 
     def __add__(self, other: DeltaCounts) -> DeltaCounts:
         return DeltaCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def as_row(self) -> dict[str, Any]:
         """Return the counts as plain values, for a reference."""
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "drift": dict(self.drift)}
+        counts = {f.name: getattr(self, f.name) for f in fields(self)}
+        counts["filled"] = {target: self.filled[target] for target in self.emptied}
+        return {name: dict(count) if isinstance(count, Counter) else count for name, count in counts.items()}
 
 
 def compute_delta(
@@ -630,7 +639,7 @@ def _count(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: De
         FROM delta
         """
     ).fetchall()[0]
-    return replace(DeltaCounts(*row), **_count_drift(connection, looks))
+    return replace(DeltaCounts(*row), **_count_drift(connection, looks), **_count_emptied(connection, plan))
 
 
 def _count_drift(connection: duckdb.DuckDBPyConnection, looks: _Looks) -> dict[str, Any]:
@@ -643,6 +652,36 @@ def _count_drift(connection: duckdb.DuckDBPyConnection, looks: _Looks) -> dict[s
     ).fetchall()[0]
     drift = {target: count for target, count in zip(looks.repaired, people, strict=True) if count}
     return {"drifted": drifted, "unstuck": unstuck, "drift": Counter(drift)}
+
+
+def _count_emptied(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan) -> dict[str, Any]:
+    """Count of each field the people who lose an acknowledged value, and all who have one; leavers are in neither.
+
+    In a large partition the second count is left out for a field that nobody loses: each field costs a look at every
+    row, and where a share worth stopping for loses it in one partition, somebody does in each other of that size.
+    """
+    targets = [target for target in plan.targets if plan.merge(target) != "sum"]
+    if not targets:
+        return {}
+    counts = [
+        f"count(*) FILTER (WHERE d.{column} = '{CLEAR}' AND l.{column} <> '{CLEAR}')"
+        for column in (quote(field_column(target)) for target in targets)
+    ]
+    size, *people = connection.execute(
+        f"""
+        SELECT (SELECT count(*) FROM mapped), {", ".join(counts)}
+        FROM delta AS d JOIN ledger AS l ON l.identifier = d.identifier WHERE d.to_send AND d.kind <> 'leave'
+        """
+    ).fetchall()[0]
+    emptied = Counter({target: number for target, number in zip(targets, people, strict=True) if number})
+    asked = targets if size < _LARGE else list(emptied)
+    if not asked:
+        return {}
+    counts = [f"count(*) FILTER (WHERE {quote(field_column(target))} <> '{CLEAR}')" for target in asked]
+    filled = connection.execute(
+        f"SELECT {', '.join(counts)} FROM ledger WHERE identifier IN (SELECT identifier FROM mapped)"
+    ).fetchall()[0]
+    return {"emptied": emptied, "filled": Counter(dict(zip(asked, filled, strict=True)))}
 
 
 def _points_sql(column: str, *, nested: bool) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_braze_blueconic.exceptions import LimitExceeded
 from airflow_provider_braze_blueconic.sync.sending import Refusal, Reply, Verdict
 from tests.support.clock import in_clock_time
 from tests.support.core import day
-from tests.support.import_nights import BlueConic, Braze, ExportGoalOf, Run
+from tests.support.import_nights import BlueConic, Braze, ExportGoalOf, ImportGoalOf, Run
 
 BY_CRM = {"blueconic": "crm_id", "braze": "external_id"}
 BY_EMAIL = {"blueconic": "mail", "braze": "email"}
@@ -147,12 +148,12 @@ def test_each_departure_is_told_in_an_attribute_that_is_no_field(tmp_path: Path,
     blueconic = BlueConic(person, other)
     goal = ExportGoalOf("g", Keeping(), blueconic, [TIER], (BY_CRM,), delta={"leavers": {"vip": value}})
     told = []
-    for number, is_in in enumerate([True, False, False, True, False, False, True, False], start=1):
+    for number, is_in in enumerate([True, False, False, True, False, False], start=1):
         blueconic.profiles = [person, other] if is_in else [other]
         told.append(night(tmp_path, number, goal))
 
     assert told[0] == [{**GONE, "tier": "gold"}, {"external_id": "2", "tier": "gold"}]
-    assert told[1:] == [[{**GONE, "vip": value}], [], [], [{**GONE, "vip": value}], [], [], [{**GONE, "vip": value}]]
+    assert told[1:] == [[{**GONE, "vip": value}], [], [], [{**GONE, "vip": value}], []]
 
 
 def test_a_departure_that_braze_refused_is_told_the_next_night(tmp_path: Path) -> None:
@@ -189,3 +190,84 @@ def test_a_field_of_the_goal_that_leavers_are_set_to_is_told_again_after_it_was_
         told.append(night(tmp_path, number, goal))
 
     assert told[1:] == [[{**GONE, "tier": "none"}], [{**GONE, "tier": "gold"}], [{**GONE, "tier": "none"}], []]
+
+
+# A field that vanishes for everybody
+
+
+def people(count: int, **values: str) -> list[dict[str, list[str]]]:
+    return [{"crm_id": [str(number)], **{name: [value] for name, value in values.items()}} for number in range(count)]
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("partitions", [1, 4])
+@pytest.mark.parametrize("complete", [True, False], ids=["whole read", "partial read"])
+def test_a_right_that_was_withdrawn_overnight_does_not_empty_a_field_for_everybody(
+    tmp_path: Path, partitions: int, complete: bool
+) -> None:
+    blueconic = BlueConic(*people(12, level="gold", mobile=ANN_S))
+    goal = ExportGoalOf("g", Keeping(), blueconic, [TIER, MOBILE], (BY_CRM,), mapping={"when_missing": "clear"})
+    Run(tmp_path, goal, day(1), partitions=partitions).run()
+    for profile in blueconic.profiles:
+        del profile["mobile"]
+
+    second = Run(tmp_path, goal, day(2), partitions=partitions, complete=complete)
+    with pytest.raises(
+        LimitExceeded, match=r'nothing was sent\. "phone" would be emptied for 12 of 12 people'
+    ) as stopped:
+        second.run()
+    meant = Run(
+        tmp_path, goal, day(3), partitions=partitions, complete=complete, limits={"clears_percent": 100}
+    ).run()  # fmt: skip
+
+    assert "tier" not in str(stopped.value)
+    assert meant.report["clears"] == 12
+
+
+def test_people_who_have_a_value_still_count_in_partitions_in_which_nobody_loses_one(tmp_path: Path) -> None:
+    blueconic = BlueConic(*people(16, level="gold"))
+    goal = ExportGoalOf("g", Keeping(), blueconic, [TIER], (BY_CRM,), mapping={"when_missing": "clear"})
+    Run(tmp_path, goal, day(1), partitions=8).run()
+    for profile in blueconic.profiles[:7]:
+        del profile["level"]
+
+    assert Run(tmp_path, goal, day(2), partitions=8).run().report["clears"] == 7
+
+
+def test_people_who_left_do_not_count_as_losing_a_value(tmp_path: Path) -> None:
+    blueconic = BlueConic(*people(12, level="gold"))
+    goal = ExportGoalOf("g", Keeping(), blueconic, [TIER], (BY_CRM,), delta={"leavers": "clear_fields"})
+    Run(tmp_path, goal, day(1)).run()
+    del blueconic.profiles[:10]
+
+    assert Run(tmp_path, goal, day(2)).run().report["clears"] == 10
+
+
+def test_what_was_emptied_before_does_not_count_again(tmp_path: Path) -> None:
+    blueconic = BlueConic(*people(12, level="gold", mobile=ANN_S))
+    goal = ExportGoalOf(
+        "g", Keeping(), blueconic, [TIER, MOBILE], (BY_CRM,),
+        mapping={"when_missing": "clear"}, delta={"send": "whole_profile"},
+    )  # fmt: skip
+    Run(tmp_path, goal, day(1)).run()
+    for profile in blueconic.profiles:
+        del profile["mobile"]
+    Run(tmp_path, goal, day(2), limits={"clears_percent": 100}).run()
+    for profile in blueconic.profiles:
+        profile["level"] = ["silver"]
+
+    assert Run(tmp_path, goal, day(3)).run().report["clears"] == 12
+
+
+def test_an_import_does_not_empty_a_property_for_everybody_either(tmp_path: Path) -> None:
+    names = [f"u{number}" for number in range(12)]
+    braze = Braze(**{name: {"city": "Ede", "tier": "gold"} for name in names})
+    blueconic = BlueConic(*({"crm_id": [name]} for name in names))
+    rows: Any = [("custom_attributes.city", "city", {"merge": "set_or_clear"}), ("custom_attributes.tier", "tier")]
+    goal = ImportGoalOf("g", braze, blueconic, rows)
+    Run(tmp_path, goal, day(1)).run()
+    for user in braze.users.values():
+        user.clear()
+
+    with pytest.raises(LimitExceeded, match=r'"city" would be emptied for 12 of 12 people'):
+        Run(tmp_path, goal, day(2)).run()
