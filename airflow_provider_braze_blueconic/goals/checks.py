@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from airflow_provider_braze_blueconic.goals.findings import Finding, quoted, short, shown
+from airflow_provider_braze_blueconic.goals.places import check_own_places
 from airflow_provider_braze_blueconic.goals.targets import (
     FieldType,
     Scalar,
@@ -223,6 +224,7 @@ def check_export(goal: _Raw) -> Iterator[Finding]:
         yield Finding("allow_creation", message, f"identifiers[{linked['braze_id']}]")
     yield from _check_leavers(goal, linked)
     yield from _check_export_source(goal, fields, identifiers)
+    yield from check_own_places(goal)
 
 
 def _check_beside_identifiers(where: str, target: str | None, linked: Mapping[str | None, int]) -> Iterator[Finding]:
@@ -353,6 +355,7 @@ def check_import(goal: _Raw) -> Iterator[Finding]:
     if not goal.get("fields") and goal.get("remaining_fields") is None:
         yield Finding("fields", 'needs at least one row, unless there is "remaining_fields".')
     yield from _check_delivery(goal)
+    yield from check_own_places(goal)
     limits = goal.get("limits")
     for name in ("data_points", "leavers_percent"):
         if isinstance(limits, Mapping) and limits.get(name) is not None:

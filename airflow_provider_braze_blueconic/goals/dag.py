@@ -11,7 +11,13 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator, Context, Param
 
 from airflow_provider_braze_blueconic.exceptions import Problem
-from airflow_provider_braze_blueconic.goals.loading import BrokenGoal, LoadedGoal, Origin, load_folder
+from airflow_provider_braze_blueconic.goals.loading import (
+    RECONCILE_SUFFIX,
+    BrokenGoal,
+    LoadedGoal,
+    Origin,
+    load_folder,
+)
 from airflow_provider_braze_blueconic.goals.models import CsvSource, ExportGoal, ImportGoal
 from airflow_provider_braze_blueconic.goals.tasks import goal_tasks
 
@@ -21,7 +27,6 @@ log = logging.getLogger(__name__)
 
 _TAG = "braze-blueconic"
 _BROKEN_TAG = "broken goal"
-_RECONCILE_SUFFIX = "__reconcile"
 _RETRIES = 2
 _RETRY_DELAY = dt.timedelta(minutes=5)
 
@@ -96,7 +101,7 @@ def build_reconcile_dag(goal: ExportGoal, *, origin: Origin | None = None) -> DA
         raise ValueError(f"{goal.id} has no section reconcile.")
     origin = origin or Origin("", {})
     dag = DAG(
-        dag_id=f"{dag_id(goal.id)}{_RECONCILE_SUFFIX}",
+        dag_id=f"{dag_id(goal.id)}{RECONCILE_SUFFIX}",
         dag_display_name=f"{goal.name or goal.id}: reconcile",
         description=f"Compares what Braze holds of {goal.name or goal.id} with what it acknowledged.",
         doc_md=_documentation(goal, origin),
@@ -236,10 +241,8 @@ def _placeholder(broken: BrokenGoal) -> DAG:
     mistakes = "1 mistake" if len(broken.problems) == 1 else f"{len(broken.problems)} mistakes"
     message = "\n".join(str(problem) for problem in broken.problems)
     log.error("%s has %s:\n%s", broken.file, mistakes, message)
-    stem = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in Path(broken.file).stem)
     dag = DAG(
-        # Without an id of its own, the file's name must not take the DAG of a goal that has that id.
-        dag_id=dag_id(broken.id) if broken.id else f"{dag_id(stem)}__broken",
+        dag_id=dag_id(broken.id or broken.placeholder),
         dag_display_name=f"⚠ {broken.file}: {mistakes}",
         description=_short(broken.problems),
         doc_md=f"**{broken.file} has {mistakes} and can't be run.**\n\n```\n{message}\n```",

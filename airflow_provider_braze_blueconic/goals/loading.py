@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
 from airflow_provider_braze_blueconic.goals.document import Document, read_document
+from airflow_provider_braze_blueconic.goals.places import check_places, places_of
 from airflow_provider_braze_blueconic.goals.validation import validate_goal, validate_part
 
 if TYPE_CHECKING:
@@ -17,9 +19,13 @@ if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.goals.findings import Finding
     from airflow_provider_braze_blueconic.goals.models import ExportGoal, ImportGoal
 
-__all__ = ["BrokenGoal", "LoadedGoal", "Origin", "load_folder", "load_goal", "validate_paths"]
+__all__ = ["RECONCILE_SUFFIX", "BrokenGoal", "LoadedGoal", "Origin", "load_folder", "load_goal", "validate_paths"]
 
 _ENDINGS = (".yaml", ".yml")
+_PLACEHOLDER_CHARACTERS = 150  # of a DAG id, which may have 250
+
+RECONCILE_SUFFIX = "__reconcile"
+"""What the id of a goal's reconcile DAG has more than that of the goal's own."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class BrokenGoal:
 
     :param id: ``None`` if there is none, if it is no valid id, or if another file has it already.
     :param problems: all mistakes, by line.
+    :param placeholder: in a set of goals, what to call it instead where it has no id; no other one has that name.
     """
 
     file: str
@@ -64,6 +71,7 @@ class BrokenGoal:
     name: str | None = None
     schedule: str | None = None
     labels: tuple[str, ...] = field(default=())
+    placeholder: str = ""
 
 
 def load_goal(path: Path) -> LoadedGoal:
@@ -80,17 +88,18 @@ def load_goal(path: Path) -> LoadedGoal:
 def load_folder(folder: Path) -> list[LoadedGoal | BrokenGoal]:
     """Read all goal files (``*.yaml``, ``*.yml``) of a folder, without the folders in it.
 
-    :return: by file name; a goal whose id an earlier file has is a :class:`BrokenGoal` without id.
+    :return: by file name; a goal whose id an earlier file has is a :class:`BrokenGoal` without id, and one that would
+        write into another's folder is broken too.
     :raises GoalError: if the folder can't be listed.
     """
-    return _refuse_second_ids(_read(path) for path in _goal_files(folder))
+    return _as_one_set(_read(path) for path in _goal_files(folder))
 
 
 def validate_paths(paths: Sequence[Path]) -> list[Problem]:
     """Check goal files, and the goal files of folders, as one set.
 
-    :return: all mistakes, file by file; empty if all is well. An id that two files have is one, and so is
-        a path that isn't there, or a folder without a goal file.
+    :return: all mistakes, file by file; empty if all is well. An id that two files have is one, and so is a place in
+        another's folder, a path that isn't there, or a folder without a goal file.
     """
     problems: list[Problem] = []
     files: list[Path] = []
@@ -106,7 +115,7 @@ def validate_paths(paths: Sequence[Path]) -> list[Problem]:
         if not inside:
             problems.append(Problem("", f"holds no goal file ({', '.join(_ENDINGS)}).", str(path)))
         files += inside
-    outcomes = _refuse_second_ids(_read(path) for path in dict.fromkeys(files))
+    outcomes = _as_one_set(_read(path) for path in dict.fromkeys(files))
     problems += [problem for outcome in outcomes if isinstance(outcome, BrokenGoal) for problem in outcome.problems]
     return problems
 
@@ -170,33 +179,102 @@ def _broken(file: str, document: Document, problems: Sequence[Problem]) -> Broke
     )
 
 
-def _refuse_second_ids(outcomes: Iterable[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
-    owners: dict[str, str] = {}
+def _as_one_set(outcomes: Iterable[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
+    """Refuse the goals that would take each other's DAGs or folders, and name the placeholders of broken ones."""
+    return _name_placeholders(_refuse_shared_places(_refuse_second_names(outcomes)))
+
+
+def _refuse_second_names(outcomes: Iterable[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
+    """Refuse the goals whose DAGs would have the name of an earlier file's: names are what ids are made to.
+
+    Names that differ by capitals only count as one: not every database and disk below Airflow tells them apart.
+    """
+    owners: dict[str, tuple[str, str]] = {}
     checked: list[LoadedGoal | BrokenGoal] = []
     for outcome in outcomes:
-        goal_id, file = _claim(outcome)
-        if goal_id is not None and goal_id in owners:
-            outcome = _second(outcome, goal_id, owners[goal_id])  # noqa: PLW2901 - the same file, now known as broken
-        elif goal_id is not None:
-            owners[goal_id] = file
+        file = _file_of(outcome)
+        problem, loses_id = None, False
+        for where, name in _names(outcome):
+            if (owner := owners.get(name.casefold())) is not None:
+                problem = Problem(where, _taken(where, name, *owner), file)
+                loses_id |= where == "id"
+        if problem is not None:
+            outcome = _refused(outcome, [problem], loses_id=loses_id)  # noqa: PLW2901 - the same file, now known as broken
+        for _, name in _names(outcome):
+            owners.setdefault(name.casefold(), (name, file))
         checked.append(outcome)
     return checked
 
 
-def _claim(outcome: LoadedGoal | BrokenGoal) -> tuple[str | None, str]:
-    if isinstance(outcome, LoadedGoal):
-        return outcome.goal.id, outcome.origin.file
-    return outcome.id, outcome.file
+def _names(outcome: LoadedGoal | BrokenGoal) -> list[tuple[str, str]]:
+    """Name the DAGs of a file, without what all have in common, and the place in the goal that each comes from."""
+    if isinstance(outcome, BrokenGoal):
+        return [("id", outcome.id)] if outcome.id is not None else []
+    goal = outcome.goal
+    reconciles = getattr(goal, "reconcile", None) is not None
+    return [("id", goal.id), *([("reconcile", f"{goal.id}{RECONCILE_SUFFIX}")] if reconciles else [])]
 
 
-def _second(outcome: LoadedGoal | BrokenGoal, goal_id: str, owner: str) -> BrokenGoal:
-    message = f'"{goal_id}" is already the id of {owner}; each goal needs its own.'
+def _taken(where: str, name: str, theirs: str, owner: str) -> str:
+    if where == "reconcile":
+        return f'needs a DAG of the name "{name}", which is already the id of {owner}. Change one of the ids.'
+    if name == theirs:
+        reconciles = name.endswith(RECONCILE_SUFFIX)
+        whose = f"the id, or the name of the reconcile, of {owner}" if reconciles else f"the id of {owner}"
+        return f'"{name}" is already {whose}; each goal needs its own.'
+    return f'"{name}" differs from "{theirs}" of {owner} by capital letters only; each goal needs an id of its own.'
+
+
+def _refuse_shared_places(outcomes: Sequence[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
+    numbers = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, LoadedGoal)]
+    goals = [outcome for outcome in outcomes if isinstance(outcome, LoadedGoal)]
+    places = [places_of(one.goal.model_dump(by_alias=True), name=one.origin.file) for one in goals]
+    found: dict[int, list[Problem]] = {}
+    for place, finding in check_places(places):
+        problem = Problem(finding.where, finding.text(), goals[place].origin.file)
+        found.setdefault(numbers[place], []).append(problem)
+    return [_refused(outcome, found[number]) if number in found else outcome for number, outcome in enumerate(outcomes)]
+
+
+def _refused(outcome: LoadedGoal | BrokenGoal, problems: Sequence[Problem], *, loses_id: bool = False) -> BrokenGoal:
     if isinstance(outcome, LoadedGoal):
         goal = outcome.goal
-        problem = outcome.origin.problem("id", message)
-        return BrokenGoal(outcome.origin.file, None, (problem,), goal.name, goal.schedule, goal.labels)
-    problems = (Problem("id", message, outcome.file), *outcome.problems)
-    return BrokenGoal(outcome.file, None, problems, outcome.name, outcome.schedule, outcome.labels)
+        placed = tuple(outcome.origin.problem(problem.where, problem.message) for problem in problems)
+        goal_id = None if loses_id else goal.id
+        return BrokenGoal(outcome.origin.file, goal_id, placed, goal.name, goal.schedule, goal.labels)
+    return replace(outcome, id=None if loses_id else outcome.id, problems=(*problems, *outcome.problems))
+
+
+def _name_placeholders(outcomes: Sequence[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
+    """Give each broken goal without an id a DAG name that no other one of the set has."""
+    owners = {name.casefold(): _file_of(outcome) for outcome in outcomes for _, name in _names(outcome)}
+    named: list[LoadedGoal | BrokenGoal] = []
+    for outcome in outcomes:
+        if isinstance(outcome, BrokenGoal) and outcome.id is None:
+            name = _placeholder_name(outcome.file.rpartition(".")[0])
+            owner = owners.get(name.casefold())
+            if owner is not None:
+                name = _placeholder_name(outcome.file, unique=True)
+                message = f"has the name of {owner}, so that both would be shown as one DAG. Rename one of them."
+                is_twin = owner.rpartition(".")[0].casefold() == outcome.file.rpartition(".")[0].casefold()
+                more = [Problem("", message, outcome.file)] if is_twin else []
+                outcome = _refused(outcome, more)  # noqa: PLW2901 - the same file
+            owners[name.casefold()] = outcome.file
+            outcome = replace(outcome, placeholder=name)  # noqa: PLW2901 - the same file
+        named.append(outcome)
+    return named
+
+
+def _placeholder_name(text: str, *, unique: bool = False) -> str:
+    """Make a DAG name of a file's name; it must be short enough, and can't be the id of a goal that works."""
+    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in text)
+    if unique or len(safe) > _PLACEHOLDER_CHARACTERS:
+        safe = f"{safe[:_PLACEHOLDER_CHARACTERS]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
+    return f"{safe}__broken"
+
+
+def _file_of(outcome: LoadedGoal | BrokenGoal) -> str:
+    return outcome.origin.file if isinstance(outcome, LoadedGoal) else outcome.file
 
 
 def _line_of(path: str, lines: Mapping[str, int]) -> int | None:
