@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["RECONCILE_SUFFIX", "BrokenGoal", "LoadedGoal", "Origin", "load_folder", "load_goal", "validate_paths"]
 
 _ENDINGS = (".yaml", ".yml")
-_PLACEHOLDER_CHARACTERS = 150  # of a DAG id, which may have 250
 
 RECONCILE_SUFFIX = "__reconcile"
 """What the id of a goal's reconcile DAG has more than that of the goal's own."""
@@ -62,7 +60,6 @@ class BrokenGoal:
 
     :param id: ``None`` if there is none, if it is no valid id, or if another file has it already.
     :param problems: all mistakes, by line.
-    :param placeholder: in a set of goals, what to call it instead where it has no id; no other one has that name.
     """
 
     file: str
@@ -71,7 +68,6 @@ class BrokenGoal:
     name: str | None = None
     schedule: str | None = None
     labels: tuple[str, ...] = field(default=())
-    placeholder: str = ""
 
 
 def load_goal(path: Path) -> LoadedGoal:
@@ -180,8 +176,8 @@ def _broken(file: str, document: Document, problems: Sequence[Problem]) -> Broke
 
 
 def _as_one_set(outcomes: Iterable[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
-    """Refuse the goals that would take each other's DAGs or folders, and name the placeholders of broken ones."""
-    return _name_placeholders(_refuse_shared_places(_refuse_second_names(outcomes)))
+    """Refuse the goals that would take each other's DAGs or folders."""
+    return _refuse_twin_files(_refuse_shared_places(_refuse_second_names(outcomes)))
 
 
 def _refuse_second_names(outcomes: Iterable[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
@@ -193,13 +189,11 @@ def _refuse_second_names(outcomes: Iterable[LoadedGoal | BrokenGoal]) -> list[Lo
     checked: list[LoadedGoal | BrokenGoal] = []
     for outcome in outcomes:
         file = _file_of(outcome)
-        problem, loses_id = None, False
-        for where, name in _names(outcome):
-            if (owner := owners.get(name.casefold())) is not None:
-                problem = Problem(where, _taken(where, name, *owner), file)
-                loses_id |= where == "id"
-        if problem is not None:
-            outcome = _refused(outcome, [problem], loses_id=loses_id)  # noqa: PLW2901 - the same file, now known as broken
+        taken = [(where, name) for where, name in _names(outcome) if name.casefold() in owners]
+        if taken:
+            where, name = taken[0]
+            problem = Problem(where, _taken(where, name, *owners[name.casefold()]), file)
+            outcome = _refused(outcome, [problem], loses_id=where == "id")  # noqa: PLW2901 - now known as broken
         for _, name in _names(outcome):
             owners.setdefault(name.casefold(), (name, file))
         checked.append(outcome)
@@ -245,32 +239,19 @@ def _refused(outcome: LoadedGoal | BrokenGoal, problems: Sequence[Problem], *, l
     return replace(outcome, id=None if loses_id else outcome.id, problems=(*problems, *outcome.problems))
 
 
-def _name_placeholders(outcomes: Sequence[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
-    """Give each broken goal without an id a DAG name that no other one of the set has."""
-    owners = {name.casefold(): _file_of(outcome) for outcome in outcomes for _, name in _names(outcome)}
-    named: list[LoadedGoal | BrokenGoal] = []
+def _refuse_twin_files(outcomes: Sequence[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
+    """Say of broken files without an id that they are named alike: their names are all that tells them apart."""
+    owners: dict[str, str] = {}
+    checked: list[LoadedGoal | BrokenGoal] = []
     for outcome in outcomes:
         if isinstance(outcome, BrokenGoal) and outcome.id is None:
-            name = _placeholder_name(outcome.file.rpartition(".")[0])
-            owner = owners.get(name.casefold())
-            if owner is not None:
-                name = _placeholder_name(outcome.file, unique=True)
-                message = f"has the name of {owner}, so that both would be shown as one DAG. Rename one of them."
-                is_twin = owner.rpartition(".")[0].casefold() == outcome.file.rpartition(".")[0].casefold()
-                more = [Problem("", message, outcome.file)] if is_twin else []
-                outcome = _refused(outcome, more)  # noqa: PLW2901 - the same file
-            owners[name.casefold()] = outcome.file
-            outcome = replace(outcome, placeholder=name)  # noqa: PLW2901 - the same file
-        named.append(outcome)
-    return named
-
-
-def _placeholder_name(text: str, *, unique: bool = False) -> str:
-    """Make a DAG name of a file's name; it must be short enough, and can't be the id of a goal that works."""
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in text)
-    if unique or len(safe) > _PLACEHOLDER_CHARACTERS:
-        safe = f"{safe[:_PLACEHOLDER_CHARACTERS]}-{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
-    return f"{safe}__broken"
+            stem = outcome.file.rpartition(".")[0].casefold()
+            if stem in owners:
+                message = f"has the name of {owners[stem]}, so that their DAGs look alike. Rename one of them."
+                outcome = _refused(outcome, [Problem("", message, outcome.file)])  # noqa: PLW2901 - the same file
+            owners.setdefault(stem, outcome.file)
+        checked.append(outcome)
+    return checked
 
 
 def _file_of(outcome: LoadedGoal | BrokenGoal) -> str:
