@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, get_args
 
 from airflow_provider_braze_blueconic.goals.findings import Finding, quoted, short, shown
+from airflow_provider_braze_blueconic.goals.places import check_own_places
 from airflow_provider_braze_blueconic.goals.targets import (
     FieldType,
     Scalar,
@@ -20,6 +21,7 @@ from airflow_provider_braze_blueconic.goals.targets import (
     braze_value_problem,
 )
 from airflow_provider_braze_blueconic.sync.braze_paths import parse_path
+from airflow_provider_braze_blueconic.sync.braze_values import excluding_identifiers, is_clearable
 from airflow_provider_braze_blueconic.sync.near_names import nearest
 
 __all__ = [
@@ -216,26 +218,50 @@ def check_export(goal: _Raw) -> Iterator[Finding]:
     yield from _check_twice("fields", "to", fields, lambda row: _text(row, "to"), _TARGET_TWICE)
     linked = {_text(link, "braze"): index for index, link in reversed(identifiers.items())}
     for index, row in fields.items():
-        target = _text(row, "to")
-        if target in ("email", "phone") and target in linked:
-            message = f'"{target}" is already written by an identifier link.'
-            yield Finding(f"fields[{index}].to", message, f"identifiers[{linked[target]}]")
+        yield from _check_beside_identifiers(f"fields[{index}].to", _text(row, "to"), linked)
     if goal.get("allow_creation") is True and "braze_id" in linked:
         message = "nobody can be created by braze_id, because Braze assigns it. Use false, or another identifier."
         yield Finding("allow_creation", message, f"identifiers[{linked['braze_id']}]")
-    yield from _check_leavers(goal)
+    yield from _check_leavers(goal, linked)
     yield from _check_export_source(goal, fields, identifiers)
+    yield from check_own_places(goal)
 
 
-def _check_leavers(goal: _Raw) -> Iterator[Finding]:
+def _check_beside_identifiers(where: str, target: str | None, linked: Mapping[str | None, int]) -> Iterator[Finding]:
+    """Check that somebody can get the field: who is identified by something that excludes it never does."""
+    excluding = excluding_identifiers(target or "")
+    if linked and None not in linked and all(identifier in excluding for identifier in linked):
+        yield _excluded(where, target or "", linked, excluding)
+
+
+def _excluded(where: str, target: str, linked: Mapping[str | None, int], excluding: tuple[str, ...]) -> Finding:
+    if target in linked:
+        return Finding(where, f'"{target}" is already written by an identifier link.', f"identifiers[{linked[target]}]")
+    first = min((linked[identifier], identifier) for identifier in excluding if identifier in linked)
+    message = (
+        f'"{target}" can\'t be written for people who are identified by "{first[1]}": Braze takes "{first[1]}" for the '
+        f'identifier only where there is no "{target}", so somebody else would get the values. Leave it out, or '
+        "identify people by something else."
+    )
+    return Finding(where, message, f"identifiers[{first[0]}]")
+
+
+def _check_leavers(goal: _Raw, linked: Mapping[str | None, int]) -> Iterator[Finding]:
     leavers = goal.get("leavers")
     values = leavers.get("set") if isinstance(leavers, Mapping) else None
     for target, value in values.items() if isinstance(values, Mapping) else ():
+        where = f"leavers.set.{short(target)}"
+        excluding = excluding_identifiers(target)
         name = braze_name_problem(target)
         if name:
-            yield Finding(f"leavers.set.{short(target)}", f"{quoted(target)} {name}")
+            yield Finding(where, f"{quoted(target)} {name}")
+        elif any(identifier in excluding for identifier in linked):
+            # Unlike a field, which those who are identified by it have already, this would be kept from some leavers.
+            yield _excluded(where, target, linked, excluding)
+        elif value is None and not is_clearable(target):
+            yield Finding(where, f'{quoted(target)} can\'t be empty in Braze. Write "unsubscribed".')
         elif isinstance(value, str | int | float) and (problem := braze_value_problem(target, value)):
-            yield Finding(f"leavers.set.{short(target)}", problem)
+            yield Finding(where, problem)
 
 
 def _check_export_source(goal: _Raw, fields: Mapping[int, _Raw], identifiers: Mapping[int, _Raw]) -> Iterator[Finding]:
@@ -329,6 +355,7 @@ def check_import(goal: _Raw) -> Iterator[Finding]:
     if not goal.get("fields") and goal.get("remaining_fields") is None:
         yield Finding("fields", 'needs at least one row, unless there is "remaining_fields".')
     yield from _check_delivery(goal)
+    yield from check_own_places(goal)
     limits = goal.get("limits")
     for name in ("data_points", "leavers_percent"):
         if isinstance(limits, Mapping) and limits.get(name) is not None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator, Context, Param
 
 from airflow_provider_braze_blueconic.exceptions import Problem
-from airflow_provider_braze_blueconic.goals.loading import BrokenGoal, LoadedGoal, Origin, load_folder
+from airflow_provider_braze_blueconic.goals.loading import (
+    RECONCILE_SUFFIX,
+    BrokenGoal,
+    LoadedGoal,
+    Origin,
+    load_folder,
+)
 from airflow_provider_braze_blueconic.goals.models import CsvSource, ExportGoal, ImportGoal
 from airflow_provider_braze_blueconic.goals.tasks import goal_tasks
 
@@ -21,7 +28,6 @@ log = logging.getLogger(__name__)
 
 _TAG = "braze-blueconic"
 _BROKEN_TAG = "broken goal"
-_RECONCILE_SUFFIX = "__reconcile"
 _RETRIES = 2
 _RETRY_DELAY = dt.timedelta(minutes=5)
 
@@ -43,17 +49,17 @@ def load_goals(folder: str | Path) -> dict[str, DAG]:
     :return: DAG id → DAG. Put it into the DAG file's globals, where Airflow looks.
     :raises GoalError: if the folder can't be listed.
     """
-    dags: dict[str, DAG] = {}
-    for entry in load_folder(Path(folder)):
-        for dag in _dags_of(entry):
+    entries = load_folder(Path(folder))
+    dags = {dag.dag_id: dag for entry in entries if isinstance(entry, LoadedGoal) for dag in _dags_of(entry)}
+    # Last, so that a placeholder never takes the DAG of a goal that works.
+    for entry in entries:
+        if isinstance(entry, BrokenGoal):
+            dag = _placeholder(entry, dags)
             dags[dag.dag_id] = dag
     return dags
 
 
-def _dags_of(entry: LoadedGoal | BrokenGoal) -> Iterator[DAG]:
-    if isinstance(entry, BrokenGoal):
-        yield _placeholder(entry)
-        return
+def _dags_of(entry: LoadedGoal) -> Iterator[DAG]:
     yield build_dag(entry.goal, origin=entry.origin)
     if isinstance(entry.goal, ExportGoal) and entry.goal.reconcile is not None:
         yield build_reconcile_dag(entry.goal, origin=entry.origin)
@@ -96,7 +102,7 @@ def build_reconcile_dag(goal: ExportGoal, *, origin: Origin | None = None) -> DA
         raise ValueError(f"{goal.id} has no section reconcile.")
     origin = origin or Origin("", {})
     dag = DAG(
-        dag_id=f"{dag_id(goal.id)}{_RECONCILE_SUFFIX}",
+        dag_id=f"{dag_id(goal.id)}{RECONCILE_SUFFIX}",
         dag_display_name=f"{goal.name or goal.id}: reconcile",
         description=f"Compares what Braze holds of {goal.name or goal.id} with what it acknowledged.",
         doc_md=_documentation(goal, origin),
@@ -227,19 +233,23 @@ class BrokenGoalOperator(BaseOperator):
         raise AirflowFailException(self.message)
 
 
-def _placeholder(broken: BrokenGoal) -> DAG:
+def _placeholder(broken: BrokenGoal, taken: Container[str]) -> DAG:
     """Make the DAG that stands for a goal that can't be run.
 
     A module that raises would lose all its DAGs. A schedule that can be read is kept, so that a nightly sync which
     stopped being one fails every night instead of falling silent.
+
+    :param taken: ids of DAGs that are there already.
     """
     mistakes = "1 mistake" if len(broken.problems) == 1 else f"{len(broken.problems)} mistakes"
     message = "\n".join(str(problem) for problem in broken.problems)
     log.error("%s has %s:\n%s", broken.file, mistakes, message)
     stem = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in Path(broken.file).stem)
+    # Without an id of its own, the file's name must not take the DAG of a goal that has that id.
+    name = dag_id(broken.id) if broken.id else f"{dag_id(stem)}__broken"
+    others = (f"{name}_{number}" for number in itertools.count(2))
     dag = DAG(
-        # Without an id of its own, the file's name must not take the DAG of a goal that has that id.
-        dag_id=dag_id(broken.id) if broken.id else f"{dag_id(stem)}__broken",
+        dag_id=name if name not in taken else next(other for other in others if other not in taken),
         dag_display_name=f"⚠ {broken.file}: {mistakes}",
         description=_short(broken.problems),
         doc_md=f"**{broken.file} has {mistakes} and can't be run.**\n\n```\n{message}\n```",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
 from airflow_provider_braze_blueconic.goals.document import Document, read_document
+from airflow_provider_braze_blueconic.goals.places import check_places, places_of
 from airflow_provider_braze_blueconic.goals.validation import validate_goal, validate_part
 
 if TYPE_CHECKING:
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.goals.findings import Finding
     from airflow_provider_braze_blueconic.goals.models import ExportGoal, ImportGoal
 
-__all__ = ["BrokenGoal", "LoadedGoal", "Origin", "load_folder", "load_goal", "validate_paths"]
+__all__ = ["RECONCILE_SUFFIX", "BrokenGoal", "LoadedGoal", "Origin", "load_folder", "load_goal", "validate_paths"]
 
 _ENDINGS = (".yaml", ".yml")
+
+RECONCILE_SUFFIX = "__reconcile"
+"""What the id of a goal's reconcile DAG has more than that of the goal's own."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +84,18 @@ def load_goal(path: Path) -> LoadedGoal:
 def load_folder(folder: Path) -> list[LoadedGoal | BrokenGoal]:
     """Read all goal files (``*.yaml``, ``*.yml``) of a folder, without the folders in it.
 
-    :return: by file name; a goal whose id an earlier file has is a :class:`BrokenGoal` without id.
+    :return: by file name; a goal whose id an earlier file has is a :class:`BrokenGoal` without id, and one that would
+        write into another's folder is broken too.
     :raises GoalError: if the folder can't be listed.
     """
-    return _refuse_second_ids(_read(path) for path in _goal_files(folder))
+    return _as_one_set(_read(path) for path in _goal_files(folder))
 
 
 def validate_paths(paths: Sequence[Path]) -> list[Problem]:
     """Check goal files, and the goal files of folders, as one set.
 
-    :return: all mistakes, file by file; empty if all is well. An id that two files have is one, and so is
-        a path that isn't there, or a folder without a goal file.
+    :return: all mistakes, file by file; empty if all is well. An id that two files have is one, and so is a place in
+        another's folder, a path that isn't there, or a folder without a goal file.
     """
     problems: list[Problem] = []
     files: list[Path] = []
@@ -106,7 +111,7 @@ def validate_paths(paths: Sequence[Path]) -> list[Problem]:
         if not inside:
             problems.append(Problem("", f"holds no goal file ({', '.join(_ENDINGS)}).", str(path)))
         files += inside
-    outcomes = _refuse_second_ids(_read(path) for path in dict.fromkeys(files))
+    outcomes = _as_one_set(_read(path) for path in dict.fromkeys(files))
     problems += [problem for outcome in outcomes if isinstance(outcome, BrokenGoal) for problem in outcome.problems]
     return problems
 
@@ -170,33 +175,87 @@ def _broken(file: str, document: Document, problems: Sequence[Problem]) -> Broke
     )
 
 
-def _refuse_second_ids(outcomes: Iterable[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
-    owners: dict[str, str] = {}
+def _as_one_set(outcomes: Iterable[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
+    """Refuse the goals that would take each other's DAGs or folders."""
+    return _refuse_twin_files(_refuse_shared_places(_refuse_second_names(outcomes)))
+
+
+def _refuse_second_names(outcomes: Iterable[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
+    """Refuse the goals whose DAGs would have the name of an earlier file's: names are what ids are made to.
+
+    Names that differ by capitals only count as one: not every database and disk below Airflow tells them apart.
+    """
+    owners: dict[str, tuple[str, str]] = {}
     checked: list[LoadedGoal | BrokenGoal] = []
     for outcome in outcomes:
-        goal_id, file = _claim(outcome)
-        if goal_id is not None and goal_id in owners:
-            outcome = _second(outcome, goal_id, owners[goal_id])  # noqa: PLW2901 - the same file, now known as broken
-        elif goal_id is not None:
-            owners[goal_id] = file
+        file = _file_of(outcome)
+        taken = [(where, name) for where, name in _names(outcome) if name.casefold() in owners]
+        if taken:
+            where, name = taken[0]
+            problem = Problem(where, _taken(where, name, *owners[name.casefold()]), file)
+            outcome = _refused(outcome, [problem], loses_id=where == "id")  # noqa: PLW2901 - now known as broken
+        for _, name in _names(outcome):
+            owners.setdefault(name.casefold(), (name, file))
         checked.append(outcome)
     return checked
 
 
-def _claim(outcome: LoadedGoal | BrokenGoal) -> tuple[str | None, str]:
-    if isinstance(outcome, LoadedGoal):
-        return outcome.goal.id, outcome.origin.file
-    return outcome.id, outcome.file
+def _names(outcome: LoadedGoal | BrokenGoal) -> list[tuple[str, str]]:
+    """Name the DAGs of a file, without what all have in common, and the place in the goal that each comes from."""
+    if isinstance(outcome, BrokenGoal):
+        return [("id", outcome.id)] if outcome.id is not None else []
+    goal = outcome.goal
+    reconciles = getattr(goal, "reconcile", None) is not None
+    return [("id", goal.id), *([("reconcile", f"{goal.id}{RECONCILE_SUFFIX}")] if reconciles else [])]
 
 
-def _second(outcome: LoadedGoal | BrokenGoal, goal_id: str, owner: str) -> BrokenGoal:
-    message = f'"{goal_id}" is already the id of {owner}; each goal needs its own.'
+def _taken(where: str, name: str, theirs: str, owner: str) -> str:
+    if where == "reconcile":
+        return f'needs a DAG of the name "{name}", which is already the id of {owner}. Change one of the ids.'
+    if name == theirs:
+        reconciles = name.endswith(RECONCILE_SUFFIX)
+        whose = f"the id, or the name of the reconcile, of {owner}" if reconciles else f"the id of {owner}"
+        return f'"{name}" is already {whose}; each goal needs its own.'
+    return f'"{name}" differs from "{theirs}" of {owner} by capital letters only; each goal needs an id of its own.'
+
+
+def _refuse_shared_places(outcomes: Sequence[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
+    numbers = [number for number, outcome in enumerate(outcomes) if isinstance(outcome, LoadedGoal)]
+    goals = [outcome for outcome in outcomes if isinstance(outcome, LoadedGoal)]
+    places = [places_of(one.goal.model_dump(by_alias=True), name=one.origin.file) for one in goals]
+    found: dict[int, list[Problem]] = {}
+    for place, finding in check_places(places):
+        problem = Problem(finding.where, finding.text(), goals[place].origin.file)
+        found.setdefault(numbers[place], []).append(problem)
+    return [_refused(outcome, found[number]) if number in found else outcome for number, outcome in enumerate(outcomes)]
+
+
+def _refused(outcome: LoadedGoal | BrokenGoal, problems: Sequence[Problem], *, loses_id: bool = False) -> BrokenGoal:
     if isinstance(outcome, LoadedGoal):
         goal = outcome.goal
-        problem = outcome.origin.problem("id", message)
-        return BrokenGoal(outcome.origin.file, None, (problem,), goal.name, goal.schedule, goal.labels)
-    problems = (Problem("id", message, outcome.file), *outcome.problems)
-    return BrokenGoal(outcome.file, None, problems, outcome.name, outcome.schedule, outcome.labels)
+        placed = tuple(outcome.origin.problem(problem.where, problem.message) for problem in problems)
+        goal_id = None if loses_id else goal.id
+        return BrokenGoal(outcome.origin.file, goal_id, placed, goal.name, goal.schedule, goal.labels)
+    return replace(outcome, id=None if loses_id else outcome.id, problems=(*problems, *outcome.problems))
+
+
+def _refuse_twin_files(outcomes: Sequence[LoadedGoal | BrokenGoal]) -> list[LoadedGoal | BrokenGoal]:
+    """Say of broken files without an id that they are named alike: their names are all that tells them apart."""
+    owners: dict[str, str] = {}
+    checked: list[LoadedGoal | BrokenGoal] = []
+    for outcome in outcomes:
+        if isinstance(outcome, BrokenGoal) and outcome.id is None:
+            stem = outcome.file.rpartition(".")[0].casefold()
+            if stem in owners:
+                message = f"has the name of {owners[stem]}, so that their DAGs look alike. Rename one of them."
+                outcome = _refused(outcome, [Problem("", message, outcome.file)])  # noqa: PLW2901 - the same file
+            owners.setdefault(stem, outcome.file)
+        checked.append(outcome)
+    return checked
+
+
+def _file_of(outcome: LoadedGoal | BrokenGoal) -> str:
+    return outcome.origin.file if isinstance(outcome, LoadedGoal) else outcome.file
 
 
 def _line_of(path: str, lines: Mapping[str, int]) -> int | None:

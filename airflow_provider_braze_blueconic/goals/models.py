@@ -198,13 +198,25 @@ class Limits(_Part):
     )
     rejected_percent: Annotated[Number, Field(ge=0, le=100)] | None = Field(
         default=None,
-        description="Share of the sent people, in percent, that the target may reject before the run counts as failed.",
+        description=(
+            "Share of the people whom a run sends, in percent, that may be rejected, or end with an unknown outcome, "
+            "before the run counts as failed. People whom the target doesn't know, or who didn't consent, count as "
+            "sent and not as rejected. The upload stops as soon as the limit is sure to be broken."
+        ),
     )
     leavers_percent: Annotated[Number, Field(ge=0, le=100)] | None = Field(
         default=None,
         description=(
             "Share of the known people, in percent, that may have left the segment since the last run; "
             "more is taken for a broken snapshot. Export only."
+        ),
+    )
+    clears_percent: Annotated[Number, Field(ge=0, le=100)] = Field(
+        default=50,
+        description=(
+            "Share, in percent, of the people with a value in a field for whom one run may empty that field; more is "
+            "taken for a source that can't be read any more. The default counts from 5 people on, a number of your own "
+            "from the first; `100` switches it off. People who left don't count."
         ),
     )
 
@@ -435,7 +447,8 @@ class ExportField(_Part):
     to: str = Field(
         description=(
             "Attribute in Braze: a standard one in Braze's own spelling, `subscription_groups.<group id>`, "
-            "or any other name for a custom attribute."
+            "or any other name for a custom attribute. `email` is not sent for people who are identified by `email` or "
+            "`phone`, nor `phone` for people who are identified by `phone`."
         )
     )
     type: FieldType | None = Field(
@@ -505,7 +518,11 @@ class LeaversSet(_Part):
     """Fixed values for people who left the segment; the goal checks the names and values."""
 
     set: dict[str, Value] = Field(
-        min_length=1, description="Braze attribute → value; `null` clears it. Attributes outside `fields` are possible."
+        min_length=1,
+        description=(
+            "Braze attribute → value; `null` clears it. Attributes outside `fields` are possible, and are sent at each "
+            "departure. Somebody for whom Braze never accepted anything gets nothing."
+        ),
     )
 
 

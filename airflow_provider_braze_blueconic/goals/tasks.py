@@ -78,7 +78,8 @@ def goal_tasks(goal: ExportGoal | ImportGoal, origin: Origin, *, reconcile: Reco
     :param reconcile: look at what Braze holds first, and put right what differs.
     """
     ends = _import_ends(goal) if isinstance(goal, ImportGoal) else _export_ends(goal, reconcile)
-    limits = goal.limits.model_dump(exclude_none=True)
+    # Only what is written: the guard is more careful with a limit of the goal's own than with the default.
+    limits = goal.limits.model_dump(exclude_none=True, exclude_unset=True)
     places = ("id", "renamed_from", *ends.places)
     common: _Settings = {
         "goal_id": goal.id,

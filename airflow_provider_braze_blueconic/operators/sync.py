@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from airflow_provider_braze_blueconic.exceptions import LimitExceeded, SyncError
+from airflow_provider_braze_blueconic.exceptions import SyncError
 from airflow_provider_braze_blueconic.operators.base import GoalOperator, is_true
 
 if TYPE_CHECKING:
@@ -456,7 +456,7 @@ class GuardOperator(GoalOperator):
     """Says what the run will take, and stops it where a limit of the goal would be broken (``guard``).
 
     :param delta: what ``ComputeDeltaOperator`` returned (templated).
-    :param limits: ``data_points``, ``leavers_percent``, ``requests_per_second``, as in a goal file.
+    :param limits: ``data_points``, ``leavers_percent``, ``clears_percent``, ``requests_per_second``, as in a goal file.
     :param leavers: the goal's policy; the leavers' share is only checked when they are acted upon.
     :param target: where the upload goes: ``braze``, ``blueconic``, or ``s3_csv`` for one file.
     :param bulk: the upload to Braze uses ``/users/track/bulk``.
@@ -498,7 +498,7 @@ class GuardOperator(GoalOperator):
         plan = guard_delta(
             workspace,
             cast("DeltaRef", self.delta),
-            limits=GuardLimits(limits.get("data_points"), limits.get("leavers_percent")),
+            limits=GuardLimits(limits.get("data_points"), limits.get("leavers_percent"), limits.get("clears_percent")),
             acts_on_leavers=self.leavers != "keep",
             dry_run=is_true(self.plan_only),
             objects=objects,
@@ -632,6 +632,7 @@ class SyncReportOperator(GoalOperator):
     def run_step(self, workspace: Workspace, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """Report."""
         from airflow_provider_braze_blueconic.sync.pipeline import report_run
+        from airflow_provider_braze_blueconic.sync.rejections import too_many_rejected
         from airflow_provider_braze_blueconic.sync.report import describe_warnings, render
 
         uploads = [cast("UploadRef", upload) for upload in self.uploads or () if upload]
@@ -661,7 +662,16 @@ class SyncReportOperator(GoalOperator):
             )
         if report["status"] == "success" and not report["dry_run"] and report["not_accepted"] == 0:
             self._finish_files(workspace)
-        self._check_rejections(report["accepted"], sum(report["rejected"].values()))
+        resting = report["not_found"] + report["no_consent"]
+        problem = too_many_rejected(
+            self.goal_id,
+            rejected=report["not_accepted"] - report["unsent"] - report["unknown"] - resting,
+            unknown=report["unknown"],
+            sent=report["to_send"],
+            percent=(self.limits or {}).get("rejected_percent"),
+        )
+        if problem is not None:
+            raise problem
         return dict(report)
 
     def _finish_files(self, workspace: Workspace) -> None:
@@ -674,13 +684,3 @@ class SyncReportOperator(GoalOperator):
         )
         if finished:
             self.log.info("%s: everything in %s files was acknowledged", self.goal_id, finished)
-
-    def _check_rejections(self, accepted: int, refused: int) -> None:
-        limit = (self.limits or {}).get("rejected_percent")
-        if limit is not None and refused and 100 * refused / (accepted + refused) > limit:
-            share = 100 * refused / (accepted + refused)
-            raise LimitExceeded(
-                f"{self.goal_id}: {refused:,} of {accepted + refused:,} people were not accepted ({share:.1f} %), more "
-                f"than limits.rejected_percent = {limit:g}. Those accepted are in the ledger, the others come back "
-                "next run; the receipts table says why."
-            )

@@ -37,6 +37,7 @@ __all__ = [
     "SUBSCRIPTION_GROUP_PREFIX",
     "braze_rule",
     "check_document",
+    "excluding_identifiers",
     "is_billable",
     "is_clearable",
 ]
@@ -112,6 +113,19 @@ def is_billable(target: str) -> bool:
 def is_clearable(target: str) -> bool:
     """Tell whether ``null`` clears this attribute. A subscription has no empty state: Braze refuses the person."""
     return target not in FREE_TARGETS and not target.startswith(SUBSCRIPTION_GROUP_PREFIX)
+
+
+_EXCLUDING_IDENTIFIERS: Mapping[str, tuple[str, ...]] = {"email": ("email", "phone"), "phone": ("phone",)}
+"""A key stands in an object once, so an identifier can't be a field as well. And Braze takes ``phone`` for the
+identifier only where ``email`` is absent: docs "Standard user attributes", read 2026-11."""
+
+
+def excluding_identifiers(target: str) -> tuple[str, ...]:
+    """Name the identifiers beside which an attribute can't be written.
+
+    Beside ``phone``, an ``email`` would decide who is written to, and that person would get the phone number too.
+    """
+    return _EXCLUDING_IDENTIFIERS.get(target, ())
 
 
 def check_document(text: str) -> tuple[str | None, str | None]:

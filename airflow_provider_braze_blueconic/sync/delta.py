@@ -37,6 +37,7 @@ from airflow_provider_braze_blueconic.sync.ledger import (
     Ledger,
     sent_hash_sql,
 )
+from airflow_provider_braze_blueconic.sync.mapping import withheld_sql
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.values import CLEAR
 
@@ -54,6 +55,9 @@ target's side, a profile that came to be or a consent that was given, can't be s
 _REPAIRS = 1
 """How often a value is put right that the target was seen not to hold. With the sending before it that is twice that it
 did not stick: a third time would not be another, and costs as much."""
+
+_LARGE = 10_000
+"""People of a partition from which its share of anything is near that of every other partition."""
 
 _ONE_NUMBER = "DECIMAL(38, 4)"
 """Exact to four decimals, which is what a number of BlueConic holds."""
@@ -90,6 +94,7 @@ class DeltaPlan:
     :param as_of: version of the snapshot; a leaver's row is as old as the read that missed it.
     :param send: only changed fields, or all fields of a person with any change.
     :param leavers: target → JSON text to write for people who left; ``None`` leaves them alone.
+    :param withheld: target → how the identifiers begin of people who never get it, also when they left.
     :param complete: the snapshot is known to hold every member, so that absence means departure.
     :param allow_stale: rows older than what the ledger already knows are sent all the same.
     :param merges: target → how its value meets what the target holds, where that is not simply replacing it.
@@ -116,6 +121,7 @@ class DeltaPlan:
     as_of: dt.datetime
     send: SendPolicy = "changed_fields"
     leavers: Mapping[str, str] | None = None
+    withheld: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     complete: bool = False
     allow_stale: bool = False
     merges: Mapping[str, Merge] = field(default_factory=dict)
@@ -173,6 +179,8 @@ class DeltaCounts:
     :param unstuck: those among them whose values are not put right again, since they did not stick.
     :param absent: people whom the target should have, and a read that was made to see them did not meet.
     :param drift: target field → people of whom it was seen to differ.
+    :param emptied: target field → people in the source who are to lose a value that was acknowledged.
+    :param filled: target field → people in the source of whom a value was acknowledged, as far as it was counted.
     """
 
     inserts: int = 0
@@ -193,13 +201,17 @@ class DeltaCounts:
     absent: int = 0
     spared: int = 0
     drift: Counter[str] = field(default_factory=Counter)
+    emptied: Counter[str] = field(default_factory=Counter, compare=False)
+    filled: Counter[str] = field(default_factory=Counter, compare=False)
 
     def __add__(self, other: DeltaCounts) -> DeltaCounts:
         return DeltaCounts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def as_row(self) -> dict[str, Any]:
         """Return the counts as plain values, for a reference."""
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "drift": dict(self.drift)}
+        counts = {f.name: getattr(self, f.name) for f in fields(self)}
+        counts["filled"] = {target: self.filled[target] for target in self.emptied}
+        return {name: dict(count) if isinstance(count, Counter) else count for name, count in counts.items()}
 
 
 def compute_delta(
@@ -585,16 +597,24 @@ def _collect_leavers(
     """
     if floor is not None and plan.as_of < floor:
         return 0
+    withheld = {field_column(target): withheld_sql(beginnings) for target, beginnings in plan.withheld.items()}
+    mapped = {field_column(target) for target in plan.targets}
+    # Who never had anything acknowledged has nothing of ours: nothing to mark, and marking might create them.
+    known = " OR ".join(["l.as_of IS NOT NULL", *(f"l.{quote(column)} IS NOT NULL" for column in every)])
     wanted = []
     for column in every:
         text = written.get(column)
         if text is None:
             wanted.append(f"NULL::VARCHAR AS {quote(column)}")
-        else:
-            # What the ledger does not know was never set by us: there is nothing of ours to clear or to mark.
-            known = f"l.{quote(column)} IS NOT NULL" if text == CLEAR else "l.as_of IS NOT NULL"
-            differs = f"l.{quote(column)} IS DISTINCT FROM {literal(text)}"
-            wanted.append(f"CASE WHEN {known} AND {differs} THEN {literal(text)} END AS {quote(column)}")
+            continue
+        differs = known
+        if column in mapped:
+            # What a field holds is known, so the same is not sent again, and what was never set is not cleared.
+            differs = f"({known}) AND l.{quote(column)} IS DISTINCT FROM {literal(text)}"
+            differs += f" AND l.{quote(column)} IS NOT NULL" if text == CLEAR else ""
+        # Of another attribute it is only known what the last departure left there, and not what came after it.
+        told = f"({differs}) AND NOT {withheld.get(column, '(FALSE)')}"
+        wanted.append(f"CASE WHEN {told} THEN {literal(text)} END AS {quote(column)}")
     anything = " OR ".join(f"{quote(column)} IS NOT NULL" for column in every)
     here = "SELECT identifier FROM mapped"
     if skipped is not None:
@@ -694,7 +714,7 @@ def _count(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: De
         FROM delta
         """
     ).fetchall()[0]
-    return replace(DeltaCounts(*row), **_count_drift(connection, looks))
+    return replace(DeltaCounts(*row), **_count_drift(connection, looks), **_count_emptied(connection, plan))
 
 
 def _count_drift(connection: duckdb.DuckDBPyConnection, looks: _Looks) -> dict[str, Any]:
@@ -707,6 +727,36 @@ def _count_drift(connection: duckdb.DuckDBPyConnection, looks: _Looks) -> dict[s
     ).fetchall()[0]
     drift = {target: count for target, count in zip(looks.repaired, people, strict=True) if count}
     return {"drifted": drifted, "unstuck": unstuck, "drift": Counter(drift)}
+
+
+def _count_emptied(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan) -> dict[str, Any]:
+    """Count of each field the people who lose an acknowledged value, and all who have one; leavers are in neither.
+
+    In a large partition the second count is left out for a field that nobody loses: each field costs a look at every
+    row, and where a share worth stopping for loses it in one partition, somebody does in each other of that size.
+    """
+    targets = [target for target in plan.targets if plan.merge(target) != "sum"]
+    if not targets:
+        return {}
+    counts = [
+        f"count(*) FILTER (WHERE d.{column} = '{CLEAR}' AND l.{column} <> '{CLEAR}')"
+        for column in (quote(field_column(target)) for target in targets)
+    ]
+    size, *people = connection.execute(
+        f"""
+        SELECT (SELECT count(*) FROM mapped), {", ".join(counts)}
+        FROM delta AS d JOIN ledger AS l ON l.identifier = d.identifier WHERE d.to_send AND d.kind <> 'leave'
+        """
+    ).fetchall()[0]
+    emptied = Counter({target: number for target, number in zip(targets, people, strict=True) if number})
+    asked = targets if size < _LARGE else list(emptied)
+    if not asked:
+        return {}
+    counts = [f"count(*) FILTER (WHERE {quote(field_column(target))} <> '{CLEAR}')" for target in asked]
+    filled = connection.execute(
+        f"SELECT {', '.join(counts)} FROM ledger WHERE identifier IN (SELECT identifier FROM mapped)"
+    ).fetchall()[0]
+    return {"emptied": emptied, "filled": Counter(dict(zip(asked, filled, strict=True)))}
 
 
 def _points_sql(column: str, *, nested: bool) -> str:

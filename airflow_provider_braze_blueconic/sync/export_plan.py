@@ -17,6 +17,7 @@ from airflow_provider_braze_blueconic.sync.braze_values import (
     PHONE_PATTERN,
     PHONE_SEPARATORS,
     braze_rule,
+    excluding_identifiers,
     is_billable,
     is_clearable,
     is_standard,
@@ -130,13 +131,27 @@ def _link_by(link: ExportIdentifier, column: str, *, is_list: bool) -> Identifie
 
 
 def _field(field: ExportField, property_types: Mapping[str, str]) -> MappedField:
+    withheld = _withheld_from(field.to)
     if field.kind == "value":
-        return MappedField(field.to, constant=_constant(field))
+        return MappedField(field.to, constant=_constant(field), withheld_from=withheld)
     column, is_list = _column(field)
     type_ = _type(field, property_types)
     rule = braze_rule(field.to, type_)
     joined = is_list and field.kind != "property" and not rule.takes_list
-    return MappedField(field.to, column, is_list=is_list, rule=rule, joined=joined, clearable=is_clearable(field.to))
+    return MappedField(
+        field.to,
+        column,
+        is_list=is_list,
+        rule=rule,
+        joined=joined,
+        clearable=is_clearable(field.to),
+        withheld_from=withheld,
+    )
+
+
+def _withheld_from(target: str) -> tuple[str, ...]:
+    """Say how the identifiers begin of the people for whom a target is never written."""
+    return tuple(f"{{{canonical_json(identifier)}:" for identifier in excluding_identifiers(target))
 
 
 def _constant(field: ExportField) -> str:
@@ -203,6 +218,7 @@ def delta_plan(
     else:
         written = None
     every = (*targets, *(written or {}))
+    withheld = {target: beginnings for target in every if (beginnings := _withheld_from(target))}
     return DeltaPlan(
         targets=targets,
         billable=frozenset(target for target in every if is_billable(target)),
@@ -211,6 +227,7 @@ def delta_plan(
         as_of=as_of,
         send=send,
         leavers=written,
+        withheld=withheld,
         complete=complete,
         allow_stale=allow_stale,
         max_attempts=max_attempts,

@@ -10,7 +10,16 @@ from airflow_provider_braze_blueconic.exceptions import LimitExceeded
 from airflow_provider_braze_blueconic.sync.delta import DeltaCounts
 from airflow_provider_braze_blueconic.sync.pacing import Rate
 
-__all__ = ["GuardLimits", "Plan", "check_limits", "estimate"]
+__all__ = ["CLEARS_FROM", "CLEARS_PERCENT", "GuardLimits", "Plan", "check_limits", "estimate"]
+
+
+CLEARS_PERCENT = 50.0
+"""Half of the values of a field don't vanish in one night, unless the source can't be read any more."""
+
+CLEARS_FROM = 5
+"""Fewer people may lose a value by chance, in a goal that is tried with a handful."""
+
+_NAMED_FIELDS = 5
 
 
 @dataclass(frozen=True)
@@ -19,10 +28,13 @@ class GuardLimits:
 
     :param data_points: data points of one run.
     :param leavers_percent: leavers in percent of the people who were in the segment, when leavers are acted upon.
+    :param clears_percent: people for whom a field is emptied, in percent of those in the source who have a value there.
+        Without a number, :data:`CLEARS_PERCENT`, and then only from :data:`CLEARS_FROM` people on.
     """
 
     data_points: int | None = None
     leavers_percent: float | None = None
+    clears_percent: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +82,27 @@ def check_limits(goal_id: str, plan: Plan, counts: DeltaCounts, limits: GuardLim
                 f"{counts.leavers:,} of {counts.members:,} people left the segment ({share:.1f} %), more than "
                 f"limits.leavers_percent = {limits.leavers_percent:g}"
             )
+    broken += _broken_clears(counts, limits)
     if broken:
         raise LimitExceeded(
             f"{goal_id}: nothing was sent. {'; '.join(broken)}. "
             "If that is what you want, raise the limit in the goal and run it again."
         )
+
+
+def _broken_clears(counts: DeltaCounts, limits: GuardLimits) -> list[str]:
+    percent = CLEARS_PERCENT if limits.clears_percent is None else limits.clears_percent
+    fewest = CLEARS_FROM if limits.clears_percent is None else 1
+    broken = [
+        f'"{target}" would be emptied for {people:,} of {counts.filled[target]:,} people who have a value there '
+        f"({100 * people / counts.filled[target]:.1f} %)"
+        for target, people in counts.emptied.most_common()
+        if people >= fewest and 100 * people > percent * counts.filled[target]
+    ]
+    if not broken:
+        return []
+    more = f" and {len(broken) - _NAMED_FIELDS} more fields" if len(broken) > _NAMED_FIELDS else ""
+    return [
+        f"{', '.join(broken[:_NAMED_FIELDS])}{more}, more than limits.clears_percent = {percent:g}: see whether the "
+        "source still shows these values to us"
+    ]

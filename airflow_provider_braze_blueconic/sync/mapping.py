@@ -29,6 +29,7 @@ __all__ = [
     "MatchLink",
     "Matching",
     "map_snapshot",
+    "withheld_sql",
 ]
 
 _SPACE = r"e' \t\r\n'"
@@ -45,6 +46,7 @@ class MappedField:
     :param constant: JSON text of a static value; then column and rule are not used.
     :param joined: a list goes as one text, its values joined by commas.
     :param clearable: the target can be without a value; else a missing value says nothing, whatever the goal wishes.
+    :param withheld_from: how the identifiers begin of people for whom nothing is ever said of this field.
     """
 
     target: str
@@ -54,6 +56,7 @@ class MappedField:
     constant: str | None = None
     joined: bool = False
     clearable: bool = True
+    withheld_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -332,12 +335,12 @@ def _write_mapped(
     for number, field in enumerate(plan.fields):
         column = quote(field_column(field.target))
         if field.constant is not None:
-            outputs.append(f"{literal(field.constant)} AS {column}")
+            outputs.append(f"{_unless_withheld(field, literal(field.constant))} AS {column}")
             continue
         rule = field.rule
         if rule is None:
             raise ValueError(f"{field.target} has neither a rule nor a constant")
-        sources.append(f"{_source_value(field, rule)} AS v{number}")
+        sources.append(f"{_unless_withheld(field, _source_value(field, rule))} AS v{number}")
         relation = lookups.get(field.target)
         text = rule.text.replace("{v}", f"v{number}")
         if relation:
@@ -347,12 +350,13 @@ def _write_mapped(
             texts.append(f"{relation}.reason AS r{number}")
         texts.append(f"{text} AS t{number}")
         missing = literal(CLEAR) if plan.clear_missing and field.clearable else "NULL"
-        outputs.append(f"CASE WHEN v{number} IS NULL THEN {missing} ELSE t{number} END AS {column}")
+        written = f"CASE WHEN v{number} IS NULL THEN {missing} ELSE t{number} END"
+        outputs.append(f"{_unless_withheld(field, written)} AS {column}")
         refused = f"(v{number} IS NOT NULL AND t{number} IS NULL)"
         flags.append(refused)
         warnings.append(f"CASE WHEN {refused} THEN {_warning_sql(number, rule)} END")
         if field.is_list and not rule.takes_list and not field.joined:
-            sources.append(f"{_has_several(field.column)} AS s{number}")
+            sources.append(f"{_unless_withheld(field, _has_several(field.column))} AS s{number}")
             flags.append(f"s{number}")
             warnings.append(f"CASE WHEN s{number} THEN '{number}:several_values_first_sent' END")
     warned = (
@@ -385,6 +389,16 @@ def _write_mapped(
         picked = f"SELECT * FROM mapped WHERE partition = {partition:d}"
         connection.execute(f"COPY ({picked}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw)")
     connection.execute("DROP TABLE mapped")
+
+
+def withheld_sql(beginnings: Sequence[str]) -> str:
+    """SQL that tells whether a person's ``identifier`` begins so that nothing is ever said of a field."""
+    return f"({' OR '.join(f'starts_with(identifier, {literal(text)})' for text in beginnings) or 'FALSE'})"
+
+
+def _unless_withheld(field: MappedField, value: str) -> str:
+    """SQL for a value of the people for whom something may be said of the field; NULL for the others."""
+    return f"CASE WHEN NOT {withheld_sql(field.withheld_from)} THEN {value} END" if field.withheld_from else value
 
 
 def _source_value(field: MappedField, rule: ValueRule) -> str:

@@ -11,6 +11,7 @@ import datetime as dt
 import json
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -261,6 +262,14 @@ def compute_staged_delta(
     return cast("DeltaRef", reference)
 
 
+def _counts_of(delta: DeltaRef) -> DeltaCounts:
+    """Read the counts of a delta back from its reference."""
+    # An older version may have made the delta, before an upgrade, without some of them.
+    given = {name: cast("Any", delta)[name] for name in DeltaCounts.__dataclass_fields__ if name in delta}
+    counted: Any = {name: Counter(count) if isinstance(count, dict) else count for name, count in given.items()}
+    return DeltaCounts(**counted)
+
+
 def guard_delta(
     workspace: Workspace,
     delta: DeltaRef,
@@ -277,7 +286,7 @@ def guard_delta(
     :param rate: cap of all workers together.
     :raises LimitExceeded: also in a dry run, since that is what a dry run is asked for.
     """
-    counts = DeltaCounts(**{name: cast("Any", delta)[name] for name in DeltaCounts.__dataclass_fields__})
+    counts = _counts_of(delta)
     plan = estimate(counts, list(delta["people_by_partition"].values()), objects=objects, rate=rate)
     plan_uri = f"{delta['uri']}/plan.json"
     workspace.staging.write_bytes(plan_uri, json.dumps({**asdict(plan), "delta": delta}, indent=1).encode())
@@ -344,6 +353,7 @@ def upload_partition(
                     partition,
                     records,
                     total,
+                    sent_by_run=delta.get("to_send", total),
                     receipts=receipts,
                     sender=sender,
                     rate=rate,
@@ -417,6 +427,7 @@ async def _upload(
     records: Iterator[Outgoing],
     total: int,
     *,
+    sent_by_run: int,
     receipts: PartReceipts,
     sender: AbstractAsyncContextManager[Sender],
     rate: Rate,
@@ -426,7 +437,7 @@ async def _upload(
 ) -> Tally:
     label = f"{workspace.folder.goal_id} partition {partition}"
     async with sender as opened:
-        upload = Upload(opened, Pacing(rate), receipts, settings, label=label, total=total)
+        upload = Upload(opened, Pacing(rate), receipts, settings, label=label, total=total, sent_by_run=sent_by_run)
         on_start(upload)
         try:
             return await upload.run(records)

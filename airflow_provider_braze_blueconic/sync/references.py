@@ -65,8 +65,9 @@ class DeltaRef(TypedDict):
     ``newest_as_of`` is the newest version that the ledger held when the delta was made, ``policy`` what decides beside
     the values whether the target takes a record, ``links`` the fingerprint of the identifiers if everybody was read by
     them, ``relinked`` whether it is another than before (then nothing is sent for who is missing), ``settings`` what
-    the ledger is to remember of the goal, ``new_fields`` the targets that the ledger had no column for. ``drift``
-    counts people by target field. The other counts are those of :class:`~.delta.DeltaCounts`.
+    the ledger is to remember of the goal, ``new_fields`` the targets that the ledger had no column for. ``drift``,
+    ``emptied`` and ``filled`` count people by target field. The other counts are those of
+    :class:`~.delta.DeltaCounts`.
     """
 
     uri: str
@@ -102,6 +103,8 @@ class DeltaRef(TypedDict):
     absent: int
     spared: int
     drift: dict[str, int]
+    emptied: NotRequired[dict[str, int]]
+    filled: NotRequired[dict[str, int]]
 
 
 class PlanRef(TypedDict):

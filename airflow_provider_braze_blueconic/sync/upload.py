@@ -32,10 +32,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from airflow_provider_braze_blueconic.exceptions import AccessError, LimitExceeded, SyncError, TransientError
+from airflow_provider_braze_blueconic.exceptions import AccessError, SyncError, TransientError
 from airflow_provider_braze_blueconic.sync.batches import Batch, Outgoing, cut
 from airflow_provider_braze_blueconic.sync.pacing import Pacing
 from airflow_provider_braze_blueconic.sync.receipts import PartReceipts, Receipt
+from airflow_provider_braze_blueconic.sync.rejections import too_many_rejected
 from airflow_provider_braze_blueconic.sync.sending import BatchLimits, NotTaken, Refusal, Reply, Sender, Verdict
 
 __all__ = ["Stopped", "Tally", "Upload", "UploadSettings"]
@@ -99,7 +100,7 @@ class UploadSettings:
     :param flush_seconds: receipts become durable at least this often.
     :param flush_patience: seconds for which they may fail to, after which the upload gives up: a kill would lose them.
     :param progress_seconds: time between two progress messages.
-    :param rejected_percent: share of rejected records at which the upload stops; ``None`` for no limit.
+    :param rejected_percent: share of the run's records that may be rejected; more stop it. ``None`` for no limit.
     :param rejected_after: records with an outcome before that share means anything.
     """
 
@@ -168,6 +169,7 @@ class Upload:
     :param receipts: takes the outcomes.
     :param label: for log lines: goal and partition, never a person.
     :param total: records to send, for progress.
+    :param sent_by_run: records that the whole run sends, of which a share may be rejected.
     """
 
     def __init__(
@@ -179,6 +181,7 @@ class Upload:
         *,
         label: str = "",
         total: int = 0,
+        sent_by_run: int = 0,
     ) -> None:
         self._sender = sender
         self._pacing = pacing
@@ -186,6 +189,7 @@ class Upload:
         self._settings = settings
         self._label = label
         self._total = total
+        self._sent_by_run = sent_by_run
         self._tally = Tally()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._clock: Callable[[], float] = time.monotonic
@@ -623,18 +627,18 @@ class Upload:
         return mask_values(reason, record.body, shown_keys=self._settings.shown_keys)
 
     def _check_rejections(self) -> None:
-        limit, tally = self._settings.rejected_percent, self._tally
-        if limit is None or tally.records < self._settings.rejected_after:
+        tally = self._tally
+        if tally.records < self._settings.rejected_after:
             return
-        share = 100 * tally.rejected / tally.records
-        if share > limit:
-            self._fail(
-                LimitExceeded(
-                    f"{self._label}: {tally.rejected:,} of {tally.records:,} people were rejected ({share:.1f} %), "
-                    f"more than limits.rejected_percent = {limit:g}. What was accepted is kept. Look at the receipts "
-                    "for the reasons."
-                )
-            )
+        problem = too_many_rejected(
+            self._label,
+            rejected=tally.rejected,
+            unknown=tally.unknown,
+            sent=max(self._sent_by_run, tally.records),
+            percent=self._settings.rejected_percent,
+        )
+        if problem is not None:
+            self._fail(problem)
 
     async def _keep_books(self) -> None:
         """Make receipts durable and say how far the upload is, until cancelled."""

@@ -344,6 +344,7 @@ class Run:
     :param home: folder of the staging area, which goals share, and of local files.
     :param as_of: when it read; it wrote half an hour later.
     :param partitions: of the ledger.
+    :param limits: of the goal.
     """
 
     def __init__(
@@ -354,6 +355,7 @@ class Run:
         *,
         partitions: int = 1,
         complete: bool = True,
+        limits: Mapping[str, Any] | None = None,
         **delta: Any,
     ) -> None:
         self._home = home
@@ -361,6 +363,7 @@ class Run:
         self._as_of = as_of
         self._partitions = partitions
         self._complete = complete
+        self._limits = limits or {}
         self._delta = delta
         self.done: dict[str, Any] = {}
         self.pushed = _Pushed()
@@ -431,7 +434,7 @@ class Run:
             step(ComputeDeltaOperator, "compute_delta", mapped=done["map"], **ends, **goal.delta, **self._delta),
         )
         target = "blueconic" if goal.direction == "import" else "braze"
-        yield "guard", step(GuardOperator, "guard", delta=done["delta"], target=target)
+        yield "guard", step(GuardOperator, "guard", delta=done["delta"], target=target, limits=self._limits)
         for partition in done["guard"]:
             yield f"upload {partition}", lambda partition=partition: self._upload(workspace, life, partition)
         yield "commit", step(CommitLedgerOperator, "commit", delta=done["delta"], partitions=done["guard"])
@@ -446,6 +449,7 @@ class Run:
                 partitions=done["guard"],
                 uploads=[result for name, result in done.items() if name.startswith("upload")],
                 commit=done["commit"],
+                limits=self._limits,
             ),
         )
 
@@ -473,7 +477,14 @@ class Run:
             objects_sql=self._goal.objects_sql(workspace, self.done["delta"]),
             sender=opened(_Mortal(self._goal.target, life)),
             rate=Rate(100, 1.0),
-            settings=UploadSettings(BatchLimits(2, 4_000_000), before, after, max_in_flight=1),
+            settings=UploadSettings(
+                BatchLimits(2, 4_000_000),
+                before,
+                after,
+                max_in_flight=1,
+                rejected_percent=self._limits.get("rejected_percent"),
+                rejected_after=1,
+            ),
         )
 
 

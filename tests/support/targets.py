@@ -189,11 +189,13 @@ def upload(
     rate: Rate = Rate(3_000, 3.0),  # noqa: B008  frozen
     receipts: ReceiptFiles | None = None,
     during: Callable[[Upload], Awaitable[None]] | None = None,
+    sent_by_run: int = 0,
     **settings: Any,
 ) -> Outcome:
     """Upload records to a target, in the loop's own time.
 
     :param during: runs beside the upload, for instance to stop it.
+    :param sent_by_run: records of the whole run; by default those that have an outcome.
     :param settings: of ``UploadSettings``.
     """
     files = receipts or ReceiptFiles(folder)
@@ -202,7 +204,7 @@ def upload(
 
     async def main(loop: ClockLoop) -> Outcome:
         pacing = Pacing(rate, wall_clock=lambda: 1_800_000_000 + loop.time())
-        one = Upload(target, pacing, part_receipts, chosen, label="goal partition 0", total=1)
+        one = Upload(target, pacing, part_receipts, chosen, label="goal partition 0", total=1, sent_by_run=sent_by_run)
         began = loop.time()
         beside = asyncio.ensure_future(during(one)) if during else None
         tally, error = None, None

@@ -240,6 +240,104 @@ def test_email_can_not_be_identifier_and_field(problems: Problems) -> None:
     ]
 
 
+GETS_THE_VALUES = "so somebody else would get the values. Leave it out, or identify people by something else."
+
+
+def test_a_phone_link_and_a_field_email_alone_would_write_to_whoever_has_the_email(problems: Problems) -> None:
+    text = EXPORT.replace("braze: external_id", "braze: phone").replace("to: first_name", "to: email")
+
+    assert problems(text) == [
+        '8 fields[0].to: "email" can\'t be written for people who are identified by "phone": Braze takes "phone" for the '
+        f'identifier only where there is no "email", {GETS_THE_VALUES} See identifiers[0], line 6.'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("links", "target"),
+    [
+        (["external_id", "email"], "email"),
+        (["email", "external_id"], "email"),
+        (["external_id", "phone"], "email"),
+        (["phone", "braze_id", "email"], "email"),
+        (["external_id", "phone"], "phone"),
+        (["email", "phone"], "phone"),
+        (["email"], "phone"),
+    ],
+)
+def test_a_field_that_identifies_some_can_go_to_the_others(problems: Problems, links: list[str], target: str) -> None:
+    assert problems(_linked(links, to=target)) == []
+
+
+@pytest.mark.parametrize(
+    ("links", "target"), [(["phone"], "phone"), (["email", "phone"], "email"), (["phone", "email"], "email")]
+)
+def test_a_field_that_nobody_could_get_is_refused(problems: Problems, links: list[str], target: str) -> None:
+    number = links.index(target)
+
+    assert problems(_linked(links, to=target)) == [
+        f'{6 + len(links) + 1} fields[0].to: "{target}" is already written by an identifier link. '
+        f"See identifiers[{number}], line {6 + number}."
+    ]
+
+
+@pytest.mark.parametrize("value", ["null", "nobody@example.org"])
+@pytest.mark.parametrize(
+    ("links", "target", "problem"),
+    [
+        (["email"], "email", '"email" is already written by an identifier link. See identifiers[0], line 6.'),
+        (
+            ["external_id", "email"],
+            "email",
+            '"email" is already written by an identifier link. See identifiers[1], line 7.',
+        ),
+        (["phone"], "phone", '"phone" is already written by an identifier link. See identifiers[0], line 6.'),
+        (
+            ["external_id", "phone"],
+            "email",
+            '"email" can\'t be written for people who are identified by "phone": Braze takes "phone" for the identifier '
+            f'only where there is no "email", {GETS_THE_VALUES} See identifiers[1], line 7.',
+        ),
+    ],
+)
+def test_what_leavers_are_set_to_can_not_be_what_some_are_identified_by(
+    problems: Problems, links: list[str], target: str, problem: str, value: str
+) -> None:
+    text = _linked(links, to="first_name") + f"leavers:\n  set:\n    {target}: {value}\n"
+
+    assert problems(text) == [f"{11 + len(links)} leavers.set.{target}: {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("links", "target"), [(["external_id"], "email"), (["external_id", "email"], "phone"), (["user_alias"], "phone")]
+)
+def test_leavers_can_lose_an_address_that_identifies_nobody(problems: Problems, links: list[str], target: str) -> None:
+    assert problems(_linked(links, to="first_name") + f"leavers: {{set: {{{target}: null}}}}\n") == []
+
+
+@pytest.mark.parametrize("target", ["external_id", "braze_id", "user_alias"])
+def test_leavers_can_not_be_set_to_another_identity(problems: Problems, target: str) -> None:
+    (found,) = problems(EXPORT + f"leavers: {{set: {{{target}: x}}}}\n")
+
+    assert "is an identifier of Braze" in found
+
+
+@pytest.mark.parametrize("target", ["email_subscribe", "subscription_groups.01234567-89ab-cdef-0123-456789abcdef"])
+def test_a_subscription_of_leavers_can_not_be_empty(problems: Problems, target: str) -> None:
+    (found,) = problems(EXPORT + f"leavers: {{set: {{{target}: null}}}}\n")
+
+    assert found.endswith('can\'t be empty in Braze. Write "unsubscribed".')
+
+
+def _linked(links: list[str], *, to: str) -> str:
+    """An export with these identifiers, one a line, and one field to a target."""
+    rows = [
+        f"  - {{blueconic: {link}_property, braze: {link}{', alias_label: crm' if link == 'user_alias' else ''}}}\n"
+        for link in links
+    ]
+    text = EXPORT.replace("  - {blueconic: crm_id, braze: external_id}\n", "".join(rows))
+    return text.replace("to: first_name", f"to: {to}")
+
+
 def test_nobody_can_be_created_by_braze_id(problems: Problems) -> None:
     text = EXPORT.replace("braze: external_id", "braze: braze_id") + "allow_creation: true\n"
 

@@ -283,7 +283,7 @@ def test_leavers_are_marked_also_in_a_field_that_is_not_mapped(tmp_path: Path) -
     assert counts == DeltaCounts(leavers=1, to_send=1, unchanged=1, fields=1, data_points=1, members=2)
 
 
-def test_a_mark_that_a_leaver_already_has_is_not_sent_again(tmp_path: Path) -> None:
+def test_a_field_that_a_leaver_already_has_so_is_not_sent_again(tmp_path: Path) -> None:
     ledger = stored_ledger(
         tmp_path,
         [
@@ -293,12 +293,34 @@ def test_a_mark_that_a_leaver_already_has_is_not_sent_again(tmp_path: Path) -> N
     )
 
     counts, delta = run_delta(
-        tmp_path, [], ledger, plan("x", leavers={"vip": "false", "x": "null"}, complete=True), skipped=[]
+        tmp_path, [], ledger, plan("x", "vip", leavers={"vip": "false", "x": "null"}, complete=True), skipped=[]
     )
 
     # b was never accepted: there is nothing of ours at the target, and marking would create b there.
     assert kinds(delta) == {A: ("leave", False, {}), B: ("leave", False, {})}
     assert counts == DeltaCounts(leavers=2, members=2)
+
+
+def test_what_no_row_of_the_goal_writes_is_told_at_each_departure(tmp_path: Path) -> None:
+    ledger = stored_ledger(
+        tmp_path,
+        [
+            {
+                "identifier": A,
+                "field_vip": "false",
+                "field_promo": "null",
+                "field_x": "1",
+            },  # left before, and came back
+            {"identifier": B, "field_x": "1"},
+            {"identifier": C, "as_of": None, "rejection": "no good", "attempts": 1},
+            {"identifier": D, "as_of": None, "field_x": '["in doubt" ]'},  # no answer came: d may be there
+        ],
+    )
+
+    _, delta = run_delta(tmp_path, [], ledger, plan("x", leavers={"vip": "false", "promo": "null"}, complete=True))
+
+    told = ("leave", True, {"vip": "false", "promo": "null"})
+    assert kinds(delta) == {A: told, B: told, C: ("leave", False, {}), D: told}
 
 
 @pytest.mark.promise(6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from airflow_provider_braze_blueconic.exceptions import LimitExceeded
@@ -81,3 +83,54 @@ def test_leavers_who_are_left_alone_are_no_reason_to_stop() -> None:
 
 def test_a_first_run_has_no_share_of_leavers() -> None:
     check(GuardLimits(leavers_percent=0), counts=DeltaCounts(inserts=5, to_send=5))
+
+
+def clearing(people: int, of: int) -> DeltaCounts:
+    """So many people lose their phone, of so many; and hardly anybody their name."""
+    return DeltaCounts(
+        to_send=people,
+        emptied=Counter({"phone": people, "first_name": 1}),
+        filled=Counter({"phone": of, "first_name": 5_000}),
+    )
+
+
+@pytest.mark.promise(6)
+def test_a_field_that_vanishes_for_nearly_everybody_stops_the_run_and_is_named() -> None:
+    with pytest.raises(LimitExceeded) as stopped:
+        check(GuardLimits(), counts=clearing(1_990, 2_000))
+
+    assert str(stopped.value) == (
+        'vip: nothing was sent. "phone" would be emptied for 1,990 of 2,000 people who have a value there (99.5 %), more '
+        "than limits.clears_percent = 50: see whether the source still shows these values to us. "
+        "If that is what you want, raise the limit in the goal and run it again."
+    )
+
+
+@pytest.mark.parametrize(
+    ("percent", "people", "of", "stops"),
+    [
+        pytest.param(None, 1_000, 2_000, False, id="half of them"),
+        pytest.param(None, 1_001, 2_000, True, id="more than half"),
+        pytest.param(None, 4, 4, False, id="a handful"),
+        pytest.param(None, 5, 5, True, id="more than a handful"),
+        pytest.param(0, 1, 1_000, True, id="nobody may"),
+        pytest.param(10, 3, 4, True, id="a limit of the goal's own counts from the first"),
+        pytest.param(10, 100, 1_000, False, id="just reached"),
+        pytest.param(100, 1_000, 1_000, False, id="switched off"),
+    ],
+)
+def test_how_many_may_lose_a_value(percent: float | None, people: int, of: int, stops: bool) -> None:
+    counts = DeltaCounts(emptied=Counter({"phone": people}), filled=Counter({"phone": of}))
+
+    if stops:
+        with pytest.raises(LimitExceeded, match="clears_percent"):
+            check(GuardLimits(clears_percent=percent), counts=counts)
+    else:
+        check(GuardLimits(clears_percent=percent), counts=counts)
+
+
+def test_of_many_fields_that_vanish_the_first_are_named() -> None:
+    lost = Counter({f"f{number}": 100 - number for number in range(8)})
+
+    with pytest.raises(LimitExceeded, match=r'"f0" would be emptied for 100 of .*"f4" .* and 3 more fields, more than'):
+        check(GuardLimits(), counts=DeltaCounts(emptied=lost, filled=Counter(dict.fromkeys(lost, 100))))

@@ -645,6 +645,18 @@ def test_too_many_rejections_stop_the_run_and_keep_what_was_accepted(tmp_path: P
     assert outcome.receipts.outcomes()["accepted"] > 800
 
 
+def test_an_upload_goes_on_as_long_as_the_whole_run_may_keep_within_the_limit(tmp_path: Path) -> None:
+    bad = [f"p{number}" for number in range(0, 75 * 100, 10)]
+    target = Target(refusing(*bad, verdict=Verdict.READ_ENTRIES, named=True))
+
+    outcome = upload(
+        tmp_path, people(75 * 100), target, rejected_percent=5.0, rejected_after=1, sent_by_run=15_000, max_in_flight=4
+    )
+
+    assert outcome.error is None
+    assert outcome.receipts.outcomes() == {"accepted": 6_750, "rejected": 750}
+
+
 def test_a_share_of_rejections_means_nothing_before_there_are_enough_people(tmp_path: Path) -> None:
     target = Target(refusing("p0", verdict=Verdict.READ_ENTRIES, named=True))
 
