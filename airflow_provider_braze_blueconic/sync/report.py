@@ -9,7 +9,7 @@ from typing import Literal, TypedDict
 from airflow_provider_braze_blueconic.sync.receipts import ReceiptSummary
 from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef, UploadRef
 
-__all__ = ["Report", "RunStatus", "describe_warnings", "make_report", "render"]
+__all__ = ["Report", "RunStatus", "describe_stop", "describe_warnings", "make_report", "render"]
 
 RunStatus = Literal["success", "incomplete", "stopped", "skipped"]
 """``incomplete``: not every record has an outcome in the ledger. ``stopped``: the run ended before the upload.
@@ -25,7 +25,8 @@ class Report(TypedDict):
     people of whom it was seen not to hold any more what it acknowledged (``drift``: the same by field), ``unstuck``
     those of them who are not put right again, ``absent`` those whom a read of everybody did not meet. ``left_out`` are
     fields of the source that no target takes. ``as_of`` tells how old the data are, ``replayed`` that an earlier run
-    read them.
+    read them. ``sent_before`` are people whom the target accepted in earlier tries of the run that compared for
+    themselves; the other counters don't hold them.
     """
 
     goal_id: str
@@ -73,6 +74,7 @@ class Report(TypedDict):
     rejected: dict[str, int]
     refused_fields: dict[str, int]
     unknown: int
+    sent_before: int
     seconds: float
     people_per_second: float
 
@@ -89,6 +91,7 @@ def make_report(
     uploads: Sequence[UploadRef],
     committed: bool,
     receipts: ReceiptSummary,
+    sent_before: int = 0,
     skipped_because: str = "",
 ) -> Report:
     """Put together what the steps of a run left behind; steps that did not happen are ``None``.
@@ -97,6 +100,7 @@ def make_report(
     :param dry_run: the run only planned.
     :param committed: the outcomes are in the ledger.
     :param receipts: what the target said; they also know of uploads that were killed.
+    :param sent_before: people whom the target accepted in other tries of the run.
     :param skipped_because: why there was nothing to do; empty if there was.
     """
     to_send = delta["to_send"] if delta else 0
@@ -154,6 +158,7 @@ def make_report(
         rejected=dict(receipts.reasons),
         refused_fields=dict(receipts.refused_fields),
         unknown=unknown,
+        sent_before=sent_before,
         seconds=round(seconds, 3),
         people_per_second=round(accepted / seconds, 1) if seconds else 0.0,
     )
@@ -233,9 +238,20 @@ def render(report: Report) -> list[tuple[str, str]]:
         *part(report["rejected"]),
         ("  with unknown outcome", f"{report['unknown']:,}"),
         ("without an answer", f"{report['unsent']:,}"),
+        *counted("sent by earlier tries", report["sent_before"]),
         ("seconds", f"{report['seconds']:.1f}"),
         ("people/s", f"{report['people_per_second']:,.0f}"),
     ]
+
+
+def describe_stop(report: Report) -> str:
+    """Say of a run that ended before its upload what its earlier tries sent."""
+    told = report["to_send"] - report["unsent"]
+    ended = "this try of the run ended before the upload; see the task that failed."
+    if not told and not report["sent_before"]:
+        return f"{ended} Nothing was sent."
+    accepted = report["accepted"] + report["sent_before"]
+    return f"{ended} It sent nothing; of the run's earlier tries the target accepted {accepted:,} people."
 
 
 def describe_warnings(report: Report) -> list[str]:

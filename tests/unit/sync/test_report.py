@@ -69,6 +69,7 @@ def test_a_report_holds_the_counters_of_every_step() -> None:
         "to_send": 100, "fields": 150, "clears": 5, "data_points": 140,
         "requests": 2, "rate_limited": 1, "accepted": 90, "not_accepted": 10, "unsent": 0,
         "not_found": 0, "no_consent": 0, "rejected": {"no good": 8, "timeout": 2}, "refused_fields": {}, "unknown": 2,
+        "sent_before": 0,
         "seconds": 10.0, "people_per_second": 9.0,
     }  # fmt: skip
 
