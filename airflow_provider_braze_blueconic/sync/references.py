@@ -15,7 +15,7 @@ class SnapshotRef(TypedDict):
 
     ``as_of`` is the start of the read, ISO 8601 UTC; ``complete`` tells that every member was read. A read of files
     says how many they were, how many lines of them could not be read, and where those are kept. ``replayed`` tells that
-    an earlier run read it.
+    an earlier run read it, ``repeated_pages`` how often BlueConic led back to a page and was asked again.
     """
 
     uri: str
@@ -32,6 +32,7 @@ class SnapshotRef(TypedDict):
     broken_lines: NotRequired[int]
     rejects_uri: NotRequired[str]
     replayed: NotRequired[bool]
+    repeated_pages: NotRequired[int]
 
 
 class MappedRef(TypedDict):

@@ -26,7 +26,8 @@ class Report(TypedDict):
     those of them who are not put right again, ``absent`` those whom a read of everybody did not meet. ``left_out`` are
     fields of the source that no target takes. ``as_of`` tells how old the data are, ``replayed`` that an earlier run
     read them. ``sent_before`` are people whom the target accepted in earlier tries of the run that compared for
-    themselves; the other counters don't hold them.
+    themselves; the other counters don't hold them. ``repeated_pages`` were asked for again, since
+    BlueConic led back to one that was read.
     """
 
     goal_id: str
@@ -42,6 +43,7 @@ class Report(TypedDict):
     profiles: int
     people: int
     broken_lines: int
+    repeated_pages: int
     skipped: dict[str, int]
     warnings: dict[str, int]
     warning_sources: dict[str, str]
@@ -125,6 +127,7 @@ def make_report(
         complete=bool(snapshot and snapshot["complete"]),
         profiles=snapshot["profiles"] if snapshot else 0,
         broken_lines=snapshot.get("broken_lines", 0) if snapshot else 0,
+        repeated_pages=snapshot.get("repeated_pages", 0) if snapshot else 0,
         people=mapped["people"] if mapped else 0,
         skipped=mapped["skipped"] if mapped else {},
         warnings=mapped["warnings"] if mapped else {},
@@ -204,6 +207,7 @@ def render(report: Report) -> list[tuple[str, str]]:
         *named("kept snapshot of", [report["as_of"]] if report["replayed"] else []),
         ("profiles read", f"{report['profiles']:,}"),
         *counted("broken lines", report["broken_lines"]),
+        *counted("pages asked for again", report["repeated_pages"]),
         ("people mapped", f"{report['people']:,}"),
         ("skipped", f"{sum(report['skipped'].values()):,}"),
         *part(report["skipped"]),
