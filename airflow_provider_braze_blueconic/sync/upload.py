@@ -487,7 +487,7 @@ class Upload:
     def _settle(self, batch: Batch, reply: Reply, now: float) -> None:
         self._room_again()
         sent_at = dt.datetime.now(dt.UTC)
-        if not (reply.refusals or reply.unanswered or reply.partial):
+        if not (reply.refusals or reply.unanswered or reply.partial or reply.again):
             accepted: Iterable[Outgoing] = batch.records
             self._tally.accepted += len(batch.records)
         else:
@@ -495,12 +495,21 @@ class Upload:
             silent = set(reply.unanswered) - refused
             self._refuse(batch, reply.refusals, reply.status)
             self._leave_open(batch, [batch.records[position] for position in sorted(silent)], reply, now)
-            partial = {position: why for position, why in reply.partial.items() if position not in refused | silent}
+            again = set(reply.again) - refused - silent
+            self._try_in_another_form(batch, again, reply, now)
+            told = refused | silent | again
+            partial = {position: why for position, why in reply.partial.items() if position not in told}
             self._accept_in_part(batch, partial, reply.status)
-            other = refused | silent | partial.keys()
+            other = told | partial.keys()
             accepted = [record for position, record in enumerate(batch.records) if position not in other]
             self._tally.accepted += len(accepted)
         self._receipts.add(Receipt(record.identifier, "accepted", "", reply.status, sent_at) for record in accepted)
+
+    def _try_in_another_form(self, batch: Batch, positions: Collection[int], reply: Reply, now: float) -> None:
+        if positions:
+            records = Batch(tuple(batch.records[position] for position in sorted(positions)), batch.tries)
+            self._note(records, "withdrawn")
+            self._repeat(records, reply, now)
 
     def _leave_open(self, batch: Batch, silent: Collection[Outgoing], reply: Reply, now: float) -> None:
         """Deal with records of a batch of which no answer tells whether they were applied."""
@@ -726,10 +735,11 @@ class Upload:
 
 def _speaks_of(batch: Batch, reply: Reply) -> bool:
     """Tell whether a reply only speaks of records that are in the batch."""
-    if not (reply.refusals or reply.unanswered or reply.partial):
+    if not (reply.refusals or reply.unanswered or reply.partial or reply.again):
         return True
     positions = [refusal.position for refusal in reply.refusals]
-    return all(0 <= place < len(batch.records) for place in (*positions, *reply.unanswered, *reply.partial))
+    named = (*positions, *reply.unanswered, *reply.partial, *reply.again)
+    return all(0 <= place < len(batch.records) for place in named)
 
 
 def _growing_pause(number: int) -> float:

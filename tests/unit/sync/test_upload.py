@@ -261,6 +261,31 @@ def test_what_cannot_be_repeated_goes_again_when_the_server_did_nothing(tmp_path
     assert target.requests == 3
 
 
+# Records that are worth another form
+
+
+@pytest.mark.promise(2)
+def test_who_is_worth_another_form_goes_again_and_only_they(tmp_path: Path) -> None:
+    target = Scripted(Reply(Verdict.READ_ENTRIES, 200, again=(1, 3)))
+
+    outcome = upload(tmp_path, people(5, repeatable=False), target)
+
+    assert outcome.receipts.outcomes() == {"accepted": 5}
+    assert [external_ids(each) for each in target.bodies[1:]] == [["p1", "p3"]]
+    assert outcome.receipts.steps("p1") == ["intended", "withdrawn", "intended", "accepted"]
+    assert outcome.receipts.steps("p0") == ["intended", "accepted"]
+
+
+@pytest.mark.promise(2)
+def test_who_is_worth_another_form_again_and_again_stays_unsent(tmp_path: Path) -> None:
+    outcome = upload(
+        tmp_path, people(1, repeatable=False), Target(lambda *_: Reply(Verdict.READ_ENTRIES, 200, again=(0,)))
+    )
+
+    assert outcome.receipts.outcomes() == {}
+    assert outcome.receipts.steps("p0")[-1] == "withdrawn"
+
+
 # A newer attempt at the same upload
 
 
