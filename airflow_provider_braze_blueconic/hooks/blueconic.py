@@ -235,6 +235,8 @@ class BlueConicHook(BaseHook):
         self._timeout = timeout
         self._sleep = sleep
         self._clock = clock
+        self.repeated_pages = 0
+        """Pages of profiles that were asked for again, since BlueConic led back to one that was read."""
 
     @cached_property
     def _caller(self) -> Caller:
@@ -411,7 +413,8 @@ class BlueConicHook(BaseHook):
         :param refinement: only members that fit it, such as :func:`modified_between`.
         :param page_size: profiles per page, at most 1,000,000.
         :raises GoalError: the segment is gone, too many properties, or BlueConic refuses the refinement.
-        :raises UnexpectedAnswer: a cursor came twice, or pages stay empty.
+        :raises TransientError: BlueConic led back to a page that was read, however often it was asked again.
+        :raises UnexpectedAnswer: pages stay empty.
         """
         if not 0 < page_size <= PAGE_MAXIMUM:
             raise ValueError(f"page_size has to be between 1 and {PAGE_MAXIMUM:,}, it is {page_size:,}.")
@@ -433,8 +436,19 @@ class BlueConicHook(BaseHook):
                 ]
             )
         cursor: str | None = "*"
-        seen = set()
+        seen: set[str] = set()
+        last: frozenset[str] = frozenset()
         empty = 0
+
+        def why_again(answer: Answer) -> str | None:
+            """Find out whether an answer leads back, or is the page before once more. Following it would never end."""
+            following = answer.body.get("nextCursor")
+            leads_back = isinstance(following, str) and following in seen
+            if leads_back or (last and _ids(answer.body["profiles"]) == last):
+                self.repeated_pages += 1
+                return "led back to a page that was read before"
+            return None
+
         while cursor is not None:
             seen.add(cursor)
             page = _page(
@@ -448,12 +462,12 @@ class BlueConicHook(BaseHook):
                         params={**params, "cursor": cursor},
                         list_of="profiles",
                         errors=errors,
+                        why_again=why_again,
                     )
                 ),
             )
             empty = 0 if page.profiles else empty + 1
-            if page.next_cursor in seen:
-                raise UnexpectedAnswer("BlueConic gave a cursor for the second time; going on would never end.")
+            last = _ids(page.profiles)
             if empty >= EMPTY_PAGES:
                 raise UnexpectedAnswer(f"BlueConic gave {EMPTY_PAGES} pages in a row without a profile.")
             yield page
@@ -463,22 +477,27 @@ class BlueConicHook(BaseHook):
         """Read a list that is paged by ``startIndex``, and follow pages that are shorter than asked for."""
         entries: dict[str, dict[str, Any]] = {}
         start = 0
+
+        def why_again(answer: Answer) -> str | None:
+            ids = {_id(entry) for entry in answer.body[name]}
+            return "gave the same page twice" if ids and ids <= entries.keys() else None
+
         while True:
-            body = self._caller.call(
-                Call("GET", path, scope, params={"startIndex": start, "count": LIST_PAGE}, list_of=name)
-            ).body
-            page = {_id(entry): entry for entry in body[name]}
+            params: dict[str, str | int | list[str]] = {"startIndex": start, "count": LIST_PAGE}
+            body = self._caller.call(Call("GET", path, scope, params=params, list_of=name, why_again=why_again)).body
             total = _whole(body.get("totalResults"))
-            if page and page.keys() <= entries.keys():
-                raise UnexpectedAnswer(f"BlueConic gave the same page of GET {path} twice.")
-            entries |= page
+            entries |= {_id(entry): entry for entry in body[name]}
             start += len(body[name])
             if total is not None and start >= total:
                 return list(entries.values())
-            if not page:
+            if not body[name]:
                 if total is not None:
                     raise TransientError(f"GET {path} of BlueConic changed while it was read: {start} of {total} came.")
                 return list(entries.values())
+
+
+def _ids(profiles: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    return frozenset(str(profile.get("id")) for profile in profiles)
 
 
 def _refusals(segment_id: str) -> dict[int, SyncError]:

@@ -7,7 +7,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -71,6 +71,9 @@ PROFILES_VERDICTS: Mapping[int, Verdict] = {
 SUM_WORDS = ("INCREMENT", "SUM")
 """The strategy that adds to a number: the definition's schema says the first, its text the second (read 2026-11)."""
 
+_NOT_ADDED = "BlueConic says that the profile is unchanged, so nothing was added"
+"""Why a number was not taken."""
+
 _ACCEPTED_STATES = frozenset({"CREATED", "MODIFIED", "UNCHANGED"})
 
 # State → how the entry was not taken, and why. Any other state, and DELETED, which no entry of ours asks for, tells
@@ -115,14 +118,20 @@ class SumWord:
     As long as no batch went through, a refusal may be the word's fault or that of a bad entry. So each body is tried
     with both words before it counts as bad; from the first success on the word is known.
 
+    A tenant may also leave out a word that it does not know, without a word of its own (UNVERIFIED). Then a profile to
+    which something was to be added is said to be unchanged, which adding can't leave it. So the word is proven only by
+    a profile that changed although nothing but a number was to be added.
+
     :param first: the word to try first; ``None`` or anything else for the one of the schema.
     """
 
     def __init__(self, first: str | None = None) -> None:
         self.word = first if first in SUM_WORDS else SUM_WORDS[0]
         self.is_known = False
+        self._is_proven = False
         self._first = first
         self._refused: dict[int, set[str]] = {}
+        self._ignored: set[str] = set()
 
     @property
     def was_learnt(self) -> bool:
@@ -131,15 +140,25 @@ class SumWord:
 
     def choose(self, body: bytes) -> str:
         """Choose the word for a body."""
-        if not self.is_known and self.word in self._refused.get(hash(body), ()):
-            return _other_word(self.word)
-        return self.word
+        if self.is_known:
+            return self.word
+        refused = self._refused.get(hash(body), ())
+        words = [word for word in (self.word, _other_word(self.word)) if word not in refused] or [self.word]
+        return min(words, key=self._ignored.__contains__)
 
-    def taken(self, word: str) -> None:
-        """Note that a number was added to under this word."""
-        if not self.is_known:
-            self.word, self.is_known = word, True
-            self._refused.clear()
+    def is_doubted(self, word: str) -> bool:
+        """Tell whether numbers may not have been added to under this word, though their profiles changed."""
+        return word in self._ignored and not (self._is_proven and word == self.word)
+
+    def taken(self, word: str, *, proven: bool = False) -> None:
+        """Note that a number was added to under this word, as far as an answer tells.
+
+        :param proven: nothing else could have changed the profile.
+        """
+        if self._is_proven or (not proven and (self.is_known or word in self._ignored)):
+            return
+        self.word, self.is_known, self._is_proven = word, True, proven
+        self._refused.clear()
 
     def refused(self, body: bytes, word: str) -> bool:
         """Note that a body was refused under a word, and say whether it is worth another try under the other."""
@@ -148,6 +167,15 @@ class SumWord:
         refused = self._refused.setdefault(hash(body), set())
         refused.add(word)
         return len(refused) < len(SUM_WORDS)
+
+    def ignored(self, body: bytes, word: str) -> bool:
+        """Note that nothing was added under a word, and say whether that is worth another try under the other."""
+        if self._is_proven:
+            return word != self.word
+        self.is_known = False
+        self._ignored.add(word)
+        other = _other_word(word)
+        return other not in self._ignored and other not in self._refused.get(hash(body), ())
 
 
 def _other_word(word: str) -> str:
@@ -160,12 +188,20 @@ class _Judged:
 
     :param taken: → property → why it alone was not taken; empty for an entry that was taken as a whole.
     :param changed: those whose profile was created or modified.
+    :param idle: those with a number to which something was to be added, and whose profile is said to be unchanged.
     """
 
     refusals: list[Refusal]
     taken: dict[int, Mapping[str, str]]
     unanswered: list[int]
     changed: list[int]
+    idle: list[int]
+
+    def drop(self, positions: Collection[int]) -> None:
+        """Forget what an answer says of some entries."""
+        self.refusals[:] = [refusal for refusal in self.refusals if refusal.position not in positions]
+        for position in positions:
+            self.taken.pop(position, None)
 
 
 @dataclass(frozen=True)
@@ -211,21 +247,42 @@ class ProfileReplies:
         judged = entries.judge(answer)
         if not judged.refusals and not judged.taken:
             return None
-        if word is not None and entries.adds(judged):
-            self.sums.taken(word)
+        again = self._learn(entries, judged, sent, word) if word is not None else ()
         open_ones = (
             f"{self.place} answered {self.title} with {status}, but says nothing clear of this entry; "
             "it may have been applied."
         )
+        not_added = f'{self.place} left numbers as they were under "{word}"; they go again under the other word.'
         return Reply(
             Verdict.READ_ENTRIES,
             status,
             tuple(judged.refusals),
             headers,
-            open_ones if judged.unanswered else "",
-            unanswered=tuple(judged.unanswered),
+            open_ones if judged.unanswered else not_added if again else "",
+            unanswered=tuple(sorted(judged.unanswered)),
             partial={position: reasons for position, reasons in judged.taken.items() if reasons},
+            again=tuple(again),
         )
+
+    def _learn(self, entries: _Entries, judged: _Judged, sent: bytes, word: str) -> Sequence[int]:
+        """Learn from an answer whether a word adds, and return who is worth another try under the other word.
+
+        If it seems not to add, nothing tells of an entry that changed something else as well whether its number was
+        added to: such ones are held.
+        """
+        added = entries.added(judged)
+        if added:
+            self.sums.taken(word, proven=any(map(entries.only_adds, added)))
+        is_worth_it = bool(judged.idle) and self.sums.ignored(sent, word)
+        if self.sums.is_doubted(word):
+            judged.unanswered.extend(added)
+            judged.drop(added)
+        if not is_worth_it:
+            return ()
+        judged.drop(judged.idle)
+        _log.info('%s did not add to a number under "%s"; it goes again under "%s".',
+                  self.place, word, _other_word(word))  # fmt: skip
+        return judged.idle
 
     def _read_refusal(self, headers: Mapping[str, str], sent: bytes, answer: object, word: str | None) -> Reply:
         if word is not None and self.sums.refused(sent, word):
@@ -304,30 +361,40 @@ class _Entries:
             if isinstance(answer, dict) and isinstance(key, str):
                 found.setdefault(key.strip(), []).append(answer)
         doubled = {key for key, times in Counter(self._keys).items() if times > 1}
-        judged = _Judged([], {}, [], [])
+        judged = _Judged([], {}, [], [], [])
         for position, key in enumerate(self._keys):
             told = None if key in doubled else self._judge_all(position, found.get(key, []))
             if told is None:
                 judged.unanswered.append(position)
-            elif isinstance(told, Refusal):
+                continue
+            if isinstance(told, Refusal):
                 judged.refusals.append(told)
             else:
                 judged.taken[position] = told
                 if any(answer["state"] != "UNCHANGED" for answer in found[key]):
                     judged.changed.append(position)
+            if all(self._not_added(position, answer) for answer in found[key]):
+                judged.idle.append(position)
         return judged
 
     def _judge_all(self, position: int, answers: Sequence[Mapping[str, Any]]) -> Refusal | Mapping[str, str] | None:
-        """Judge all results of an entry. Several are only followed where each tells of another profile that took it.
+        """Judge all results of an entry. Several are only followed where each tells of another profile, and all agree.
 
-        UNVERIFIED what BlueConic does with an entry that several profiles match.
+        UNVERIFIED what BlueConic does with an entry that several profiles match. If some of them took it and others
+        did not, it would go again, and a number would be added to twice in those that took it.
         """
         told = [self._judge_one(position, answer) for answer in answers]
         if len(told) == 1:
             return told[0]
+        refusals = [each for each in told if isinstance(each, Refusal)]
+        if told and len(refusals) == len(told) and len({refusal.outcome for refusal in refusals}) == 1:
+            return refusals[0]
         taken = [reasons for reasons in told if isinstance(reasons, Mapping)]
         profiles = {str(answer.get("profileId") or "") for answer in answers} - {""}
         if not told or len(taken) < len(told) or len(profiles) < len(told):
+            return None
+        refused = Counter(name for reasons in taken for name in reasons)
+        if any(0 < refused[name] < len(taken) for name in self._sums(position)):
             return None
         return {name: text for reasons in taken for name, text in reasons.items()}
 
@@ -344,25 +411,52 @@ class _Entries:
             return Refusal(position, reason[:_REASON_CHARACTERS], outcome)
         if state not in _ACCEPTED_STATES:
             return None
+        for name in self._not_added(position, answer):
+            errors[name] = _NOT_ADDED
+            listed = "; ".join(f"{name}: {text}" for name, text in errors.items())
         # A profile that was created is there, whatever it lacks: rejected it would be created anew each time.
         if errors and state != "CREATED" and self._rules(position).keys() <= errors.keys():
             return Refusal(position, listed[:_REASON_CHARACTERS])
         return errors
 
-    def adds(self, judged: _Judged) -> bool:
-        """Tell whether any profile changed of which a number was added to, and that was not refused."""
-        return any(
-            strategy == SUM_WORDS[0] and name not in judged.taken[position]
-            for position in judged.changed
-            for name, strategy in self._rules(position).items()
-        )
+    def _not_added(self, position: int, answer: Mapping[str, Any]) -> set[str]:
+        """Return the numbers to which nothing was added although BlueConic refused nothing: it says so by the state."""
+        if answer.get("state") != "UNCHANGED":
+            return set()
+        return self._sums(position) - (_errors(answer.get("validationErrors")) or {}).keys()
+
+    def added(self, judged: _Judged) -> list[int]:
+        """Return the entries whose profile changed, of which a number was to be added to, and was not refused."""
+        return [position for position in judged.changed if self._sums(position) - judged.taken[position].keys()]
+
+    def only_adds(self, position: int) -> bool:
+        """Tell whether nothing but adding can have changed a profile."""
+        return self._rules(position).keys() == self._sums(position)
+
+    def _sums(self, position: int) -> set[str]:
+        """Return the numbers to which an entry adds something; adding nothing says nothing."""
+        if _INCREMENT not in self._sent:
+            return set()
+        return {
+            rule["id"]
+            for rule in self._entry(position).get("properties", ())
+            if rule.get("strategy") == SUM_WORDS[0] and any(map(_is_not_zero, rule.get("values", ())))
+        }
 
     def _rules(self, position: int) -> dict[str, str]:
         """Return property → strategy of what an entry does to a profile that exists."""
+        rules = self._entry(position).get("properties", ())
+        return {rule["id"]: rule.get("strategy") for rule in rules if rule.get("restriction") != "NEW_PROFILES_ONLY"}
+
+    def _entry(self, position: int) -> Mapping[str, Any]:
         if self._parsed is None:
             self._parsed = json.loads(self._sent)
-        rules = self._parsed[position].get("properties", ())
-        return {rule["id"]: rule.get("strategy") for rule in rules if rule.get("restriction") != "NEW_PROFILES_ONLY"}
+        entry: Mapping[str, Any] = self._parsed[position]
+        return entry
+
+
+def _is_not_zero(number: str) -> bool:
+    return any(digit in "123456789" for digit in number)
 
 
 def _errors(told: object) -> dict[str, str] | None:

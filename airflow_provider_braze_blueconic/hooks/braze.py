@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -32,6 +32,7 @@ from airflow_provider_braze_blueconic.hooks.connection_form import with_connecti
 from airflow_provider_braze_blueconic.hooks.http import (
     USER_AGENT,
     Action,
+    Answer,
     Call,
     Caller,
     Patience,
@@ -395,13 +396,16 @@ class BrazeHook(BaseHook):
     def _list(self, path: str, name: str, extra: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
         """Read pages until one has fewer than 100 entries; no count and no next link is documented."""
         seen: set[str] = set()
+
+        def why_again(answer: Answer) -> str | None:
+            ids = {_id(entry) for entry in answer.body[name]}
+            return "gave the same page twice" if ids and ids <= seen else None
+
         for page in range(_LIST_PAGES):
-            entries = self._caller.call(_list_call(path, name, page, extra)).body[name]
-            ids = {_id(entry) for entry in entries}
-            if ids and ids <= seen:
-                raise UnexpectedAnswer(f"Braze gave the same page of GET {path} twice.")
+            call = replace(_list_call(path, name, page, extra), why_again=why_again)
+            entries = self._caller.call(call).body[name]
             yield from (entry for entry in entries if entry["id"] not in seen)
-            seen |= ids
+            seen |= {_id(entry) for entry in entries}
             if len(entries) < LIST_PAGE:
                 return
         raise UnexpectedAnswer(f"GET {path} of Braze has no end.")
@@ -409,19 +413,34 @@ class BrazeHook(BaseHook):
     def _custom_attributes(self) -> Iterator[dict[str, Any]]:
         params: dict[str, str | int | list[str]] = {}
         seen: set[str] = set()
+
+        def why_again(answer: Answer) -> str | None:
+            return "linked to a page that was read before" if _next_cursor(answer) in seen else None
+
         while True:
             answer = self._caller.call(
-                Call("GET", "/custom_attributes", "custom_attributes.get", params=params, list_of="attributes")
+                Call(
+                    "GET",
+                    "/custom_attributes",
+                    "custom_attributes.get",
+                    params=params,
+                    list_of="attributes",
+                    why_again=why_again,
+                )
             )
             yield from answer.body["attributes"]
             if answer.next_link is None:
                 return
-            # Only the cursor is taken from the link: the key never goes to an address that an answer names.
-            cursor = parse_qs(urlsplit(answer.next_link).query).get("cursor", [""])[0]
-            if not cursor or cursor in seen:
+            cursor = _next_cursor(answer)
+            if not cursor:
                 raise UnexpectedAnswer("Braze linked to a next page of GET /custom_attributes that can't be followed.")
             seen.add(cursor)
             params = {"cursor": cursor}
+
+
+def _next_cursor(answer: Answer) -> str:
+    # Only the cursor is taken from the link: the key never goes to an address that an answer names.
+    return parse_qs(urlsplit(answer.next_link or "").query).get("cursor", [""])[0]
 
 
 def _list_call(path: str, name: str, page: int, extra: Mapping[str, str] | None = None) -> Call:

@@ -233,6 +233,8 @@ class Call:
     :param repeatable: ``False`` for a call that must not be made twice; it is tried once.
     :param list_of: name of the list of objects that an answer must hold to count as whole.
     :param errors: what to raise for a status, where the endpoint's own meaning differs from the table's.
+    :param why_again: says what is odd about a whole answer that can't be gone on from, such as "gave the same page
+        twice"; ``None`` for a good one. The call is made again then, as often as a busy server is asked.
     """
 
     method: str
@@ -245,6 +247,7 @@ class Call:
     repeatable: bool = True
     list_of: str | None = None
     errors: Mapping[int, SyncError] = field(default_factory=dict)
+    why_again: Callable[[Answer], str | None] | None = None
 
     @property
     def title(self) -> str:
@@ -384,7 +387,9 @@ class Caller:
             raise call.errors[status]
         match action_for(status):
             case Action.READ:
-                return Answer(self._object(call, response), response.links.get("next", {}).get("url"))
+                return self._usable(
+                    call, Answer(self._object(call, response), response.links.get("next", {}).get("url"))
+                )
             case Action.WAIT:
                 error = TransientError(f"{self.site.place} is busy: it answered {call.title} with {status}.")
                 raise _TryAgainError(error, requested_wait(response.headers, self._wall_clock()))
@@ -410,6 +415,14 @@ class Caller:
                 )
             case Action.ODD:
                 raise UnexpectedAnswer(f"{self.site.place} answered {call.title} with {status}, which no rule covers.")
+
+    def _usable(self, call: Call, answer: Answer) -> Answer:
+        why = call.why_again(answer) if call.why_again is not None else None
+        if why is not None:
+            raise _TryAgainError(
+                TransientError(f"{self.site.place} answered {call.title}, but {why}, however often it was asked.")
+            )
+        return answer
 
     def _object(self, call: Call, response: requests.Response) -> dict[str, Any]:
         """Read the body to its end and check that it is whole: a broken stream ends in the middle of the document."""

@@ -184,6 +184,7 @@ class BlueConicSegmentToS3Operator(GoalOperator):
             "as_of": as_of.isoformat(),
             "bytes": counts.bytes,
             "property_types": types,
+            "repeated_pages": hook.repeated_pages,
         }
 
     def _check(self, hook: BlueConicHook) -> tuple[Segment, dict[str, str]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from airflow_provider_braze_blueconic.sync.export_marker import (
     write_marker,
 )
 from airflow_provider_braze_blueconic.sync.export_watch import Candidate, ExportTree, still_for_long
+from airflow_provider_braze_blueconic.sync.fence import Fence
 from airflow_provider_braze_blueconic.sync.upload import Stopped
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class ExportRun:
         self._now = now
         self._goal_id = workspace.folder.goal_id
         self._marker_uri = marker_uri(workspace.folder.root, workspace.run_key)
+        self._known: ExportMarker | None = None
 
     def begin(self, segment: BrazeSegment, estimate: int | None) -> SnapshotRef | ExportWait:
         """Begin an attempt: take up the export that an earlier one of this run asked for, or ask for one.
@@ -124,7 +126,7 @@ class ExportRun:
         :param estimate: people in the segment, as Braze estimates.
         """
         request = self._settings.request.fingerprint(self._tree(segment.id).uri)
-        marker = read_marker(self._workspace.staging, self._marker_uri)
+        marker = self._read_marker()
         if marker is not None and marker.request != request:
             log.info("%s: the goal asks for something else than before, so for a new export", self._goal_id)
             marker = None
@@ -144,13 +146,17 @@ class ExportRun:
         if event["state"] == "failed":
             kind, text = event["error"] or ("TransientError", "The wait for Braze's export failed.")
             raise _ERRORS.get(kind, TransientError)(text)
-        marker = read_marker(self._workspace.staging, self._marker_uri)
+        marker = self._read_marker()
         if marker is None:
             raise TransientError(f"{self._marker_uri}: the export's marker vanished while Braze was waited for.")
         return self._step(marker, event["deadline"], event)
 
     def _tree(self, segment_id: str) -> ExportTree:
         return ExportTree(self._settings.export, segment_id)
+
+    def _read_marker(self) -> ExportMarker | None:
+        self._known = read_marker(self._workspace.staging, self._marker_uri)
+        return self._known
 
     def _save(self, marker: ExportMarker) -> None:
         write_marker(self._workspace.staging, self._marker_uri, marker)
@@ -198,7 +204,37 @@ class ExportRun:
             except ExportRunning:
                 return None
 
-        return ask_once(marker, save=self._save, candidates=lambda: self._candidates(marker), ask=ask, now=self._now())
+        with self._only_copy() as fence:
+            known = self._known
+            left = self._read_marker()
+            if left is not None and left != known and left.request == marker.request:
+                # What another copy of this task did while this one waited for it.
+                marker = left
+            if marker.object_prefix is not None:
+                return marker
+            return ask_once(
+                marker,
+                save=self._save,
+                candidates=lambda: self._candidates(marker),
+                ask=ask,
+                now=self._now(),
+                check=fence.check,
+            )
+
+    @contextmanager
+    def _only_copy(self) -> Iterator[Fence]:
+        """Let an older copy of this task ask nothing more, and wait for it."""
+        folder = f"{self._workspace.folder.root}/work/{self._workspace.run_key}/export"
+        fence = Fence(self._workspace.staging, folder, ["question"], label=f"{self._goal_id} export")
+        fence.begin()
+        try:
+            fence.wait_for_older()
+            yield fence
+        except Exception:
+            with suppress(SyncError, OSError):  # the next attempt waits some seconds then
+                fence.end({})
+            raise
+        fence.end({})
 
     def _candidates(self, marker: ExportMarker) -> list[Candidate]:
         tree = self._tree(marker.segment_id)

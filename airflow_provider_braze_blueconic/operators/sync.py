@@ -558,7 +558,7 @@ class CommitLedgerOperator(GoalOperator):
         from airflow_provider_braze_blueconic.sync.pipeline import commit_uploads
 
         if self.delta is None or self.partitions is None or is_true(self.plan_only):
-            self.log.info("%s: nothing was sent, the ledger stays as it is", self.goal_id)
+            self.log.info("%s: this try of the run sent nothing, so there is nothing to commit", self.goal_id)
             return {"committed": False, "receipts": 0}
         summary = commit_uploads(workspace, cast("DeltaRef", self.delta))
         self.log.info("%s: %s receipts committed, %s", self.goal_id, f"{summary.receipts:,}", dict(summary.outcomes))
@@ -633,7 +633,7 @@ class SyncReportOperator(GoalOperator):
         """Report."""
         from airflow_provider_braze_blueconic.sync.pipeline import report_run
         from airflow_provider_braze_blueconic.sync.rejections import too_many_rejected
-        from airflow_provider_braze_blueconic.sync.report import describe_warnings, render
+        from airflow_provider_braze_blueconic.sync.report import describe_stop, describe_warnings, render
 
         uploads = [cast("UploadRef", upload) for upload in self.uploads or () if upload]
         report = report_run(
@@ -652,9 +652,7 @@ class SyncReportOperator(GoalOperator):
         for warning in describe_warnings(report):
             self.log.warning("%s: values left out: %s", self.goal_id, warning)
         if report["status"] == "stopped":
-            raise SyncError(
-                f"{self.goal_id}: the run ended before the upload; see the task that failed. Nothing was sent."
-            )
+            raise SyncError(f"{self.goal_id}: {describe_stop(report)}")
         if report["status"] == "incomplete":
             raise SyncError(
                 f"{self.goal_id}: {report['accepted']:,} of {report['to_send']:,} people were sent. "

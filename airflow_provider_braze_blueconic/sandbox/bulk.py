@@ -66,9 +66,9 @@ def write_profiles(
         entries = read_entries(
             document[: settings.bulk_entries] if too_many else document,
             unique={each["id"] for each in state.properties.values() if each["indexed"]},
-            strategies=(*VALUE_STRATEGIES, *sums),
+            strategies=(*VALUE_STRATEGIES, *(SUM_STRATEGIES if settings.unknown_sum == "ignored" else sums)),
         )
-        writer = _Writer(state, objectives, settings)
+        writer = _Writer(state, objectives, settings, sums)
         results: list[dict[str, Any]] = []
         for position, entry in enumerate(entries[:at_most]):
             instead = _state_instead(fault, entry, position, len(entries))
@@ -125,10 +125,13 @@ class _Draft:
 class _Writer:
     """Applies entries one by one; the caller holds the tenant's lock."""
 
-    def __init__(self, state: BlueConicState, objectives: Collection[str], settings: BlueConicSettings) -> None:
+    def __init__(
+        self, state: BlueConicState, objectives: Collection[str], settings: BlueConicSettings, sums: Collection[str]
+    ) -> None:
         self._state = state
         self._objectives = objectives
         self._settings = settings
+        self._sums = sums
 
     def pass_over(self, entry: Entry, state: str) -> dict[str, Any]:
         """Answer an entry with a state, and do nothing with it."""
@@ -250,6 +253,8 @@ class _Writer:
     def _follow(self, rules: Sequence[Rule], draft: _Draft) -> None:
         """Follow the rules, the zone first, since whether consent is kept depends on it."""
         for rule in sorted(rules, key=lambda each: each.property_id != "privacy_legislation"):
+            if rule.strategy in SUM_STRATEGIES and rule.strategy not in self._sums:
+                continue  # a word that the tenant does not know, and only left out where it is not refused
             try:
                 if rule.property_id in _SPECIAL:
                     self._follow_special(rule, draft)

@@ -284,6 +284,8 @@ class BlueConicSettings:
         number.
     :param sum_strategy: the word by which numbers are added: BlueConic's definition says ``INCREMENT`` in one place
         and ``SUM`` in another. The word that this tenant does not know is answered 400.
+    :param unknown_sum: or, where this is ``ignored``, left out without a word, so that a profile of which nothing else
+        changes is ``UNCHANGED``. UNVERIFIED which of the two a tenant does.
     :param empty_set_clears: whether ``SET`` with an empty list empties the property (else it says nothing). UNVERIFIED.
     :param stores_matching: whether a created profile gets the values that it was matched on. UNVERIFIED.
     :param several_matches: whether the ``first`` profile that matches is written (the one with the lowest id) or
@@ -310,6 +312,7 @@ class BlueConicSettings:
     bulk_entries: int = 1000
     concurrent_bulks: int | None = None
     sum_strategy: Literal["INCREMENT", "SUM", "both"] = "both"
+    unknown_sum: Literal["refused", "ignored"] = "refused"
     empty_set_clears: bool = True
     stores_matching: bool = False
     several_matches: Literal["first", "all"] = "first"

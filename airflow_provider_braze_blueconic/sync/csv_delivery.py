@@ -19,7 +19,7 @@ import gzip
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
@@ -27,6 +27,7 @@ from airflow_provider_braze_blueconic.exceptions import SyncError
 from airflow_provider_braze_blueconic.sync.columns import field_column, increase_column
 from airflow_provider_braze_blueconic.sync.csv_files import DONE_SUFFIX
 from airflow_provider_braze_blueconic.sync.database import connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.fence import Fence
 from airflow_provider_braze_blueconic.sync.pipeline import (
     Workspace,
     attempt,
@@ -135,7 +136,7 @@ def deliver_csv(
 
     The order, and what a kill leaves:
 
-    1. the mark that an upload is open, as in every upload;
+    1. the attempt's object, and the mark that an upload is open, as in every upload;
     2. the file on the local disk;
     3. an intent for each person to whose numbers something is added: a file that was read twice would add it twice;
     4. the file in its place, in one piece. From here on it may be read, and renamed or removed by its reader;
@@ -145,7 +146,7 @@ def deliver_csv(
     If it finds one of them, the file was delivered and only the missing receipts are written. Else it writes the same
     file again; only, people with an intent are left out and get the outcome ``unknown``, since their row may have been
     read from a file that is gone. Those outcomes are written before the file, so that a third attempt knows who is not
-    in it.
+    in it. An attempt that still lives when the next one begins writes no file any more.
 
     :param partitions: those to send, as the guard let them pass; none writes nothing.
     :param links: properties by which BlueConic finds a person.
@@ -157,33 +158,34 @@ def deliver_csv(
     if not partitions:
         return Delivery((), None, 0, {})
     uri = delivery_uri(folder, workspace.folder.goal_id, delta, format_)
+    tallies = {partition: Tally() for partition in partitions}
+    books: dict[int, _Books] = {}
+    rows = 0
     with workspace.local("deliver") as local, connect(workspace.engine) as connection:
-        _load(connection, workspace, delta, partitions, links, targets, format_, local)
-        is_delivered = _is_delivered(connection, target_staging, uri)
-        # What another run was told and never committed may be newer than this delta.
-        recover_uploads(workspace, but=delta["delta_id"])
-        if not is_delivered and is_overtaken(workspace, delta):
-            log.warning("%s: not delivered, since another run was committed after this delta was made",
-                        workspace.folder.goal_id)  # fmt: skip
-            return Delivery(tuple(upload_ref(partition, Tally(), began) for partition in partitions), None, 0, {})
-        mark_open(workspace, delta)
-        books = {partition: _Books(workspace, delta, partition, began, local) for partition in partitions}
-        rows = 0
-        # Whatever goes wrong, the file may be in its place by then.
-        with attempt(workspace, delta, partitions, receipts=lambda: len(books)):
+        # Whatever goes wrong once there are books, the file may be in its place by then: it is the same as a kill.
+        with attempt(workspace, delta, tallies, began=began, receipts=lambda: len(books)) as fence:
+            fence.wait_for_older()
+            _load(connection, workspace, delta, partitions, links, targets, format_, local)
+            is_delivered = _is_delivered(connection, target_staging, uri)
+            # What another run was told and never committed may be newer than this delta.
+            recover_uploads(workspace, but=delta["delta_id"])
+            if not is_delivered and is_overtaken(workspace, delta):
+                log.warning("%s: not delivered, since another run was committed after this delta was made",
+                            workspace.folder.goal_id)  # fmt: skip
+                return Delivery(tuple(upload_ref(each, tally, began) for each, tally in tallies.items()), None, 0, {})
+            mark_open(workspace, delta)
+            books |= {each: _Books(workspace, delta, each, began, local, tally) for each, tally in tallies.items()}
             if not is_delivered:
                 _settle(connection, books, "open AND NOT told", "unknown", reason=OPEN_INTENT)
                 connection.execute("UPDATE people SET told = TRUE WHERE open")
                 rows = _write_file(connection, _header(links, targets, format_), local / "file", format_)
                 if rows:
-                    _put(connection, books, local / "file", uri, target_staging)
+                    _put(connection, books, local / "file", uri, target_staging, fence)
+                    tallies[partitions[0]].requests = 1
             _settle(connection, books, "NOT told AND refusal IS NOT NULL", "rejected")
             _settle(connection, books, "NOT told AND refusal IS NULL", "accepted")
         left_out = _count_left_out(connection)
-        uploads = tuple(
-            upload_ref(partition, replace(kept.tally, requests=int(bool(rows) and partition == partitions[0])), began)
-            for partition, kept in books.items()
-        )
+    uploads = tuple(upload_ref(partition, tally, began) for partition, tally in tallies.items())
     is_there = rows > 0 or is_delivered
     return Delivery(uploads, uri if is_there else None, rows, left_out)
 
@@ -339,11 +341,18 @@ def _open(path: Path, format_: CsvFormat) -> Iterator[IO[bytes]]:
 
 
 def _put(
-    connection: duckdb.DuckDBPyConnection, books: Mapping[int, _Books], path: Path, uri: str, staging: Staging
+    connection: duckdb.DuckDBPyConnection,
+    books: Mapping[int, _Books],
+    path: Path,
+    uri: str,
+    staging: Staging,
+    fence: Fence,
 ) -> None:
     adding = "adds AND NOT told AND refusal IS NULL"
     _settle(connection, books, adding, "intended", is_end=False)
     try:
+        # Between the intents and the file: a newer attempt finds the former, or this one finds the newer.
+        fence.check()
         staging.upload_file(path, uri)
     except SyncError:
         # S3 shows an object from the moment it is written. What is not there when its request has failed was refused
@@ -403,9 +412,11 @@ def _receipts_uri(delta: DeltaRef, partition: int) -> str:
 class _Books:
     """The receipts of one partition."""
 
-    def __init__(self, workspace: Workspace, delta: DeltaRef, partition: int, began: dt.datetime, local: Path) -> None:
+    def __init__(
+        self, workspace: Workspace, delta: DeltaRef, partition: int, began: dt.datetime, local: Path, tally: Tally
+    ) -> None:
         uri = _receipts_uri(delta, partition)
-        self.tally = Tally()
+        self.tally = tally
         self.receipts = PartReceipts(
             local / f"receipts-{partition}",
             attempt=f"{began:%Y%m%dT%H%M%S}-{fresh_id()}",

@@ -10,6 +10,10 @@ A question to Braze can't be taken back and must not be put twice, so it is writ
 After a crash between 1 and 3 the folder is looked for in the bucket by the time in its name. A refusal of which it is
 certain that nothing was started takes its time out of ``questions`` again, so that nobody else's folder is taken for
 the answer.
+
+Two copies of the task may be here at once, as after the kill of a worker whose task lives on (:mod:`~.fence`). The
+older one looks between 1 and 2 whether it is still the newest: either it finds the newer one and does not ask, or the
+newer one finds its question.
 """
 
 from __future__ import annotations
@@ -68,6 +72,7 @@ def ask_once(
     candidates: Callable[[], Sequence[Candidate]],
     ask: Callable[[], Asked | None],
     now: float,
+    check: Callable[[], None] = lambda: None,
 ) -> ExportMarker:
     """Find the export that an attempt before this one asked for, or else ask for one.
 
@@ -76,6 +81,7 @@ def ask_once(
     :param candidates: folders in the bucket that can be the answer to the marker's ``questions``.
     :param ask: asks Braze; ``None`` where Braze refused because it works at an export of the segment already.
     :param now: Unix seconds.
+    :param check: raises if another copy of the task has begun, so that this one must not ask.
     :return: the marker with its ``object_prefix``; without one, if it is not our turn.
     :raises SyncError: as ``ask`` does.
     """
@@ -88,6 +94,7 @@ def ask_once(
         save(adopted)
         return adopted
     save(replace(marker, questions=(*marker.questions, now)))
+    check()
     try:
         answer = ask()
     except (AccessError, GoalError):

@@ -24,6 +24,14 @@ from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_co
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, parquet_source
 from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, Seen, compute_delta
 from airflow_provider_braze_blueconic.sync.doubt import CREATES
+from airflow_provider_braze_blueconic.sync.fence import (
+    Fence,
+    Superseded,
+    close,
+    counters,
+    is_anybody_at_work,
+    unfinished,
+)
 from airflow_provider_braze_blueconic.sync.guard import GuardLimits, check_limits, estimate
 from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger, delta_number
 from airflow_provider_braze_blueconic.sync.mapping import MappingPlan, map_snapshot
@@ -318,48 +326,51 @@ def upload_partition(
     """Send one partition of a delta, without what an earlier attempt already settled.
 
     The mark that an upload is open is written before the first request, and a part receipt as soon as answers are
-    there: a kill in between costs at most the receipts of the last second, whose records go again.
+    there: a kill in between costs at most the receipts of the last second, whose records go again. An earlier attempt
+    that still lives is stopped first, and this one stops if a later one begins (:mod:`~.fence`).
 
     A delta that another run has overtaken is not sent: it was compared with a ledger that is no more, so that an older
     value could go over a newer one, and a number be added twice. What was left of it went, or goes, with another run.
 
     :param rate: this worker's share of the cap.
     :param on_start: gets the upload, so that it can be stopped.
+    :raises Superseded: a later attempt has begun.
     """
     began = dt.datetime.now(dt.UTC)
-    # What another run was told and never committed may be newer than this delta.
-    recover_uploads(workspace, but=delta["delta_id"])
-    if is_overtaken(workspace, delta):
-        log.warning("%s partition %s: not sent, since another run was committed after this delta was made",
-                    workspace.folder.goal_id, partition)  # fmt: skip
-        return upload_ref(partition, Tally(), began)
-    mark_open(workspace, delta)
     name = f"partition={partition}"
+    receipts_uri = f"{delta['uri']}/receipts/{name}"
+    tally = Tally()
     with workspace.local("upload") as local:
-        file = local / f"{name}.parquet"
-        workspace.staging.download_file(delta_uri(delta, partition), file)
-        receipts_uri = f"{delta['uri']}/receipts/{name}"
-        settled = fetch_folder(workspace.staging, receipts_uri, local / "settled")
         receipts = PartReceipts(
             local / "receipts",
             attempt=f"{began:%Y%m%dT%H%M%S}-{fresh_id()}",
             publish=lambda path: workspace.staging.upload_file(path, f"{receipts_uri}/{path.name}"),
         )
-        total, records = _open_records(workspace.engine, file, settled, objects_sql)
-        with attempt(workspace, delta, [partition], receipts=lambda: len(receipts)):
-            tally = asyncio.run(
+        with attempt(workspace, delta, {partition: tally}, began=began, receipts=lambda: len(receipts)) as fence:
+            # What another run was told and never committed may be newer than this delta.
+            recover_uploads(workspace, but=delta["delta_id"])
+            if is_overtaken(workspace, delta):
+                log.warning("%s: not sent, since another run was committed after this delta was made", fence.label)
+                return upload_ref(partition, tally, began)
+            mark_open(workspace, delta)
+            file = local / f"{name}.parquet"
+            workspace.staging.download_file(delta_uri(delta, partition), file)
+            # Until then an earlier attempt may write some.
+            fence.wait_for_older()
+            settled = fetch_folder(workspace.staging, receipts_uri, local / "settled")
+            total, records = _open_records(workspace.engine, file, settled, objects_sql)
+            asyncio.run(
                 _upload(
-                    workspace,
-                    partition,
+                    fence,
                     records,
                     total,
                     sent_by_run=delta.get("to_send", total),
                     receipts=receipts,
+                    tally=tally,
                     sender=sender,
                     rate=rate,
                     settings=settings,
                     on_start=on_start,
-                    on_failure=lambda tally: _keep_failed(workspace, delta, upload_ref(partition, tally, began)),
                 )
             )
     return upload_ref(partition, tally, began)
@@ -367,32 +378,58 @@ def upload_partition(
 
 @contextmanager
 def attempt(
-    workspace: Workspace, delta: DeltaRef, partitions: Sequence[int], *, receipts: Callable[[], int] = lambda: 0
-) -> Iterator[None]:
-    """Leave a trace of an attempt to send, which only a kill leaves behind.
+    workspace: Workspace,
+    delta: DeltaRef,
+    tallies: Mapping[int, Tally],
+    *,
+    began: dt.datetime,
+    receipts: Callable[[], int],
+) -> Iterator[Fence]:
+    """Make one attempt to send some partitions: an older one that still lives stops, and so does this for a newer one.
 
-    Who has no receipt was not sent, as long as every attempt came to its end, be it a bad one. After a kill some may
-    have been.
+    The order, and what a kill leaves:
 
+    1. the attempt's object. Left empty it says that who has no receipt may have been sent, so that all these people are
+       in doubt;
+    2. by the block, the mark that an upload is open. After the object, so that a commit which is about to remove the
+       mark sees that somebody has begun anew (:func:`commit_uploads`);
+    3. whatever else the block does, once older attempts are waited for;
+    4. the counters in the attempt's object. From here on who has no receipt was not sent.
+
+    :param tallies: partition → what the attempt counts; it may still be counting when it fails.
+    :param began: when the step began.
     :param receipts: says after a failure how many receipts could not be kept: then it is the same as after a kill.
+    :return: says whether this is still the newest attempt.
+    :raises Superseded: by the block, if it is not.
     """
-    name = fresh_id()
-    traces = [f"{delta['uri']}/attempts/{partition}~{name}" for partition in partitions]
-    for trace in traces:
-        workspace.staging.write_bytes(trace, b"")
+    goal_id, names = workspace.folder.goal_id, ", ".join(map(str, tallies))
+    fence = Fence(
+        workspace.staging, delta["uri"], [str(each) for each in tallies], label=f"{goal_id} partition {names}"
+    )
+
+    def end() -> None:
+        fence.end({str(each): upload_ref(each, tally, began) for each, tally in tallies.items()})
+
     try:
-        yield
-    except Exception:
+        fence.begin()
+        yield fence
+    except Exception as error:
         if not receipts():
-            workspace.staging.delete(traces)
+            try:
+                if isinstance(error, Superseded):
+                    # Whoever came after may have committed, and removed the mark, before the last answers came.
+                    mark_open(workspace, delta)
+                end()
+            except (SyncError, OSError) as other:
+                log.warning("%s: the end of an attempt could not be noted; it is taken for killed. %s",
+                            fence.label, other)  # fmt: skip
         raise
-    workspace.staging.delete(traces)
+    end()
 
 
 def _broken_off(workspace: Workspace, delta: DeltaRef) -> frozenset[int]:
     """Name the partitions of which an attempt did not come to its end."""
-    traces = workspace.staging.list_objects(f"{delta['uri']}/attempts/")
-    return frozenset(int(trace.uri.rsplit("/", 1)[1].partition("~")[0]) for trace in traces)
+    return frozenset(map(int, unfinished(workspace.staging, delta["uri"])))
 
 
 def is_overtaken(workspace: Workspace, delta: DeltaRef) -> bool:
@@ -422,47 +459,32 @@ def upload_ref(partition: int, tally: Tally, began: dt.datetime) -> UploadRef:
 
 
 async def _upload(
-    workspace: Workspace,
-    partition: int,
+    fence: Fence,
     records: Iterator[Outgoing],
     total: int,
     *,
     sent_by_run: int,
     receipts: PartReceipts,
+    tally: Tally,
     sender: AbstractAsyncContextManager[Sender],
     rate: Rate,
     settings: UploadSettings,
     on_start: Callable[[Upload], None],
-    on_failure: Callable[[Tally], None],
-) -> Tally:
-    label = f"{workspace.folder.goal_id} partition {partition}"
+) -> None:
     async with sender as opened:
-        upload = Upload(opened, Pacing(rate), receipts, settings, label=label, total=total, sent_by_run=sent_by_run)
+        upload = Upload(
+            opened,
+            Pacing(rate),
+            receipts,
+            settings,
+            label=fence.label,
+            total=total,
+            sent_by_run=sent_by_run,
+            is_newest=fence.is_newest,
+            tally=tally,
+        )
         on_start(upload)
-        try:
-            return await upload.run(records)
-        except SyncError:
-            on_failure(upload.tally)
-            raise
-
-
-def _failed_folder(delta: DeltaRef) -> str:
-    return f"{delta['uri']}/failed/"
-
-
-def _keep_failed(workspace: Workspace, delta: DeltaRef, failed: UploadRef) -> None:
-    """Keep the counters of an attempt that failed, which returns nothing: the server counts its requests too."""
-    uri = f"{_failed_folder(delta)}partition={failed['partition']}~{fresh_id()}.json"
-    try:
-        workspace.staging.write_bytes(uri, json.dumps(failed).encode())
-    except SyncError as error:
-        log.warning("%s partition %s: the %s requests of this attempt will be missing in the report: %s",
-                    workspace.folder.goal_id, failed["partition"], f"{failed['requests']:,}", error)  # fmt: skip
-
-
-def _failed_uploads(workspace: Workspace, delta: DeltaRef) -> list[UploadRef]:
-    staging = workspace.staging
-    return [json.loads(staging.read_bytes(staged.uri)) for staged in staging.list_objects(_failed_folder(delta))]
+        await upload.run(records)
 
 
 def _open_records(
@@ -556,9 +578,13 @@ def commit_uploads(workspace: Workspace, delta: DeltaRef) -> ReceiptSummary:
     leaves the ledger as it was: the next try finds the receipts' transaction and only moves the ledger. A kill after
     the ledger leaves the mark: the next try finds both transactions and only does what is left.
 
+    An attempt that still lives, as the process of a killed worker may, is stopped before the receipts are read. One
+    that begins during the commit keeps the mark.
+
     :raises WriterConflict: if another run moved the ledger meanwhile; nothing was changed, try again.
     """
     staging, engine = workspace.staging, workspace.engine
+    close(staging, delta["uri"], label=f"{workspace.folder.goal_id} commit")
     with workspace.local("commit") as local:
         files: dict[int, Path] = {}
         for partition in delta["partitions"]:
@@ -598,6 +624,8 @@ def commit_uploads(workspace: Workspace, delta: DeltaRef) -> ReceiptSummary:
     wrote = dt.datetime.now(dt.UTC) if summary.receipts else None
     mark_written(staging, workspace.folder, read=dt.datetime.fromisoformat(delta["as_of"]), wrote=wrote)
     staging.delete([_mark_uri(workspace, delta["run_key"], delta["delta_id"])])
+    if is_anybody_at_work(staging, delta["uri"]):
+        mark_open(workspace, delta)
     return summary
 
 
@@ -615,18 +643,32 @@ def report_run(
 ) -> Report:
     """Count what the run did, from its receipts, and keep it as a row of the runs table and as ``report.json``.
 
+    A run that was cleared has several tries, and each try that compares anew has a delta of its own. The report is
+    about this try's delta, or, where this try did not get that far, about the last one that was sent. What went with
+    the others is counted as ``sent_before``.
+
+    :param delta: this try's; ``None`` if it ended before.
     :param passed: the guard let the run pass.
     :param dry_run: the run only planned.
     :param uploads: those that ended well; the counters of the others are beside the delta.
     :param committed: the outcomes are in the ledger.
     :param skipped_because: why there was nothing to do; empty if there was.
     """
-    summary = ReceiptSummary(0, {}, {})
-    if delta is not None and passed and not dry_run:
-        with workspace.local("report") as local:
-            parts = fetch_folder(workspace.staging, f"{delta['uri']}/receipts", local)
-            summary = summarise(workspace.engine, parts)
-        uploads = [*uploads, *_failed_uploads(workspace, delta)]
+    summary, sent_before = ReceiptSummary(0, {}, {}), 0
+    if not dry_run:
+        sent, plans = _sent_deltas(workspace)
+        if delta is None and plans:
+            delta = json.loads(workspace.staging.read_bytes(plans[-1]))["delta"]
+        for uri in sent:
+            with workspace.local("report") as local:
+                told = summarise(workspace.engine, fetch_folder(workspace.staging, f"{uri}/receipts", local))
+            if delta is not None and uri == delta["uri"]:
+                summary = told
+            else:
+                sent_before += told.outcomes.get("accepted", 0)
+        if delta is not None:
+            ended = cast("list[UploadRef]", counters(workspace.staging, delta["uri"]))
+            uploads = list({(each["partition"], each["started_at"]): each for each in [*ended, *uploads]}.values())
     report = make_report(
         goal_id=workspace.folder.goal_id,
         run_key=workspace.run_key,
@@ -638,6 +680,7 @@ def report_run(
         uploads=uploads,
         committed=committed,
         receipts=summary,
+        sent_before=sent_before,
         skipped_because=skipped_because,
     )
     read_started_at = dt.datetime.fromisoformat(snapshot["as_of"]) if snapshot else None
@@ -647,3 +690,11 @@ def report_run(
     uri = f"{workspace.folder.root}/work/{workspace.run_key}/report.json"
     workspace.staging.write_bytes(uri, json.dumps(report, indent=1).encode())
     return report
+
+
+def _sent_deltas(workspace: Workspace) -> tuple[set[str], list[str]]:
+    """Return the URIs of the run's deltas of which anything was sent, and those of their plans, the last one last."""
+    listed = workspace.staging.list_objects(f"{workspace.folder.root}/work/{workspace.run_key}/")
+    sent = {staged.uri.partition("/receipts/")[0] for staged in listed if "/receipts/" in staged.uri}
+    plans = [staged for staged in listed if staged.uri.removesuffix("/plan.json") in sent]
+    return sent, [staged.uri for staged in sorted(plans, key=lambda plan: plan.modified)]

@@ -16,7 +16,8 @@ class SnapshotRef(TypedDict):
     ``as_of`` is the start of the read, ISO 8601 UTC; ``complete`` tells that every member was read. A read of files
     says how many they were, how many lines of them could not be read, and where those are kept. ``replayed`` tells that
     an earlier run read it. ``whole`` tells that it brought all that were announced, so that a later read of changes may
-    begin where it began, ``fingerprint`` (JSON) what decided who was read and what is said of them.
+    begin where it began, ``fingerprint`` (JSON) what decided who was read and what is said of them, ``repeated_pages``
+    how often BlueConic led back to a page and was asked again.
     """
 
     uri: str
@@ -35,6 +36,7 @@ class SnapshotRef(TypedDict):
     replayed: NotRequired[bool]
     whole: NotRequired[bool]
     fingerprint: NotRequired[str]
+    repeated_pages: NotRequired[int]
 
 
 class MappedRef(TypedDict):

@@ -10,7 +10,7 @@ from airflow_provider_braze_blueconic.sync.doubt import CREATES
 from airflow_provider_braze_blueconic.sync.receipts import ReceiptSummary
 from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef, UploadRef
 
-__all__ = ["Report", "RunStatus", "describe_warnings", "make_report", "render"]
+__all__ = ["Report", "RunStatus", "describe_stop", "describe_warnings", "make_report", "render"]
 
 RunStatus = Literal["success", "incomplete", "stopped", "skipped"]
 """``incomplete``: not every record has an outcome in the ledger. ``stopped``: the run ended before the upload.
@@ -28,7 +28,9 @@ class Report(TypedDict):
     fields of the source that no target takes. ``proven`` tells that who was accepted is there: a Braze that is not to
     create people takes those whom it does not know too, does nothing with them and bills nothing, in silence. ``as_of``
     tells how old the data are, ``replayed`` that an earlier run read them, ``whole`` that the read brought all that it
-    was to bring: the segment, or its changes.
+    was to bring: the segment, or its changes. ``sent_before`` are people whom the target accepted in earlier tries of
+    the run that compared for themselves; the other counters don't hold them. ``repeated_pages`` were asked for again,
+    since BlueConic led back to one that was read.
     """
 
     goal_id: str
@@ -45,6 +47,7 @@ class Report(TypedDict):
     profiles: int
     people: int
     broken_lines: int
+    repeated_pages: int
     skipped: dict[str, int]
     warnings: dict[str, int]
     warning_sources: dict[str, str]
@@ -78,6 +81,7 @@ class Report(TypedDict):
     rejected: dict[str, int]
     refused_fields: dict[str, int]
     unknown: int
+    sent_before: int
     seconds: float
     people_per_second: float
 
@@ -94,6 +98,7 @@ def make_report(
     uploads: Sequence[UploadRef],
     committed: bool,
     receipts: ReceiptSummary,
+    sent_before: int = 0,
     skipped_because: str = "",
 ) -> Report:
     """Put together what the steps of a run left behind; steps that did not happen are ``None``.
@@ -102,6 +107,7 @@ def make_report(
     :param dry_run: the run only planned.
     :param committed: the outcomes are in the ledger.
     :param receipts: what the target said; they also know of uploads that were killed.
+    :param sent_before: people whom the target accepted in other tries of the run.
     :param skipped_because: why there was nothing to do; empty if there was.
     """
     to_send = delta["to_send"] if delta else 0
@@ -127,6 +133,7 @@ def make_report(
         whole=bool(snapshot and snapshot.get("whole", snapshot["complete"])),
         profiles=snapshot["profiles"] if snapshot else 0,
         broken_lines=snapshot.get("broken_lines", 0) if snapshot else 0,
+        repeated_pages=snapshot.get("repeated_pages", 0) if snapshot else 0,
         people=mapped["people"] if mapped else 0,
         skipped=mapped["skipped"] if mapped else {},
         warnings=mapped["warnings"] if mapped else {},
@@ -161,6 +168,7 @@ def make_report(
         rejected=dict(receipts.reasons),
         refused_fields=dict(receipts.refused_fields),
         unknown=unknown,
+        sent_before=sent_before,
         seconds=round(seconds, 3),
         people_per_second=round(accepted / seconds, 1) if seconds else 0.0,
     )
@@ -206,6 +214,7 @@ def render(report: Report) -> list[tuple[str, str]]:
         *named("kept snapshot of", [report["as_of"]] if report["replayed"] else []),
         ("profiles read", f"{report['profiles']:,}"),
         *counted("broken lines", report["broken_lines"]),
+        *counted("pages asked for again", report["repeated_pages"]),
         ("people mapped", f"{report['people']:,}"),
         ("skipped", f"{sum(report['skipped'].values()):,}"),
         *part(report["skipped"]),
@@ -241,9 +250,20 @@ def render(report: Report) -> list[tuple[str, str]]:
         *part(report["rejected"]),
         ("  with unknown outcome", f"{report['unknown']:,}"),
         ("without an answer", f"{report['unsent']:,}"),
+        *counted("sent by earlier tries", report["sent_before"]),
         ("seconds", f"{report['seconds']:.1f}"),
         ("people/s", f"{report['people_per_second']:,.0f}"),
     ]
+
+
+def describe_stop(report: Report) -> str:
+    """Say of a run that ended before its upload what its earlier tries sent."""
+    told = report["to_send"] - report["unsent"]
+    ended = "this try of the run ended before the upload; see the task that failed."
+    if not told and not report["sent_before"]:
+        return f"{ended} Nothing was sent."
+    accepted = report["accepted"] + report["sent_before"]
+    return f"{ended} It sent nothing; of the run's earlier tries the target accepted {accepted:,} people."
 
 
 def describe_warnings(report: Report) -> list[str]:

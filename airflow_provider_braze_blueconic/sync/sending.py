@@ -56,6 +56,7 @@ class Reply:
     :param sentence: for people: what happened and what to do next; free of secrets and personal values.
     :param unanswered: positions of objects of which the answer says nothing: each may have been applied or not.
     :param partial: position → target field → the server's reason, of objects that were taken except for these fields.
+    :param again: positions of objects with which nothing was done, and which are worth another try in another form.
     :param doubtful: with ``SPLIT``: some of the batch may have been applied all the same, so that only what can be
         repeated is sent again.
     :param requests: requests that the attempt took: none if it did not come so far, two if the first was not let in.
@@ -68,6 +69,7 @@ class Reply:
     sentence: str = ""
     unanswered: tuple[int, ...] = ()
     partial: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    again: tuple[int, ...] = ()
     doubtful: bool = False
     requests: int = 1
 

@@ -12,6 +12,7 @@
     <staging>/<goal id>/snapshots/<dates>~<run key>.json  where a snapshot lies that a past date can be run again with
     <staging>/<goal id>/clean-up.json                  when what is older than ``retention`` was last removed
     <staging>/<goal id>/work/<run key>/<step>-<id>/    Parquet files of one step; every attempt writes into a new folder
+    <staging>/<goal id>/work/<run key>/delta-<id>/attempts/<partition>~<number>  an attempt to send; the highest may
     <staging>/~observed/<goal id>.json                 where the goal's newest read lies, for other goals
     <staging>/~observed/<goal id>.written.json         when the goal last wrote, and which read it is through with
 """

@@ -12,6 +12,8 @@ The loop owns pace, repetition and bisecting. A sender makes one attempt and say
 What can't be repeated has its intent made durable before each attempt, and withdrawn when the attempt certainly did
 nothing: whatever is killed when, nobody can find such a record to be unsent that may have been sent.
 
+Another copy of the same task may begin meanwhile (:mod:`~.fence`): then nothing more starts here.
+
 Time is the running event loop's, for reading as for waiting, so that a test moves both by running a loop of its own.
 """
 
@@ -34,6 +36,7 @@ from typing import Literal
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, SyncError, TransientError
 from airflow_provider_braze_blueconic.sync.batches import Batch, Outgoing, cut
+from airflow_provider_braze_blueconic.sync.fence import Watch
 from airflow_provider_braze_blueconic.sync.pacing import Pacing
 from airflow_provider_braze_blueconic.sync.receipts import PartReceipts, Receipt
 from airflow_provider_braze_blueconic.sync.rejections import too_many_rejected
@@ -170,6 +173,9 @@ class Upload:
     :param label: for log lines: goal and partition, never a person.
     :param total: records to send, for progress.
     :param sent_by_run: records that the whole run sends, of which a share may be rejected.
+    :param is_newest: asks the store whether no newer attempt at the same upload has begun; called in a thread. ``None``
+        where there can't be one.
+    :param tally: counts what is done.
     """
 
     def __init__(
@@ -182,6 +188,8 @@ class Upload:
         label: str = "",
         total: int = 0,
         sent_by_run: int = 0,
+        is_newest: Callable[[], bool] | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self._sender = sender
         self._pacing = pacing
@@ -190,7 +198,8 @@ class Upload:
         self._label = label
         self._total = total
         self._sent_by_run = sent_by_run
-        self._tally = Tally()
+        self._tally = tally if tally is not None else Tally()
+        self._watch = Watch(is_newest, label=label, on_look=self._looked) if is_newest is not None else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._clock: Callable[[], float] = time.monotonic
         self._batches: Iterator[Batch] = iter(())
@@ -233,6 +242,7 @@ class Upload:
             patience.
         :raises LimitExceeded: if too many records were rejected.
         :raises Stopped: after :meth:`stop`.
+        :raises Superseded: if a newer attempt has begun.
         :raises SyncError: if the sender broke its promise; what it was sending has no receipt.
         """
         settings = self._settings
@@ -240,8 +250,11 @@ class Upload:
         self._clock = self._loop.time
         batches = cut(records, settings.limits, envelope_bytes=len(settings.before) + len(settings.after))
         began = self._clock()
-        books = asyncio.create_task(self._keep_books())
-        books.add_done_callback(self._finished)
+        beside = [asyncio.create_task(self._keep_books())]
+        if self._watch is not None:
+            beside.append(asyncio.create_task(self._watch.run()))
+        for task in beside:
+            task.add_done_callback(self._finished)
         try:
             await self._dispatch(batches)
         except asyncio.CancelledError:
@@ -251,8 +264,9 @@ class Upload:
             await self._drain()
             self._put_back()
             self._tally.seconds = self._clock() - began
-            books.cancel()
-            await asyncio.gather(books, return_exceptions=True)  # what went wrong there is in self._failure
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)  # what went wrong there is in self._failure
             await self._flush_the_rest()
         if self._failure is not None:
             raise self._failure
@@ -299,6 +313,9 @@ class Upload:
 
         :param following: the batch whose turn it is, beside those that are prepared.
         """
+        if self._watch is not None and not self._watch.may_start(now):
+            await self._wait_for_change(_LOOK_UP_SECONDS)
+            return
         start = max(self._pacing.next_start(now), self._held_until, self._backed_off_until)
         if start - now > _LOOK_UP_SECONDS:
             self._put_back()
@@ -342,10 +359,15 @@ class Upload:
         task.add_done_callback(self._finished)
 
     async def _intend(self, batch: Batch) -> None:
-        """Make durable that a batch is about to be sent, and let it be sent then."""
+        """Make durable that a batch is about to be sent, and let it be sent then.
+
+        Who is superseded between the two does not send: the newer attempt may have looked for intents before this one
+        was there. From the look on it finds it.
+        """
         self._note(batch, "intended")
         try:
             await asyncio.to_thread(self._receipts.flush)
+            is_newest = self._watch is None or await self._watch.look()
         except Exception as error:  # noqa: BLE001  the edge of the object store, as in _keep_books, which ends the upload
             self._note(batch, "withdrawn")
             log.warning("%s Trying again before anybody is sent.", self._not_durable(error))
@@ -354,7 +376,12 @@ class Upload:
             self._note(batch, "withdrawn")
             raise
         else:
-            self._intended.append(batch)
+            if is_newest:
+                self._intended.append(batch)
+            else:
+                self._note(batch, "withdrawn")
+                self._requeue(batch, self._clock())
+                self._looked()
         finally:
             self._intending -= 1
 
@@ -387,6 +414,11 @@ class Upload:
                     "Please report this as a bug."
                 )
             )
+        self._changed.set()
+
+    def _looked(self) -> None:
+        if self._watch is not None and self._watch.failure is not None:
+            self._fail(self._watch.failure)
         self._changed.set()
 
     def _fail(self, failure: SyncError) -> None:
@@ -459,7 +491,7 @@ class Upload:
     def _settle(self, batch: Batch, reply: Reply, now: float) -> None:
         self._room_again()
         sent_at = dt.datetime.now(dt.UTC)
-        if not (reply.refusals or reply.unanswered or reply.partial):
+        if not (reply.refusals or reply.unanswered or reply.partial or reply.again):
             accepted: Iterable[Outgoing] = batch.records
             self._tally.accepted += len(batch.records)
         else:
@@ -467,12 +499,21 @@ class Upload:
             silent = set(reply.unanswered) - refused
             self._refuse(batch, reply.refusals, reply.status)
             self._leave_open(batch, [batch.records[position] for position in sorted(silent)], reply, now)
-            partial = {position: why for position, why in reply.partial.items() if position not in refused | silent}
+            again = set(reply.again) - refused - silent
+            self._try_in_another_form(batch, again, reply, now)
+            told = refused | silent | again
+            partial = {position: why for position, why in reply.partial.items() if position not in told}
             self._accept_in_part(batch, partial, reply.status)
-            other = refused | silent | partial.keys()
+            other = told | partial.keys()
             accepted = [record for position, record in enumerate(batch.records) if position not in other]
             self._tally.accepted += len(accepted)
         self._receipts.add(Receipt(record.identifier, "accepted", "", reply.status, sent_at) for record in accepted)
+
+    def _try_in_another_form(self, batch: Batch, positions: Collection[int], reply: Reply, now: float) -> None:
+        if positions:
+            records = Batch(tuple(batch.records[position] for position in sorted(positions)), batch.tries)
+            self._note(records, "withdrawn")
+            self._repeat(records, reply, now)
 
     def _leave_open(self, batch: Batch, silent: Collection[Outgoing], reply: Reply, now: float) -> None:
         """Deal with records of a batch of which no answer tells whether they were applied."""
@@ -698,10 +739,11 @@ class Upload:
 
 def _speaks_of(batch: Batch, reply: Reply) -> bool:
     """Tell whether a reply only speaks of records that are in the batch."""
-    if not (reply.refusals or reply.unanswered or reply.partial):
+    if not (reply.refusals or reply.unanswered or reply.partial or reply.again):
         return True
     positions = [refusal.position for refusal in reply.refusals]
-    return all(0 <= place < len(batch.records) for place in (*positions, *reply.unanswered, *reply.partial))
+    named = (*positions, *reply.unanswered, *reply.partial, *reply.again)
+    return all(0 <= place < len(batch.records) for place in named)
 
 
 def _growing_pause(number: int) -> float:

@@ -190,12 +190,14 @@ def upload(
     receipts: ReceiptFiles | None = None,
     during: Callable[[Upload], Awaitable[None]] | None = None,
     sent_by_run: int = 0,
+    is_newest: Callable[[float], bool] | None = None,
     **settings: Any,
 ) -> Outcome:
     """Upload records to a target, in the loop's own time.
 
     :param during: runs beside the upload, for instance to stop it.
     :param sent_by_run: records of the whole run; by default those that have an outcome.
+    :param is_newest: seconds since the start → what the store says of newer attempts; may raise.
     :param settings: of ``UploadSettings``.
     """
     files = receipts or ReceiptFiles(folder)
@@ -204,8 +206,18 @@ def upload(
 
     async def main(loop: ClockLoop) -> Outcome:
         pacing = Pacing(rate, wall_clock=lambda: 1_800_000_000 + loop.time())
-        one = Upload(target, pacing, part_receipts, chosen, label="goal partition 0", total=1, sent_by_run=sent_by_run)
         began = loop.time()
+        fence = None if is_newest is None else lambda: is_newest(loop.time() - began)
+        one = Upload(
+            target,
+            pacing,
+            part_receipts,
+            chosen,
+            label="goal partition 0",
+            total=1,
+            sent_by_run=sent_by_run,
+            is_newest=fence,
+        )
         beside = asyncio.ensure_future(during(one)) if during else None
         tally, error = None, None
         try:

@@ -6,17 +6,29 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, GoalError
-from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook, modified_between
+from airflow_provider_braze_blueconic.hooks.blueconic import (
+    PROFILES_LIMITS,
+    BlueConicHook,
+    SumWord,
+    modified_between,
+)
 from airflow_provider_braze_blueconic.hooks.braze import BrazeHook
 from airflow_provider_braze_blueconic.hooks.staging import StagingHook
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
+from airflow_provider_braze_blueconic.sync.batches import Outgoing
+from airflow_provider_braze_blueconic.sync.blueconic_objects import BODY_AFTER, BODY_BEFORE
+from airflow_provider_braze_blueconic.sync.pacing import Pacing, Rate
+from airflow_provider_braze_blueconic.sync.receipts import PartReceipts
 from airflow_provider_braze_blueconic.sync.sending import Reply, Verdict
+from airflow_provider_braze_blueconic.sync.upload import Upload, UploadSettings
 from tests.support.sandbox import sandbox, use_connections  # noqa: F401  a fixture is used by its name
+from tests.support.targets import ReceiptFiles
 
 PROFILES = "/rest/v2/segments/*/profiles"
 
@@ -167,6 +179,78 @@ def test_faults_of_the_network_get_a_safe_verdict(fault: Fault, verdict: Verdict
     box.faults.add(fault)
 
     assert send(BrazeHook(), person("u-1"), person("u-2")).verdict is verdict
+
+
+def add_to_revenue(box: Sandbox, folder: Path, *crm_ids: str, city: str | None = None) -> dict[str, list[str]]:
+    """Upload an addition of 1, and a city, to people.
+
+    :return: outcome → who.
+    """
+    records = []
+    for number, crm_id in enumerate(crm_ids):
+        rules = [{"id": "braze_revenue", "values": ["1"], "strategy": "INCREMENT"}]
+        rules += [{"id": "city", "values": [city], "strategy": "SET"}] if city else []
+        entry = {
+            "identifier": f"k{number}", "strategy": "UPDATE", "matching": [[{"id": "crm_id", "value": crm_id}]],
+            "triggerOnPropertyChange": False, "properties": rules,
+        }  # fmt: skip
+        body = json.dumps(entry, separators=(",", ":")).encode()
+        records.append(Outgoing(json.dumps({"braze_id": crm_id}), body, repeatable=False))
+    files = ReceiptFiles(folder)
+    receipts = PartReceipts(folder / "local", attempt="a", publish=files.publish)
+
+    async def send_all() -> None:
+        async with BlueConicHook().profiles_sender(sums=SumWord("INCREMENT")) as sender:
+            settings = UploadSettings(PROFILES_LIMITS, BODY_BEFORE, BODY_AFTER)
+            await Upload(sender, Pacing(Rate(100, 1.0)), receipts, settings).run(records)
+
+    asyncio.run(send_all())
+    told: dict[str, list[str]] = {}
+    for row in files.rows():
+        if row["outcome"] not in ("intended", "withdrawn"):
+            told.setdefault(row["outcome"], []).append(json.loads(row["identifier"])["braze_id"])
+    return told
+
+
+def revenues(box: Sandbox, crm_id: str) -> list[str | None]:
+    found = [box.blueconic.profiles[each].values for each in sorted(box.blueconic.look_up("crm_id", crm_id))]
+    return [values.get("braze_revenue", [None])[0] for values in found]
+
+
+@pytest.mark.promise(3)
+def test_numbers_are_added_to_in_a_tenant_that_ignores_the_word_it_does_not_know(box: Sandbox, tmp_path: Path) -> None:
+    box.faults.blueconic = replace(box.faults.blueconic, sum_strategy="SUM", unknown_sum="ignored")
+
+    told = add_to_revenue(box, tmp_path, "crm-0000002", "crm-0000005")
+
+    assert told == {"accepted": ["crm-0000002", "crm-0000005"]}
+    assert (revenues(box, "crm-0000002"), revenues(box, "crm-0000005")) == (["1"], ["1"])
+
+
+@pytest.mark.promise(3)
+def test_a_number_that_blueconic_leaves_as_it_was_under_either_word_is_reported(box: Sandbox, tmp_path: Path) -> None:
+    box.faults.add(
+        Fault(
+            "blueconic", "entry_state", method="PUT", identifiers=("crm-0000002",), state="UNCHANGED", entry_share=0.0
+        )
+    )
+
+    told = add_to_revenue(box, tmp_path, "crm-0000002")
+
+    assert told == {"rejected": ["crm-0000002"]}
+    assert box.counters()["bulk"]["requests"] == 2
+    assert revenues(box, "crm-0000002") == [None]
+
+
+@pytest.mark.promise(2)
+def test_a_number_that_one_of_two_profiles_took_is_held(box: Sandbox, tmp_path: Path) -> None:
+    box.faults.blueconic = replace(box.faults.blueconic, several_matches="all")
+    box.blueconic.add({"crm_id": ["crm-0000002"], "braze_revenue": ["not known"]}, id="zz-twin")
+
+    told = add_to_revenue(box, tmp_path, "crm-0000002", "crm-0000005", city="Ede")
+
+    assert told == {"unknown": ["crm-0000002"], "accepted": ["crm-0000005"]}
+    assert revenues(box, "crm-0000002") == ["1", "not known"]
 
 
 def test_key_without_the_permission_ends_the_run(box: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

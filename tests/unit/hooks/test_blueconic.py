@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 import pytest
@@ -188,8 +189,33 @@ def test_list_without_a_total_ends_at_an_empty_page(server: OddServer, blueconic
 def test_list_that_repeats_a_page_does_not_run_for_ever(server: OddServer, blueconic: BlueConicHook) -> None:
     server.on("GET /rest/v2/objectives", answer({"totalResults": 9, "objectives": [{"id": "a", "name": "A"}]}))
 
-    with pytest.raises(UnexpectedAnswer, match="same page"):
+    with pytest.raises(TransientError, match="same page"):
         blueconic.list_objectives()
+
+    assert len(server.asked("/rest/v2/objectives")) == 1 + 6
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "read_list"),
+    [
+        ("segments", "segments", BlueConicHook.list_segments),
+        ("profileProperties", "profileProperties", BlueConicHook.list_profile_properties),
+        ("objectives", "objectives", BlueConicHook.list_objectives),
+        ("dialogues", "dialogues", BlueConicHook.interaction_names),
+    ],
+)
+def test_list_that_repeats_a_page_once_is_read_to_its_end(
+    path: str,
+    name: str,
+    read_list: Callable[[BlueConicHook], Collection[object]],
+    server: OddServer,
+    blueconic: BlueConicHook,
+) -> None:
+    first, second = ({"totalResults": 2, name: [{"id": each, "name": each}]} for each in "ab")
+    server.on(f"GET /rest/v2/{path}", answer(first), answer(first), answer(second))
+
+    assert len(read_list(blueconic)) == 2
+    assert [seen.query["startIndex"] for seen in server.asked(f"/rest/v2/{path}")] == [["0"], ["1"], ["1"]]
 
 
 def test_list_that_ends_before_its_total_is_not_taken_for_whole(server: OddServer, blueconic: BlueConicHook) -> None:
@@ -347,12 +373,37 @@ def test_zipped_pages_are_read(server: OddServer, blueconic: BlueConicHook) -> N
 def test_cursor_that_was_seen_before_is_never_followed(
     cursors: list[str], server: OddServer, blueconic: BlueConicHook
 ) -> None:
-    server.on(f"GET {PROFILES}", *[answer(page("a", following=cursor)) for cursor in cursors])
+    server.on(
+        f"GET {PROFILES}", *[answer(page(f"p{number}", following=cursor)) for number, cursor in enumerate(cursors)]
+    )
 
-    with pytest.raises(UnexpectedAnswer, match="second time"):
+    with pytest.raises(TransientError, match="led back to a page"):
         read(blueconic)
 
-    assert len(server.asked(PROFILES)) == len(cursors)
+    assert len(server.asked(PROFILES)) == len(cursors) - 1 + 6
+    assert blueconic.repeated_pages == 6
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param(page("b", following="c-2"), id="with the cursor that was asked for"),
+        pytest.param(page("b", following="*"), id="with the first cursor"),
+        pytest.param(page("a", following="c-2"), id="the page before"),
+        pytest.param(page("a", following="c-3"), id="the page before, with a new cursor"),
+    ],
+)
+def test_page_that_leads_back_once_is_asked_for_again_and_counted(
+    odd: dict[str, object], server: OddServer, blueconic: BlueConicHook
+) -> None:
+    server.on(
+        f"GET {PROFILES}",
+        answer(page("a", following="c-2")), answer(odd), answer(page("b", following="c-3")), answer(page("c")),
+    )  # fmt: skip
+
+    assert read(blueconic) == [["a"], ["b"], ["c"]]
+    assert [seen.query["cursor"][0] for seen in server.asked(PROFILES)] == ["*", "c-2", "c-2", "c-3"]
+    assert blueconic.repeated_pages == 1
 
 
 def test_empty_pages_with_ever_new_cursors_come_to_an_end(server: OddServer, blueconic: BlueConicHook) -> None:

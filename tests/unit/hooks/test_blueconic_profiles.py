@@ -262,7 +262,7 @@ def test_a_failure_after_which_entries_may_be_in_is_unknown(status: int) -> None
 def test_the_word_of_the_schema_is_tried_first_and_known_once_a_number_was_added_to() -> None:
     sums = SumWord()
 
-    read([result("k0", "UNCHANGED"), result("k1")], sent=SUM, sums=sums)
+    read([result("k0", "NOTFOUND"), result("k1")], sent=SUM, sums=sums)
     assert not sums.is_known
     read([result("k0", validationErrors={"revenue": ["no such strategy"]}), result("k1")], sent=SUM, sums=sums)
     assert not sums.is_known
@@ -329,6 +329,151 @@ def test_a_batch_under_way_with_the_other_word_when_it_was_found_out_goes_again(
     late = replies.read(400, {}, SUM, b"{}", word="INCREMENT")
 
     assert (sums.word, late.verdict) == ("SUM", Verdict.RETRY)
+
+
+MIXED = body(entry("k0", ("revenue", "INCREMENT")), entry("k1", ("revenue", "INCREMENT"), ("city", "SET")), entry("k2"))
+
+
+@pytest.mark.promise(3)
+def test_a_profile_that_is_unchanged_although_something_was_added_goes_again_under_the_other_word() -> None:
+    sums = SumWord()
+
+    reply = read([result("k0", "UNCHANGED"), result("k1")], sent=SUM, sums=sums)
+
+    assert (reply.verdict, reply.again, reply.refusals, reply.unanswered) == (Verdict.READ_ENTRIES, (0,), (), ())
+    alone = body(entry("k0", ("revenue", "INCREMENT")))
+    assert sums.choose(alone) == "SUM"
+    assert read([result("k0")], sent=alone, sums=sums) == Reply(Verdict.READ_ENTRIES, 200)
+    assert (sums.word, sums.is_known, sums.was_learnt) == ("SUM", True, True)
+
+
+@pytest.mark.promise(3)
+@pytest.mark.parametrize(
+    ("second", "status"), [([result("k0", "UNCHANGED")], 200), ({"code": 400}, 400)], ids=["unchanged", "refused"]
+)
+def test_a_number_that_neither_word_adds_to_is_reported_after_one_try_of_each(second: object, status: int) -> None:
+    sums = SumWord()
+    alone = body(entry("k0", ("revenue", "INCREMENT")))
+    unchanged = [result("k0", "UNCHANGED")]
+
+    replies = [read(unchanged, sent=alone, sums=sums), read(second, sent=alone, status=status, sums=sums)]
+    if status == 400:
+        assert replies[-1].verdict is Verdict.RETRY
+        replies.append(read(unchanged, sent=alone, sums=sums))
+
+    assert replies[0].again == (0,)
+    assert replies[-1].again == ()
+    assert [(refusal.position, refusal.outcome) for refusal in replies[-1].refusals] == [(0, "rejected")]
+    assert "nothing was added" in replies[-1].refusals[0].reason
+
+
+@pytest.mark.promise(3)
+def test_once_the_word_was_seen_to_add_an_unchanged_profile_is_reported_at_once() -> None:
+    sums = SumWord()
+    sent = body(entry("k0", ("revenue", "INCREMENT")), entry("k1", ("revenue", "INCREMENT")))
+
+    reply = read([result("k0", "UNCHANGED"), result("k1")], sent=sent, sums=sums)
+
+    assert reply.again == ()
+    assert [refusal.position for refusal in reply.refusals] == [0]
+    assert sums.word == "INCREMENT"
+
+
+@pytest.mark.promise(3)
+def test_the_other_fields_of_an_unchanged_profile_are_taken_and_its_number_is_reported() -> None:
+    sums = SumWord()
+    sent = body(entry("k0", ("revenue", "INCREMENT"), ("city", "SET")), entry("k1", ("revenue", "INCREMENT")))
+
+    reply = read([result("k0", "UNCHANGED"), result("k1")], sent=sent, sums=sums)
+
+    assert (reply.refusals, list(reply.partial)) == ((), [0])
+    assert list(reply.partial[0]) == ["revenue"]
+
+
+@pytest.mark.promise(2)
+def test_a_number_in_a_profile_that_changed_for_another_reason_is_held_while_the_word_seems_not_to_add() -> None:
+    sums = SumWord()
+
+    reply = read([result("k0", "UNCHANGED"), result("k1"), result("k2")], sent=MIXED, sums=sums)
+
+    assert (reply.again, reply.unanswered, reply.refusals) == ((0,), (1,), ())
+    assert not sums.is_known
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        pytest.param([{"id": "revenue", "values": ["0"], "strategy": "INCREMENT"}], id="nothing was to be added"),
+        pytest.param([{"id": "revenue", "values": ["0.00"], "strategy": "INCREMENT"}], id="nothing, with decimals"),
+        pytest.param([{"id": "city", "values": ["1"], "strategy": "SET"}], id="no number"),
+    ],
+)
+def test_a_profile_may_be_unchanged_where_nothing_was_to_be_added(rules: list[dict[str, object]]) -> None:
+    sent = body({**entry("k0"), "properties": rules})
+
+    assert read([result("k0", "UNCHANGED")], sent=sent, sums=SumWord()) == Reply(Verdict.READ_ENTRIES, 200)
+
+
+def test_a_negative_number_that_was_not_added_is_noticed_too() -> None:
+    sent = body({**entry("k0"), "properties": [{"id": "revenue", "values": ["-2.50"], "strategy": "INCREMENT"}]})
+
+    assert read([result("k0", "UNCHANGED")], sent=sent, sums=SumWord()).again == (0,)
+
+
+# An entry that several profiles match
+
+
+def both(first: dict[str, object], second: dict[str, object]) -> list[dict[str, object]]:
+    """Results of one entry in two profiles."""
+    return [result("k0", **{"profileId": f"p{number}", **one}) for number, one in enumerate((first, second))]
+
+
+TWO_FIELDS = body(entry("k0", ("revenue", "INCREMENT"), ("city", "SET")))
+
+
+@pytest.mark.promise(2)
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param(both({}, {"validationErrors": {"revenue": ["too high"]}}), id="refused by the second"),
+        pytest.param(both({"validationErrors": {"revenue": ["too high"]}}, {}), id="refused by the first"),
+        pytest.param(both({}, {"state": "UNCHANGED"}), id="unchanged in the second"),
+        pytest.param(both({}, {"state": "UNAUTHORIZED"}), id="forbidden in the second"),
+        pytest.param(
+            both({}, {"state": "UNCHANGED", "validationErrors": {"revenue": ["x"], "city": ["x"]}}), id="all refused"
+        ),
+    ],
+)
+def test_a_number_that_one_of_several_profiles_took_is_held_and_not_repeated(answers: list[object]) -> None:
+    sent = body(json.loads(TWO_FIELDS)[0], entry("k1"))
+
+    reply = read([*answers, result("k1")], sent=sent, sums=SumWord())
+
+    assert (reply.unanswered, reply.refusals, reply.again) == ((0,), (), ())
+    assert reply.partial == {}
+
+
+@pytest.mark.promise(3)
+def test_what_all_of_several_profiles_refused_is_refused() -> None:
+    errors = {"validationErrors": {"revenue": ["too high"]}}
+
+    reply = read(both(errors, errors), sent=TWO_FIELDS, sums=SumWord())
+
+    assert (reply.partial, reply.unanswered) == ({0: {"revenue": "too high"}}, ())
+
+
+@pytest.mark.promise(3)
+def test_what_no_profile_took_is_not_held() -> None:
+    reply = read(both({"state": "UNAUTHORIZED"}, {"state": "UNAUTHORIZED"}), sent=TWO_FIELDS, sums=SumWord())
+
+    assert [(refusal.position, refusal.outcome) for refusal in reply.refusals] == [(0, "rejected")]
+    assert reply.unanswered == ()
+
+
+def test_a_field_that_can_be_repeated_goes_again_if_one_of_several_profiles_refused_it() -> None:
+    answers = both({}, {"validationErrors": {"city": ["unknown"]}})
+
+    assert read(answers, sent=TWO_FIELDS, sums=SumWord()).partial == {0: {"city": "unknown"}}
 
 
 def test_a_value_that_reads_like_a_strategy_is_not_touched(server: OddServer, blueconic: BlueConicHook) -> None:

@@ -55,8 +55,18 @@ def test_segments_are_paged_until_a_page_is_short(server: OddServer, braze: Braz
 def test_list_that_repeats_a_page_does_not_run_for_ever(server: OddServer, braze: BrazeHook) -> None:
     server.on("GET /segments/list", answer({"message": "success", "segments": named("s", 0, 100)}))
 
-    with pytest.raises(UnexpectedAnswer, match="same page"):
+    with pytest.raises(TransientError, match="same page"):
         braze.list_segments()
+
+    assert len(server.seen) == 1 + 6
+
+
+def test_list_that_repeats_a_page_once_is_read_to_its_end(server: OddServer, braze: BrazeHook) -> None:
+    first, second = (answer({"message": "success", "segments": named("s", *span)}) for span in ((0, 100), (100, 10)))
+    server.on("GET /segments/list", first, first, second)
+
+    assert len(braze.list_segments()) == 110
+    assert [seen.query["page"] for seen in server.seen] == [["0"], ["1"], ["1"]]
 
 
 def test_campaigns_are_listed_with_archived_ones_on_request(server: OddServer, braze: BrazeHook) -> None:
@@ -108,12 +118,20 @@ def test_custom_attributes_follow_the_link_header(server: OddServer, braze: Braz
     assert [seen.query for seen in server.seen] == [{}, {"cursor": ["bmV4dA=="]}]
 
 
-@pytest.mark.parametrize("query", ["cursor=again", "page=2"], ids=["a cursor seen before", "no cursor"])
-def test_link_that_leads_nowhere_does_not_run_for_ever(query: str, server: OddServer, braze: BrazeHook) -> None:
+@pytest.mark.parametrize(
+    ("query", "error", "says"),
+    [
+        pytest.param("cursor=again", TransientError, "read before", id="a cursor seen before"),
+        pytest.param("page=2", UnexpectedAnswer, "can't be followed", id="no cursor"),
+    ],
+)
+def test_link_that_leads_nowhere_does_not_run_for_ever(
+    query: str, error: type[Exception], says: str, server: OddServer, braze: BrazeHook
+) -> None:
     link = {"Link": f'<https://rest.example/custom_attributes?{query}>; rel="next"'}
     server.on("GET /custom_attributes", answer({"message": "success", "attributes": []}, headers=link))
 
-    with pytest.raises(UnexpectedAnswer, match="can't be followed"):
+    with pytest.raises(error, match=says):
         braze.list_custom_attributes()
 
 

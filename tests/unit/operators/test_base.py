@@ -22,6 +22,7 @@ from airflow_provider_braze_blueconic.operators.blueconic import BlueConicSegmen
 from airflow_provider_braze_blueconic.operators.braze import S3ToBrazeUsersOperator
 from airflow_provider_braze_blueconic.operators.s3_csv import S3ToS3CsvOperator
 from airflow_provider_braze_blueconic.sandbox.s3 import ObjectStore
+from airflow_provider_braze_blueconic.sync.fence import Superseded
 from airflow_provider_braze_blueconic.sync.upload import Stopped
 
 LOCK = "s3://sandbox-sync/tests/people/lock/"
@@ -39,6 +40,7 @@ LOCK = "s3://sandbox-sync/tests/people/lock/"
         (exceptions.TransientError("busy"), True),
         (exceptions.WriterConflict("slower"), True),
         (Stopped("killed"), True),
+        (Superseded("a newer attempt"), False),
     ],
     ids=lambda value: type(value).__name__,
 )

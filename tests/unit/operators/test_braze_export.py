@@ -22,6 +22,8 @@ from airflow_provider_braze_blueconic.sandbox.exports import ExportRequest
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
 from airflow_provider_braze_blueconic.sandbox.workspace import SEGMENTS
+from airflow_provider_braze_blueconic.sync import fence
+from airflow_provider_braze_blueconic.sync.fence import Fence
 from tests.support.clock import ClockLoop, in_clock_time
 from tests.support.sandbox import running_sandbox, use_connections
 
@@ -212,6 +214,30 @@ def test_data_are_as_old_as_the_question(task: Task) -> None:
 
     assert task.now >= asked_at + 60
     assert abs(table(reference)["as_of"][0].as_py().timestamp() - asked_at) < 0.001
+
+
+@pytest.mark.promise(2)
+def test_a_copy_that_outlived_its_worker_and_the_retry_ask_braze_once(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The retry begins while the older copy is about to ask, and asks itself."""
+    retry = Task(task.box, task.settings, task.run_id, task.now)
+    check = Fence.check
+
+    def late(place: Fence) -> None:
+        monkeypatch.setattr(Fence, "check", check)
+        retry.start()
+        check(place)
+
+    monkeypatch.setattr(Fence, "check", late)
+    monkeypatch.setattr(fence, "_HANDOVER_SECONDS", 0.0)
+
+    with pytest.raises(AirflowFailException, match="a newer attempt at this step has begun"):
+        task.operator().execute({"run_id": task.run_id})  # type: ignore[typeddict-item]
+
+    assert task.exports == 1
+    assert retry.run()["profiles"] > 0
+    assert task.exports == 1
 
 
 @pytest.mark.promise(2)

@@ -259,6 +259,31 @@ def test_word_for_a_sum_that_the_tenant_does_not_know_refuses_the_request(
     assert tenant.states(_ann(_rule("points", "3", strategy=known)), sum_strategy=known) == ["MODIFIED"]
 
 
+def test_word_for_a_sum_that_the_tenant_does_not_know_may_be_ignored_instead(tenant: _Tenant) -> None:
+    settings: dict[str, Any] = {"sum_strategy": "SUM", "unknown_sum": "ignored"}
+
+    states = tenant.states(
+        _ann(_rule("points", "3", strategy="INCREMENT")),
+        _ann(_rule("points", "3", strategy="INCREMENT"), _rule("city", "Ede")),
+        _ann(_rule("points", "3", strategy="SUM")),
+        **settings,
+    )
+
+    assert states == ["UNCHANGED", "MODIFIED", "MODIFIED"]
+    assert tenant.profile().values["points"] == ["8"]
+
+
+def test_of_several_matches_one_may_refuse_a_sum_that_the_other_takes(tenant: _Tenant) -> None:
+    tenant.state.add({"crm_id": ["crm-ann"], "points": ["none yet"]}, id="twin")
+
+    first, second = tenant.write(
+        _ann(_rule("points", "3", strategy="INCREMENT"), _rule("city", "Ede")), several_matches="all"
+    )
+
+    assert (first["state"], first.get("validationErrors")) == ("MODIFIED", None)
+    assert (second["state"], list(second["validationErrors"])) == ("MODIFIED", ["points"])
+
+
 def test_invalid_property_is_left_out_and_reported_while_the_others_are_applied(tenant: _Tenant) -> None:
     (result,) = tenant.write(_ann(_rule("points", "many"), _rule("city", "Ede"), _rule("email", "no address")))
 

@@ -17,6 +17,7 @@ from airflow_provider_braze_blueconic.sync.export_marker import (
     write_marker,
 )
 from airflow_provider_braze_blueconic.sync.export_watch import Candidate
+from airflow_provider_braze_blueconic.sync.fence import Superseded
 from tests.support.staging import LocalStaging
 
 FRESH = ExportMarker("seg-1", "VIP", "fingerprint")
@@ -66,6 +67,21 @@ def test_export_whose_answer_was_lost_is_found_again_and_not_asked_for_twice() -
 
     assert braze.asked == []
     assert (marker.object_prefix, marker.asked_at, marker.questions) == ("uuid-101", 100.0, ())
+
+
+@pytest.mark.promise(2)
+def test_an_older_copy_of_the_task_does_not_ask_and_leaves_its_question_for_the_newer_one() -> None:
+    braze = Braze()
+
+    def check() -> None:
+        assert braze.saved[-1].questions == (100.0,)
+        raise Superseded("a newer one")
+
+    with pytest.raises(Superseded):
+        ask_once(FRESH, save=braze.saved.append, candidates=lambda: (), ask=braze.ask, now=100.0, check=check)
+
+    assert braze.asked == []
+    assert braze.saved[-1].questions == (100.0,)
 
 
 def test_without_a_question_of_ours_no_folder_is_taken_for_ours() -> None:

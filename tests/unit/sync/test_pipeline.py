@@ -8,7 +8,8 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from airflow_provider_braze_blueconic.operators.sync import MapFieldsOperator
 from airflow_provider_braze_blueconic.sync.columns import source_column
 from airflow_provider_braze_blueconic.sync.delta import DeltaPlan
 from airflow_provider_braze_blueconic.sync.doubt import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.fence import Fence, Superseded
 from airflow_provider_braze_blueconic.sync.mapping import MappedField
 from airflow_provider_braze_blueconic.sync.pipeline import (
     Workspace,
@@ -30,10 +32,12 @@ from airflow_provider_braze_blueconic.sync.pipeline import (
     map_staged_snapshot,
     read_fields,
     read_snapshot_fields,
+    report_run,
 )
 from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef
+from airflow_provider_braze_blueconic.sync.report import Report, describe_stop, render
 from airflow_provider_braze_blueconic.sync.sending import Reply, Sender, Verdict
-from airflow_provider_braze_blueconic.sync.staging import GoalFolder
+from airflow_provider_braze_blueconic.sync.staging import GoalFolder, run_key
 from airflow_provider_braze_blueconic.sync.tables import Table
 from airflow_provider_braze_blueconic.sync.values import string_rule
 from tests.support import import_nights
@@ -372,6 +376,118 @@ def test_a_retry_of_an_upload_sends_only_the_rest(home: Path, deadly_tables: Cal
     night.run(last="upload 1")
 
     assert {who for who in braze.writes if braze.writes[who] > before[who]}.isdisjoint(settled)
+
+
+@pytest.mark.promise(1)
+@pytest.mark.promise(2)
+def test_an_upload_that_outlived_its_worker_ends_when_the_retry_begins(home: Path) -> None:
+    """The retry runs from its start to its end while the older copy waits for an answer."""
+    braze = braze_after_first_night()
+    retry = Night(home, "night-2", SECOND, day(2), braze)
+    retry.run(last="guard")
+    seen: list[str] = []
+
+    class Orphan(Braze):
+        async def send(self, body: bytes) -> Any:
+            if not seen:
+                seen.append("retry")
+                _in_a_thread(lambda: retry.run(last="upload 0"))
+            seen.append("sent")
+            return await braze.send(body)
+
+    orphan = Night(home, "night-2", SECOND, day(2), Orphan())
+    orphan.handed_on.update(retry.handed_on)
+
+    with pytest.raises(Superseded):
+        orphan.run(last="upload 0")
+    retry.run()
+
+    assert seen in (["retry", "sent"], ["retry", "sent", "sent"])  # it looks again after half a second
+    assert braze.users == EXPECTED_USERS
+    assert retry.report["status"] == "success"
+    assert list((home / "staging/goal/open").iterdir()) == []
+
+
+def _in_a_thread(work: Callable[[], None]) -> None:
+    """Two event loops can't run in one thread."""
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.promise(1)
+def test_an_upload_that_begins_while_its_delta_is_committed_keeps_the_mark_for_the_next_run(home: Path) -> None:
+    night = Night(home, "night-2", SECOND, day(2), braze_after_first_night())
+    night.run(last="upload 1")
+
+    class Meets(LocalStaging):
+        """An attempt begins when the commit is about to remove the mark."""
+
+        def delete(self, uris: Iterable[str]) -> None:
+            fence = Fence(LocalStaging(), night.delta["uri"], ["0"], label="x")
+            fence.begin()
+            super().delete(uris)
+
+    workspace = Workspace(
+        Meets(), GoalFolder(str(home / "staging"), "goal"), run_key("night-2"), engine(home / "local")
+    )
+    commit_uploads(workspace, night.delta)
+
+    assert len(list((home / "staging/goal/open").iterdir())) == 1
+
+
+def report_of_a_later_try(home: Path, delta: DeltaRef | None, *, run_id: str = "night-2", **how: Any) -> Report:
+    """The report of a try of a run that ended before its upload, or sent nothing."""
+    workspace = Workspace(
+        LocalStaging(), GoalFolder(str(home / "staging"), "goal"), run_key(run_id), engine(home / "local")
+    )
+    given: dict[str, Any] = {
+        "snapshot": None, "mapped": None, "passed": False, "dry_run": False, "uploads": [], "committed": False,
+        "mapping_hash": "m1", **how,
+    }  # fmt: skip
+    return report_run(workspace, delta=delta, **given)
+
+
+@pytest.mark.parametrize("cleared", ["guard", "extract"])
+def test_a_finished_run_that_is_cleared_and_refused_by_the_lock_reports_what_it_sent_before(
+    home: Path, cleared: str
+) -> None:
+    braze = braze_after_first_night()
+    night = Night(home, "night-2", SECOND, day(2), braze)
+    night.run()
+
+    report = report_of_a_later_try(home, night.delta if cleared == "guard" else None)
+
+    assert (report["status"], report["accepted"], report["rejected"], report["to_send"], report["unsent"]) == (
+        "stopped", 11, {"is bad": 1}, 12, 0
+    )  # fmt: skip
+    assert report["requests"] == braze.requests == night.report["requests"]
+    assert describe_stop(report) == (
+        "this try of the run ended before the upload; see the task that failed. It sent nothing; of the run's earlier "
+        "tries the target accepted 11 people."
+    )
+
+
+def test_a_run_that_is_cleared_and_compares_anew_reports_what_its_first_try_sent_too(home: Path) -> None:
+    night = Night(home, "night-2", SECOND, day(2), braze_after_first_night())
+    night.run()
+    night.again("delta", "guard", "upload", "commit", "report")
+
+    night.run()
+
+    assert (night.report["accepted"], night.report["sent_before"], night.report["to_send"]) == (0, 11, 1)
+    assert dict(render(night.report))["sent by earlier tries"] == "11"
+
+
+def test_a_run_of_which_no_try_sent_anything_says_so(home: Path) -> None:
+    Night(home, "night-2", SECOND, day(2), braze_after_first_night()).run()
+    night = Night(home, "night-3", FIRST, day(3), braze_after_first_night())
+    night.run(last="guard")
+
+    report = report_of_a_later_try(home, night.delta, run_id="night-3")
+
+    assert (report["accepted"], report["sent_before"]) == (0, 0)
+    assert describe_stop(report).endswith("Nothing was sent.")
 
 
 def test_the_report_counts_the_requests_of_attempts_that_failed_too(home: Path) -> None:

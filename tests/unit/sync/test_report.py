@@ -69,6 +69,7 @@ def test_a_report_holds_the_counters_of_every_step() -> None:
         "to_send": 100, "fields": 150, "clears": 5, "data_points": 140,
         "requests": 2, "rate_limited": 1, "proven": True, "accepted": 90, "not_accepted": 10, "unsent": 0,
         "not_found": 0, "no_consent": 0, "rejected": {"no good": 8, "timeout": 2}, "refused_fields": {}, "unknown": 2,
+        "sent_before": 0, "repeated_pages": 0,
         "seconds": 10.0, "people_per_second": 9.0,
     }  # fmt: skip
 
@@ -305,3 +306,10 @@ def test_news_about_fields_stands_between_what_was_read_and_who_changed() -> Non
 
 def test_a_field_that_no_property_takes_is_told_with_the_values_left_out() -> None:
     assert describe_warnings(report(**IMPORTED))[-1] == 'custom_attributes.x: BlueConic has no property "x".'
+
+
+def test_pages_that_were_asked_for_again_are_shown() -> None:
+    found = report(snapshot={**SNAPSHOT, "repeated_pages": 2})
+
+    assert dict(render(found))["pages asked for again"] == "2"
+    assert "pages asked for again" not in dict(render(report()))

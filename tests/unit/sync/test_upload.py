@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, LimitExceeded, SyncError, TransientError
 from airflow_provider_braze_blueconic.sync.batches import Outgoing
+from airflow_provider_braze_blueconic.sync.fence import Superseded
 from airflow_provider_braze_blueconic.sync.pacing import Rate
 from airflow_provider_braze_blueconic.sync.sending import BatchLimits, Refusal, Reply, Verdict
 from airflow_provider_braze_blueconic.sync.upload import Stopped, Upload, mask_values
@@ -258,6 +259,79 @@ def test_what_cannot_be_repeated_goes_again_when_the_server_did_nothing(tmp_path
 
     assert outcome.receipts.outcomes() == {"accepted": 75}
     assert target.requests == 3
+
+
+# Records that are worth another form
+
+
+@pytest.mark.promise(2)
+def test_who_is_worth_another_form_goes_again_and_only_they(tmp_path: Path) -> None:
+    target = Scripted(Reply(Verdict.READ_ENTRIES, 200, again=(1, 3)))
+
+    outcome = upload(tmp_path, people(5, repeatable=False), target)
+
+    assert outcome.receipts.outcomes() == {"accepted": 5}
+    assert [external_ids(each) for each in target.bodies[1:]] == [["p1", "p3"]]
+    assert outcome.receipts.steps("p1") == ["intended", "withdrawn", "intended", "accepted"]
+    assert outcome.receipts.steps("p0") == ["intended", "accepted"]
+
+
+@pytest.mark.promise(2)
+def test_who_is_worth_another_form_again_and_again_stays_unsent(tmp_path: Path) -> None:
+    outcome = upload(
+        tmp_path, people(1, repeatable=False), Target(lambda *_: Reply(Verdict.READ_ENTRIES, 200, again=(0,)))
+    )
+
+    assert outcome.receipts.outcomes() == {}
+    assert outcome.receipts.steps("p0")[-1] == "withdrawn"
+
+
+# A newer attempt at the same upload
+
+
+@pytest.mark.promise(2)
+def test_an_upload_that_is_superseded_starts_nothing_more_and_keeps_what_it_was_told(tmp_path: Path) -> None:
+    target = Target(lambda *_: ACCEPTED, latency=2.0)
+
+    outcome = upload(tmp_path, people(7_500), target, rate=Rate(10, 1.0), is_newest=lambda now: now < 2.0)
+
+    assert isinstance(outcome.error, Superseded)
+    assert max(target.starts) - min(target.starts) <= 2.5
+    assert outcome.receipts.outcomes() == {"accepted": 75 * target.requests}
+    assert 15 <= target.requests <= 26
+
+
+@pytest.mark.promise(2)
+@pytest.mark.parametrize("repeatable", [True, False], ids=["values", "sums"])
+def test_nothing_is_sent_while_it_is_not_known_whether_a_newer_attempt_has_begun(
+    tmp_path: Path, repeatable: bool
+) -> None:
+    target = Scripted()
+
+    def answer(now: float) -> bool:
+        if now < 8.0:
+            raise TransientError("S3 is busy")
+        return True
+
+    outcome = upload(tmp_path, people(150, repeatable=repeatable), target, is_newest=answer)
+
+    assert outcome.error is None
+    assert outcome.seconds >= 8.0
+    assert outcome.receipts.outcomes() == {"accepted": 150}
+    assert target.requests == 2
+
+
+@pytest.mark.promise(2)
+def test_nobody_is_added_to_of_whom_a_newer_attempt_may_not_have_seen_the_intent(tmp_path: Path) -> None:
+    receipts = ReceiptFiles(tmp_path)
+    target = Scripted()
+
+    # The newer one begins, and reads the intents, while this one writes its own.
+    outcome = upload(tmp_path, SUMS, target, receipts=receipts, is_newest=lambda _: receipts.tries == 0)
+
+    assert isinstance(outcome.error, Superseded)
+    assert target.requests == 0
+    assert receipts.steps("p0") == ["intended", "withdrawn"]
 
 
 # What cannot be repeated: its intent is durable before it is sent
