@@ -143,6 +143,13 @@ def _config() -> dict[str, Any]:
                     "360",
                     "60",
                 ),
+                "reprocessed_runs_send": _option(
+                    "Airflow before 3.2.2 forgets the params of a backfill that runs a date again, dry_run among them. "
+                    "False: such a run plans, sends nothing and fails. True: it sends, as if it had no params. "
+                    "Without effect on later versions, which keep the params.",
+                    "boolean",
+                    "False",
+                ),
                 "work_folder": _option(
                     "Folder on the worker for files of the partition in hand. Empty for the system's temporary folder.",
                     "string",

@@ -40,6 +40,7 @@ class Settings:
     :param lock_seconds: without a sign of life, until a run counts as dead.
     :param lock_gap_seconds: that a run of another Airflow may take between two of its tasks.
     :param wait_for_goal_minutes: that a run waits for its turn where its goal is busy.
+    :param reprocessed_runs_send: also where Airflow may have lost that it was to be a dry run.
     :param work_folder: ``None`` for the system's temporary folder.
     :param memory_limit: as DuckDB writes it.
     """
@@ -55,6 +56,7 @@ class Settings:
     lock_seconds: float
     lock_gap_seconds: float
     wait_for_goal_minutes: float
+    reprocessed_runs_send: bool
     work_folder: str | None
     memory_limit: str
 
@@ -117,6 +119,9 @@ class Settings:
             lock_seconds=number("lock_seconds"),
             lock_gap_seconds=number("lock_gap_seconds"),
             wait_for_goal_minutes=number("wait_for_goal_minutes"),
+            reprocessed_runs_send=conf.getboolean(
+                SECTION, "reprocessed_runs_send", fallback=default["reprocessed_runs_send"] == "True"
+            ),
             work_folder=text("work_folder") or None,
             memory_limit=text("memory_limit"),
         )

@@ -23,6 +23,7 @@ def test_defaults_are_those_of_the_provider_metadata(monkeypatch: pytest.MonkeyP
         lock_seconds=30.0,
         lock_gap_seconds=900.0,
         wait_for_goal_minutes=360.0,
+        reprocessed_runs_send=False,
         work_folder=None,
         memory_limit="1GB",
     )
