@@ -55,6 +55,14 @@ def as_airflow_exception(error: SyncError) -> AirflowException:
     return AirflowFailException(str(error))
 
 
+def _status(error: Exception) -> object:
+    """Return the status with which Airflow's API answered a task, if it did."""
+    if isinstance(error, AirflowRuntimeError):
+        return (error.error.detail or {}).get("status_code")
+    # In dag.test(), which has no supervisor between the task and the API.
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
 def is_true(value: object) -> bool:
     """Read a flag that may come out of a template as text.
 
@@ -218,10 +226,12 @@ class GoalOperator(BaseOperator):
             return None
         try:
             return ask(dag_id, run_id) in _ENDED
-        except AirflowRuntimeError as error:
-            if (error.error.detail or {}).get("status_code") == HTTPStatus.NOT_FOUND:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the lock has rules for what Airflow doesn't say
+            if _status(error) == HTTPStatus.NOT_FOUND:
                 return True  # somebody deleted the run, or its DAG
-            self.log.info("%s: Airflow does not say what became of run %s: %s", self.goal_id, run_id, error)
+            self.log.info(
+                "%s: Airflow does not say what became of run %s: %s", self.goal_id, run_id, type(error).__name__
+            )
             return None
 
     def _gap(self, settings: Settings) -> float:

@@ -321,7 +321,11 @@ def test_a_run_that_waits_for_a_retry_keeps_its_goal_for_as_long_as_airflow_says
         Step(task_id="extract").execute(run("nightly", says=lambda *_: "running"))
 
 
-@pytest.mark.parametrize("says", [None, no_answer], ids=["an Airflow that can't be asked", "an API that fails"])
+def broken(_: str, __: str) -> str:
+    raise OSError("the supervisor is gone")
+
+
+@pytest.mark.parametrize("says", [None, no_answer, broken], ids=["it can't be asked", "its API fails", "no supervisor"])
 def test_where_airflow_does_not_say_what_became_of_a_run_it_keeps_its_goal_for_as_long_as_it_asked_for(
     s3: StagingHook, says: Callable[[str, str], str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
