@@ -8,12 +8,12 @@
     ├── TransientError   nobody: the same call may work later
     ├── LimitExceeded    whoever holds the limit that the goal sets
     ├── WriterConflict   another run writes the same goal
-    ├── GoalBusy         whoever started a second run of the goal
+    ├── GoalBusy         nobody: the run waits for its turn, or says who kept the goal for too long
     ├── BrokenTable      whoever looks after the bucket: a table that holds state can't be read
     └── UnexpectedAnswer a maintainer: a server answered in a form that no rule covers
 
 Operators turn them into Airflow's exceptions in one place: only :class:`TransientError` and
-:class:`WriterConflict` are worth a retry. A backfill's run that finds its goal busy waits for its turn.
+:class:`WriterConflict` are worth a retry. A run that finds its goal busy waits for its turn.
 Failures of single records are receipts, never exceptions.
 
 Standard library only: see the package's ``__init__``.
@@ -96,7 +96,19 @@ class WriterConflict(SyncError):
 
 
 class GoalBusy(SyncError):
-    """Another run of the same goal is at work, or took over; this one must not go on."""
+    """Another run of the same goal is at work, or took over; this one must not go on.
+
+    :param why: who has the goal and since when, and what this run did not do.
+    :param remedy: what a person can do; nothing where the run waits for its turn.
+    """
+
+    def __init__(self, why: str, remedy: str = "") -> None:
+        self.why = why
+        self.remedy = remedy
+        super().__init__(" ".join(part for part in (why, remedy) if part))
+
+    def __reduce__(self) -> tuple[type[GoalBusy], tuple[str, str]]:
+        return type(self), (self.why, self.remedy)
 
 
 class BrokenTable(SyncError):

@@ -130,10 +130,25 @@ def _config() -> dict[str, Any]:
                     "30",
                 ),
                 "lock_gap_seconds": _option(
-                    "Seconds that a run may take between two of its tasks, waits for a retry included, before another "
-                    "run may take over. 0 keeps other runs out only while a task is at work.",
+                    "Seconds that a run may take between two of its tasks, waits for a retry included, before a run of "
+                    "another Airflow may take over. A run of the same Airflow asks that whether the other has ended. "
+                    "0 keeps other runs out only while a task is at work.",
                     "float",
                     "900",
+                ),
+                "wait_for_goal_minutes": _option(
+                    "Minutes that a run waits for its turn, without a worker slot, while another run has its goal. "
+                    "Then it fails and names that run. 0 fails at once.",
+                    "float",
+                    "360",
+                    "60",
+                ),
+                "reprocessed_runs_send": _option(
+                    "Airflow before 3.2.2 forgets the params of a backfill that runs a date again, dry_run among them. "
+                    "False: such a run plans, sends nothing and fails. True: it sends, as if it had no params. "
+                    "Without effect on later versions, which keep the params.",
+                    "boolean",
+                    "False",
                 ),
                 "work_folder": _option(
                     "Folder on the worker for files of the partition in hand. Empty for the system's temporary folder.",
@@ -194,7 +209,10 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         "triggers": [
-            {"integration-name": "Braze", "python-modules": [f"{_PACKAGE}.triggers.braze_export"]},
+            {
+                "integration-name": "Braze",
+                "python-modules": [f"{_PACKAGE}.triggers.braze_export", f"{_PACKAGE}.triggers.turn"],
+            },
         ],
         "connection-types": _connection_types(),
         "config": _config(),

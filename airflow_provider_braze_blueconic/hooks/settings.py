@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
@@ -13,9 +15,14 @@ from airflow_provider_braze_blueconic.get_provider_info import get_provider_info
 if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.sync.observations import System
 
-__all__ = ["SECTION", "Settings"]
+__all__ = ["SECTION", "Settings", "this_airflow"]
 
 SECTION = "braze_blueconic"
+
+_API = (("api", "base_url"), ("core", "execution_api_server_url"))
+"""Where an Airflow's API is, for people and for tasks."""
+
+_OWN_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: S104  # as people write it in a URL
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,9 @@ class Settings:
     :param braze_settle_seconds: until a write shows in an export.
     :param blueconic_settle_seconds: until a write shows in a segment.
     :param lock_seconds: without a sign of life, until a run counts as dead.
-    :param lock_gap_seconds: that a run may take between two of its tasks.
+    :param lock_gap_seconds: that a run of another Airflow may take between two of its tasks.
+    :param wait_for_goal_minutes: that a run waits for its turn where its goal is busy.
+    :param reprocessed_runs_send: also where Airflow may have lost that it was to be a dry run.
     :param work_folder: ``None`` for the system's temporary folder.
     :param memory_limit: as DuckDB writes it.
     """
@@ -46,6 +55,8 @@ class Settings:
     blueconic_settle_seconds: float
     lock_seconds: float
     lock_gap_seconds: float
+    wait_for_goal_minutes: float
+    reprocessed_runs_send: bool
     work_folder: str | None
     memory_limit: str
 
@@ -63,7 +74,7 @@ class Settings:
             if not 0 < value < float("inf"):
                 msg = f"[{SECTION}] {name} has to be a number above 0, it is {value}."
                 raise ValueError(msg)
-        for name in ("braze_settle_seconds", "blueconic_settle_seconds", "lock_gap_seconds"):
+        for name in ("braze_settle_seconds", "blueconic_settle_seconds", "lock_gap_seconds", "wait_for_goal_minutes"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
                 msg = f"[{SECTION}] {name} has to be a number of 0 or more, it is {value}."
@@ -107,6 +118,24 @@ class Settings:
             blueconic_settle_seconds=number("blueconic_settle_seconds"),
             lock_seconds=number("lock_seconds"),
             lock_gap_seconds=number("lock_gap_seconds"),
+            wait_for_goal_minutes=number("wait_for_goal_minutes"),
+            reprocessed_runs_send=conf.getboolean(
+                SECTION, "reprocessed_runs_send", fallback=default["reprocessed_runs_send"] == "True"
+            ),
             work_folder=text("work_folder") or None,
             memory_limit=text("memory_limit"),
         )
+
+
+def this_airflow() -> str:
+    """Tell this Airflow from others: by where its API is, as the configuration of its workers says.
+
+    An API on the machine itself is a different one on each machine, so the machine's name is added to it.
+    """
+    urls = [str(conf.get(*option, fallback="") or "") for option in _API]
+    places = {url: urlsplit(url).hostname or "localhost" for url in urls if url}
+    # Without user and password, should somebody have put them there.
+    public = [url.rpartition("@")[2].rstrip("/") for url, host in places.items() if host not in _OWN_MACHINE]
+    if public:
+        return " ".join(public)
+    return " ".join([*(url.rpartition("@")[2].rstrip("/") for url in places), "on", socket.gethostname()])

@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow import __version__ as airflow_version
 from airflow.exceptions import AirflowRescheduleException  # common-compat does not have it
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
+from airflow.sdk.exceptions import AirflowRuntimeError
 from packaging.version import Version
 
 from airflow_provider_braze_blueconic.exceptions import GoalBusy, GoalError, SyncError, TransientError, WriterConflict
@@ -22,21 +25,25 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_braze_blueconic.hooks.settings import Settings
+    from airflow_provider_braze_blueconic.sync.lock import GoalLock
     from airflow_provider_braze_blueconic.sync.pipeline import Workspace
+    from airflow_provider_braze_blueconic.sync.queue import GoalQueue
     from airflow_provider_braze_blueconic.sync.staging import GoalFolder
 
 __all__ = ["GoalOperator", "as_airflow_exception", "is_true"]
 
 _WORTH_A_RETRY = (TransientError, WriterConflict)
 
-_CAN_WAIT = Version(airflow_version).release >= (3, 3)
-"""Any task may ask to be started again at a given time, which older schedulers heed of sensors alone: they would start
-the task at once, again and again, before the tasks that it waits for. Seen in 3.0.6 and 3.3.2
-(``TaskInstance.are_dependencies_met``); the versions between them are UNVERIFIED, so they count as older."""
+_CAN_WAIT = Version(airflow_version).release >= (3, 1, 8)
+"""Any task may ask to be started again at a given time. Older schedulers heed that of sensors alone: they would start
+the task at once, again and again. Read in ``TaskInstance.are_dependencies_met`` of 3.0.6, 3.1.0 to 3.1.8, 3.2.0 to
+3.2.2, 3.3.0 and 3.3.2."""
 
-_TURN_AFTER = 4
-"""Times ``lock_seconds`` until a backfill's run asks again. Up to nine others ask too, each for some seconds of a
-worker slot that the run at work may need."""
+_DEFER_SLACK = dt.timedelta(minutes=10)
+"""Until a wait in the triggerer counts as failed, so that a task ends also where no triggerer runs."""
+
+_ENDED = frozenset({"success", "failed"})
+"""States of a run in Airflow's words (``DagRunState``)."""
 
 
 def as_airflow_exception(error: SyncError) -> AirflowException:
@@ -46,6 +53,14 @@ def as_airflow_exception(error: SyncError) -> AirflowException:
     if isinstance(error, (*_WORTH_A_RETRY, Stopped)):
         return AirflowException(str(error))
     return AirflowFailException(str(error))
+
+
+def _status(error: Exception) -> object:
+    """Return the status with which Airflow's API answered a task, if it did."""
+    if isinstance(error, AirflowRuntimeError):
+        return (error.error.detail or {}).get("status_code")
+    # In dag.test(), which has no supervisor between the task and the API.
+    return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def is_true(value: object) -> bool:
@@ -62,12 +77,25 @@ def is_true(value: object) -> bool:
     return words[text]
 
 
+@dataclass(frozen=True)
+class _Meeting:
+    """What a step meets other runs with.
+
+    :param other: folder of another goal → its lock.
+    """
+
+    lock: GoalLock
+    queue: GoalQueue
+    other: Callable[[GoalFolder], GoalLock]
+    settings: Settings
+
+
 class GoalOperator(BaseOperator):
     """One step of a goal.
 
-    One run of a goal works at a time (:mod:`~airflow_provider_braze_blueconic.sync.lock`): a step fails early where
-    another run is at work. A run has the goal until its ``SyncReportOperator``; in a DAG without one, until nothing
-    happened for ``[braze_blueconic] lock_gap_seconds``.
+    One run of a goal works at a time (:mod:`~airflow_provider_braze_blueconic.sync.lock`): where another run has the
+    goal, a step waits for its turn without a worker slot, and fails after ``[braze_blueconic] wait_for_goal_minutes``.
+    A run has the goal until its ``SyncReportOperator``; in a DAG without one, until Airflow says that it has ended.
 
     :param goal_id: the goal's id; its state lies in ``<staging>/<goal id>/`` (templated).
     :param staging: ``s3://bucket/prefix`` (templated).
@@ -111,13 +139,23 @@ class GoalOperator(BaseOperator):
         """Run the step in a workspace of its own."""
         return self._run_in_workspace(context)
 
+    def take_turn(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002  # Airflow passes it
+        """Begin the step anew, after a wait in the triggerer."""
+        return self._run_in_workspace(context)
+
     def _run_in_workspace(self, context: Context) -> Any:
         # Apart from execute(), so that a step which waited can go on here: Airflow lets nobody else call execute().
         try:
-            with self._workspace(context) as workspace, self._turn(workspace, context):
-                return self.run_step(workspace, context)
-        except GoalBusy as error:
-            self._wait_or_fail(error, context)
+            with self._workspace(context) as workspace:
+                meeting = self._meeting(workspace, context)
+                try:
+                    with self._turn(workspace, meeting):
+                        return self.run_step(workspace, context)
+                except GoalBusy as error:
+                    if meeting.lock.lost:
+                        self.on_lock_lost(workspace)
+                        raise
+                    self._wait_or_fail(error, meeting)
         except GoalError as error:
             raise as_airflow_exception(GoalError([self._located(problem) for problem in error.problems])) from None
         except SyncError as error:
@@ -131,61 +169,106 @@ class GoalOperator(BaseOperator):
     def on_lock_lost(self, workspace: Workspace) -> None:
         """Do what is left to do when the step has stopped because another run took over."""
 
-    @contextmanager
-    def _turn(self, workspace: Workspace, context: Context) -> Iterator[None]:
-        from airflow_provider_braze_blueconic.hooks.settings import Settings
-        from airflow_provider_braze_blueconic.sync.lock import GoalLock, Holder, hold, release
-        from airflow_provider_braze_blueconic.sync.renaming import settle_name
+    def _meeting(self, workspace: Workspace, context: Context) -> _Meeting:
+        from airflow_provider_braze_blueconic.hooks.settings import Settings, this_airflow
+        from airflow_provider_braze_blueconic.sync.lock import GoalLock, Holder
+        from airflow_provider_braze_blueconic.sync.queue import GoalQueue
 
         settings = Settings.load()
-        started = getattr(context.get("dag_run"), "start_date", None)
-        holder = Holder(workspace.run_key, started.isoformat() if started else "", context["run_id"], self.task_id)
+        run = context.get("dag_run")
+        started = getattr(run, "start_date", None)
+        holder = Holder(
+            workspace.run_key,
+            started.isoformat() if started else "",
+            context["run_id"],
+            self.task_id,
+            dag_id=getattr(run, "dag_id", ""),
+            airflow=this_airflow(),
+        )
+        has_ended = partial(self._has_ended, context.get("ti"))
+
+        def lock(folder: GoalFolder, queue: GoalQueue | None = None) -> GoalLock:
+            seconds = settings.lock_seconds
+            return GoalLock(workspace.staging, folder, holder, seconds=seconds, has_ended=has_ended, queue=queue)
+
+        queue = GoalQueue(
+            workspace.staging, workspace.folder, holder, lock_seconds=settings.lock_seconds, has_ended=has_ended
+        )
+        return _Meeting(lock(workspace.folder, queue), queue, lock, settings)
+
+    @contextmanager
+    def _turn(self, workspace: Workspace, meeting: _Meeting) -> Iterator[None]:
+        from airflow_provider_braze_blueconic.sync.lock import hold, release
+        from airflow_provider_braze_blueconic.sync.renaming import settle_name
+
         self._lock_gap = None
-        lock = GoalLock(workspace.staging, workspace.folder, holder, seconds=settings.lock_seconds)
 
         def hold_other(folder: GoalFolder) -> AbstractContextManager[None]:
-            other = GoalLock(workspace.staging, folder, holder, seconds=settings.lock_seconds)
-            return hold(other, gap_seconds=lambda: None)
+            return hold(meeting.other(folder), gap_seconds=lambda: None)
 
         if self.ends_run:
             try:
                 yield
             finally:
-                release(lock)
+                release(meeting.lock)
+                meeting.queue.leave()
             return
+        with hold(meeting.lock, gap_seconds=lambda: self._gap(meeting.settings), on_lost=self.on_kill):
+            settle_name(workspace.staging, workspace.folder, self.renamed_from, hold=hold_other)
+            if meeting.queue.is_waiting:
+                meeting.queue.leave()
+            yield
+
+    def _has_ended(self, ti: Any, dag_id: str, run_id: str) -> bool | None:
+        """Ask Airflow whether a run of its own has ended; ``None`` where it doesn't say."""
+        ask = getattr(ti, "get_dagrun_state", None)  # not where a task runs outside of Airflow's task runner
+        if ask is None:
+            return None
         try:
-            with hold(lock, gap_seconds=lambda: self._gap(settings), on_lost=self.on_kill):
-                settle_name(workspace.staging, workspace.folder, self.renamed_from, hold=hold_other)
-                yield
-        except GoalBusy:
-            if lock.lost:
-                self.on_lock_lost(workspace)
-            raise
+            return ask(dag_id, run_id) in _ENDED
+        except Exception as error:  # noqa: BLE001  # whatever it is, the lock has rules for what Airflow doesn't say
+            if _status(error) == HTTPStatus.NOT_FOUND:
+                return True  # somebody deleted the run, or its DAG
+            self.log.info(
+                "%s: Airflow does not say what became of run %s: %s", self.goal_id, run_id, type(error).__name__
+            )
+            return None
 
     def _gap(self, settings: Settings) -> float:
         # 0 stands for "not between steps", and a deferral is between two.
         longer = self._lock_gap if self._lock_gap is not None and settings.lock_gap_seconds else 0.0
         return max(settings.lock_gap_seconds, longer)
 
-    def _wait_or_fail(self, error: GoalBusy, context: Context) -> NoReturn:
-        """End a step whose goal is busy.
+    def _wait_or_fail(self, error: GoalBusy, meeting: _Meeting) -> NoReturn:
+        """End a step whose goal is busy: for a while, or for good if the run has waited for as long as it may.
 
-        A backfill starts up to ten runs of a DAG at once, whatever the DAG's ``max_active_runs`` says (``Backfill`` in
-        ``airflow.models.backfill``, read in 3.3.2), so its runs wait for their turn.
+        Runs of one goal meet although its DAG has ``max_active_runs=1``: a backfill starts up to ten at once, beside
+        the scheduled one; a reconcile is another DAG; and another Airflow may have the same goal.
         """
-        from airflow_provider_braze_blueconic.hooks.settings import Settings
+        minutes = meeting.settings.wait_for_goal_minutes
+        if not minutes:
+            raise error
+        turn = meeting.queue.wait(60 * minutes)
+        if turn.is_over:
+            raise GoalBusy(
+                f"{error.why} It has waited for its turn since {turn.since:%Y-%m-%d %H:%M:%S} UTC, and "
+                f"[braze_blueconic] wait_for_goal_minutes allows for {minutes:g} minutes.",
+                error.remedy,
+            )
+        self.log.info(
+            "%s It waits for its turn, since %s UTC, and asks again in %g s.",
+            error.why, f"{turn.since:%Y-%m-%d %H:%M:%S}", turn.asks_again_seconds,
+        )  # fmt: skip
+        at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=turn.asks_again_seconds)
+        if _CAN_WAIT:
+            raise AirflowRescheduleException(at) from None  # type: ignore[no-untyped-call]  # untyped in Airflow
+        from airflow_provider_braze_blueconic.triggers.turn import TurnTrigger
 
-        if getattr(context.get("dag_run"), "run_type", None) != "backfill":
-            raise as_airflow_exception(error) from None
-        if not _CAN_WAIT:
-            raise AirflowException(
-                f"{error} This is a run of a backfill; on this Airflow create it with --max-active-runs 1, so that its "
-                "runs don't meet."
-            ) from None
-        wait = _TURN_AFTER * Settings.load().lock_seconds
-        self.log.info("%s This is a run of a backfill, so it waits for its turn; it asks again in %g s.", error, wait)
-        at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=wait)
-        raise AirflowRescheduleException(at) from None  # type: ignore[no-untyped-call]  # untyped in Airflow
+        self.defer(
+            trigger=TurnTrigger(at.timestamp()),
+            method_name="take_turn",
+            timeout=dt.timedelta(seconds=turn.asks_again_seconds) + _DEFER_SLACK,
+        )
 
     def _located(self, problem: Any) -> Any:
         if not self.origin or problem.line is not None:

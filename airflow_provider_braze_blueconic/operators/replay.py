@@ -7,7 +7,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from airflow import __version__ as airflow_version
 from airflow.providers.common.compat.sdk import AirflowSkipException
+from packaging.version import Version
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["SKIPPED", "keep", "replay_or_read", "replayed"]
 
 log = logging.getLogger(__name__)
+
+_TELLS_WHEN_TRIGGERED = Version(airflow_version).release >= (3, 1, 7)
+"""``run_after`` of a manual run is when it was triggered. Before, a run that the UI or the API triggers for a past date
+has that date there (``TriggerDAGRunPostBody.validate_context``, read in 3.0.6, 3.1.0 to 3.1.8, 3.2.0 and 3.3.2)."""
 
 SKIPPED = "skipped"
 """XCom that says why an extract was skipped."""
@@ -42,7 +48,7 @@ def replay_or_read(
         log.info("%s: replaying what was read of %s at %s", workspace.folder.goal_id, needs.source, snapshot["as_of"])
         return snapshot
     snapshot = read(workspace)
-    keep(workspace, context, snapshot, connection=needs.connection, holds=needs.holds)
+    keep(workspace, context, snapshot, connection=needs.connection, holds=needs.holds, timezone=timezone)
     return snapshot
 
 
@@ -57,9 +63,9 @@ def replayed(workspace: Workspace, context: Context, needs: SnapshotNeeds, *, ti
     if logical_date is None:
         return None
     run = context["dag_run"]
-    if not asks_for_the_past(
-        run.run_type, logical_date, run_after=run.run_after, now=dt.datetime.now(dt.UTC), timezone=timezone
-    ):
+    run_after = run.run_after if _TELLS_WHEN_TRIGGERED else None
+    now = dt.datetime.now(dt.UTC)
+    if not asks_for_the_past(run.run_type, logical_date, run_after=run_after, now=now, timezone=timezone):
         return None
     try:
         return find_snapshot(workspace.staging, workspace.folder, needs, logical_date=logical_date, timezone=timezone)
@@ -69,17 +75,25 @@ def replayed(workspace: Workspace, context: Context, needs: SnapshotNeeds, *, ti
 
 
 def keep(
-    workspace: Workspace, context: Context, snapshot: SnapshotRef, *, connection: str, holds: Sequence[str]
+    workspace: Workspace,
+    context: Context,
+    snapshot: SnapshotRef,
+    *,
+    connection: str,
+    holds: Sequence[str],
+    timezone: str,
 ) -> None:
     """Keep a snapshot that was just made, for the day when its date is run again."""
-    from airflow_provider_braze_blueconic.sync.kept_snapshots import keep_snapshot
+    from airflow_provider_braze_blueconic.sync.kept_snapshots import date_of_read, keep_snapshot
 
+    run_type = getattr(context.get("dag_run"), "run_type", "")
+    read_at = dt.datetime.fromisoformat(snapshot["as_of"])
     keep_snapshot(
         workspace.staging,
         workspace.folder,
         snapshot,
         run_key=workspace.run_key,
-        logical_date=_logical_date(context),
+        logical_date=date_of_read(run_type, _logical_date(context), read_at=read_at, timezone=timezone),
         connection=connection,
         holds=holds,
     )

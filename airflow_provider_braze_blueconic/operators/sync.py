@@ -455,6 +455,9 @@ class ComputeDeltaOperator(GoalOperator):
 class GuardOperator(GoalOperator):
     """Says what the run will take, and stops it where a limit of the goal would be broken (``guard``).
 
+    It also stops a run that may have been meant as a dry run without knowing it: Airflow before 3.2.2 forgets the
+    params of a backfill that runs a date again. See ``[braze_blueconic] reprocessed_runs_send``.
+
     :param delta: what ``ComputeDeltaOperator`` returned (templated).
     :param limits: ``data_points``, ``leavers_percent``, ``clears_percent``, ``requests_per_second``, as in a goal file.
     :param leavers: the goal's policy; the leavers' share is only checked when they are acted upon.
@@ -490,6 +493,8 @@ class GuardOperator(GoalOperator):
 
     def run_step(self, workspace: Workspace, context: Context) -> list[int]:
         """Estimate and check."""
+        from airflow_provider_braze_blueconic.hooks.settings import Settings
+        from airflow_provider_braze_blueconic.operators.reprocessed import may_have_lost_params, refuse_to_send
         from airflow_provider_braze_blueconic.sync.guard import GuardLimits
         from airflow_provider_braze_blueconic.sync.pipeline import guard_delta
 
@@ -515,6 +520,8 @@ class GuardOperator(GoalOperator):
             f"; dry run, nothing is sent. The plan: {plan['plan_uri']}" if plan["dry_run"] else "",
         )
         context["ti"].xcom_push(key="plan", value=dict(plan))
+        if plan["partitions"] and may_have_lost_params(context) and not Settings.load().reprocessed_runs_send:
+            raise refuse_to_send(self.goal_id)
         return plan["partitions"]
 
     def _pace(self, requests_per_second: float | None) -> tuple[int, Rate]:

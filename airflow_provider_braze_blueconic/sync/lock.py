@@ -1,7 +1,8 @@
-"""One run of a goal at a time: who works says so in S3, and whoever comes second is told early.
+"""One run of a goal at a time: who works says so in S3, and whoever comes second waits for its turn.
 
-The lock is for failing early. That nothing is lost or doubled, should two runs get past it all the same, is the
-business of the Delta tables: their transactions, ``WriterConflict``, and deltas that know when they were overtaken.
+The lock keeps apart runs that would repeat each other's work. That nothing is lost or doubled, should two runs get past
+it all the same, is the business of the Delta tables: their transactions, ``WriterConflict``, and deltas that know when
+they were overtaken.
 
 The lock is the object of the highest generation in ``<goal>/lock/``. To take it is to create the next generation, which
 S3 lets only one of several do. Only the owner writes its own generation again: with a new ``beat`` several times in
@@ -10,10 +11,16 @@ S3 lets only one of several do. Only the owner writes its own generation again: 
 Another run may take over
 
 * what is released;
-* what is ``between`` two steps for longer than its run asked for, as the store's own clock tells;
-* what is ``between`` two steps of a run with the same id: that run was cleared, and this is its new start;
+* what is ``between`` two steps of a run that has ended, as Airflow says of its own runs: somebody marked it as failed,
+  or a single task of it was cleared;
+* what is ``between`` two steps for longer than its run asked for, as the store's own clock tells. This is for runs of
+  another Airflow, which can't be asked; a run of this one that has not ended keeps its goal;
 * what is ``working`` and did not change while it was watched for ``lock_seconds``. Contents are compared, not clocks,
   so machines need not agree on the time.
+
+The same run in the same Airflow is no other run: when it was cleared and starts anew, it follows itself at once,
+whatever its earlier start was doing. What is free goes to the run that has waited longest; see
+:mod:`~airflow_provider_braze_blueconic.sync.queue`.
 
 Why generations and not one object: S3 can create an object on condition that there is none, wherever it runs, but not
 everywhere replace one on condition that it is unchanged. A run that wakes up after it was taken for dead writes an old
@@ -31,10 +38,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_braze_blueconic.exceptions import GoalBusy, SyncError, TransientError, UnexpectedAnswer
 from airflow_provider_braze_blueconic.sync.staging import GoalFolder, StagedFile, Staging, fresh_id
+from airflow_provider_braze_blueconic.sync.store_clock import seconds_since_written
+
+if TYPE_CHECKING:
+    from airflow_provider_braze_blueconic.sync.queue import GoalQueue
 
 __all__ = ["GoalLock", "Holder", "hold", "release"]
 
@@ -71,14 +82,18 @@ class Holder:
     :param run_key: the run.
     :param started: stamp of this start of the run. In another Airflow, and after a finished run was cleared, the same
         run has another; a task that is tried again has the same. Empty if it is not known.
-    :param run_id: the run as people know it.
+    :param run_id: the run as people, and Airflow, know it.
     :param step: the task as people know it.
+    :param dag_id: the run's DAG, as Airflow knows it; empty outside of Airflow.
+    :param airflow: tells one Airflow from another, whose runs may have the same ids; empty if it is not known.
     """
 
     run_key: str
     started: str
     run_id: str
     step: str
+    dag_id: str = ""
+    airflow: str = ""
 
     @property
     def owner(self) -> str:
@@ -92,6 +107,7 @@ class _Document:
     :param since: when the run took the lock, by its own clock, as ISO 8601.
     :param beat: another one in each sign of life.
     :param gap_seconds: for how long ``between`` may last.
+    :param dag_id: not in locks of before 2026-12, as ``airflow``.
     """
 
     owner: str
@@ -102,6 +118,11 @@ class _Document:
     since: str
     beat: str
     gap_seconds: float
+    dag_id: str = ""
+    airflow: str = ""
+
+
+_EARLIER = {"dag_id": "", "airflow": ""}
 
 
 @dataclass(frozen=True)
@@ -115,6 +136,9 @@ class GoalLock:
     """The lock of one goal, as one step of one run sees it.
 
     :param seconds: ``lock_seconds``.
+    :param has_ended: asks this Airflow whether one of its runs, by DAG id and run id, has ended; ``None`` if that can't
+        be known.
+    :param queue: of the runs that wait. Without it, this one takes what is free.
     :param clock: monotonic seconds.
     """
 
@@ -125,12 +149,16 @@ class GoalLock:
         holder: Holder,
         *,
         seconds: float,
+        has_ended: Callable[[str, str], bool | None] = lambda *_: None,
+        queue: GoalQueue | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._staging = staging
         self._folder = folder
         self._holder = holder
+        self._has_ended = has_ended
+        self._queue = queue
         self._clock = clock
         self._sleep = sleep
         self._generation = 0
@@ -148,7 +176,7 @@ class GoalLock:
 
         Waits for up to ``lock_seconds`` where it has to find out whether another run is alive.
 
-        :raises GoalBusy: another run has it.
+        :raises GoalBusy: another run has it, or has waited for it longer.
         :raises UnexpectedAnswer: the lock can't be read.
         """
         for _ in range(_ROUNDS):
@@ -157,14 +185,17 @@ class GoalLock:
                 self._generation, self._since = found.generation, found.document.since
                 self._write("working")
                 return
-            if found is not None and not self._may_follow(found):
-                self._sleep(min(_PAUSE_SECONDS, self.seconds / _LOOKS))
-                continue
+            if found is None or not self._is_earlier_start(found.document):
+                if found is not None and not self._may_follow(found):
+                    self._sleep(min(_PAUSE_SECONDS, self.seconds / _LOOKS))
+                    continue
+                self._let_others_first()
             if self._create(found.generation + 1 if found is not None else 1):
                 return
         raise GoalBusy(
             f"Many runs of goal {self.goal_id} began at once, and others were quicker each time. Nothing was done in "
-            f"step {self._holder.step}. Start the run again when they have ended."
+            f"step {self._holder.step}.",
+            "Start the run again when they have ended.",
         )
 
     def beat(self) -> None:
@@ -204,14 +235,55 @@ class GoalLock:
             case "released":
                 return True
             case "between":
-                if document.run_key == self._holder.run_key:
-                    return True
-                age = self._age(found)
-                if age is not None and age < document.gap_seconds:
-                    raise GoalBusy(self._between(found, document.gap_seconds - age))
-                return age is not None
+                return not document.gap_seconds or self._has_stopped(found)
             case "working":
                 return self._has_died(found)
+
+    def _has_stopped(self, found: _Found) -> bool:
+        """Tell whether a run between two steps won't come back. ``False`` to look again.
+
+        :raises GoalBusy: it will, as far as can be known.
+        """
+        document = found.document
+        ended = None
+        if document.dag_id and document.airflow and document.airflow == self._holder.airflow:
+            ended = self._has_ended(document.dag_id, document.run_id)
+        if ended:
+            log.info('%s: run "%s" has ended without saying so in the goal\'s lock; this run takes over',
+                     self.goal_id, document.run_id)  # fmt: skip
+            return True
+        if ended is False:
+            raise self._between(document, "Let the other end, or mark it as failed if it is to stop.")
+        age = seconds_since_written(self._staging, self._folder).get(found.uri)
+        if age is not None and age < document.gap_seconds:
+            raise self._between(
+                document,
+                "Let the other end, then start this one again. If the other was stopped for good, start this one in "
+                f"{_duration(document.gap_seconds - age)}, or delete {found.uri} and start it now.",
+            )
+        return age is not None
+
+    def _is_earlier_start(self, document: _Document) -> bool:
+        """Tell whether this very run took the lock before it was cleared: it is no rival of its own."""
+        if document.run_key != self._holder.run_key:
+            return False
+        if document.airflow:
+            return document.airflow == self._holder.airflow
+        # Written by an older version, which did not say where. Another Airflow's run would be at work, most likely.
+        return document.state == "between"
+
+    def _let_others_first(self) -> None:
+        """Leave what is free to a run that has waited longer.
+
+        :raises GoalBusy: there is one.
+        """
+        ahead = self._queue.ahead() if self._queue is not None else []
+        if ahead:
+            raise GoalBusy(
+                f'Another run of goal {self.goal_id} is to go first: "{ahead[0].run_id}" has waited since '
+                f"{_moment(ahead[0].since)}. This one did nothing in step {self._holder.step}.",
+                f"Let the other begin, or delete the objects in {self._folder.waiting}.",
+            )
 
     def _has_died(self, found: _Found) -> bool:
         """Watch a lock for ``lock_seconds``: whether it stayed as it is. ``False`` to look again.
@@ -229,24 +301,12 @@ class GoalLock:
             if now is None or now.state != "working":
                 return False
             if now.beat != found.document.beat:
-                raise GoalBusy(self._at_work(now))
+                raise self._at_work(now)
         log.warning(
             '%s: run "%s" gave no sign of life in step %s; this run takes over', self.goal_id,
             found.document.run_id, found.document.step,
         )  # fmt: skip
         return True
-
-    def _age(self, found: _Found) -> float | None:
-        """Ask the store for how many seconds an object has been as it is; ``None`` if it is there no more.
-
-        Both times are the store's, so it does not matter what clock this machine has.
-        """
-        clock = f"{self._folder.lock}clock"
-        self._staging.write_bytes(clock, b"")
-        written = {staged.uri: staged.modified for staged in self._staging.list_objects(self._folder.lock)}
-        if clock not in written or found.uri not in written:
-            return None
-        return (written[clock] - written[found.uri]).total_seconds()
 
     def _create(self, generation: int) -> bool:
         """Create a generation, unless another run is quicker."""
@@ -269,7 +329,7 @@ class GoalLock:
             return
         if found.document.owner != self._holder.owner:
             self.lost = True
-            raise GoalBusy(self._taken_over(found))
+            raise self._taken_over(found)
         # Another task of this run may have taken it anew.
         self._generation = found.generation
 
@@ -314,29 +374,31 @@ class GoalLock:
             # Not a number: tasks of one run that upload side by side would write the same one in turn.
             beat=fresh_id(),
             gap_seconds=gap_seconds,
+            dag_id=holder.dag_id,
+            airflow=holder.airflow,
         )
         content = json.dumps(asdict(document), indent=1).encode()
         return self._staging.write_bytes(self._uri(self._generation), content, if_absent=if_absent)
 
-    def _at_work(self, other: _Document) -> str:
-        return (
+    def _at_work(self, other: _Document) -> GoalBusy:
+        return GoalBusy(
             f'Another run of goal {self.goal_id} is at work: "{other.run_id}", in step {other.step}, since '
             f"{_moment(other.since)}. Two runs at once would each send what the other sends, so this one did nothing "
-            f"in step {self._holder.step}. Let the other end, then start this one again."
+            f"in step {self._holder.step}.",
+            "Let the other end, then start this one again.",
         )
 
-    def _between(self, found: _Found, left: float) -> str:
-        other = found.document
-        return (
+    def _between(self, other: _Document, remedy: str) -> GoalBusy:
+        return GoalBusy(
             f'Another run of goal {self.goal_id} has not ended: "{other.run_id}" began at {_moment(other.since)} and '
             f"did step {other.step} last. Two runs at once would each send what the other sends, so this one did "
-            f"nothing in step {self._holder.step}. Let the other end, then start this one again. If the other was "
-            f"stopped for good, start this one in {_duration(left)}, or delete {found.uri} and start it now."
+            f"nothing in step {self._holder.step}.",
+            remedy,
         )
 
-    def _taken_over(self, found: _Found) -> str:
+    def _taken_over(self, found: _Found) -> GoalBusy:
         other = found.document
-        return (
+        return GoalBusy(
             f'Run "{other.run_id}" took over goal {self.goal_id} at {_moment(other.since)}, since this one gave no '
             "sign of life for too long: its machine was paused or out of reach, or it took longer than "
             f"lock_gap_seconds to get to its next step. This one stopped in step {self._holder.step}. What the target "
@@ -345,12 +407,12 @@ class GoalLock:
 
 
 def _parse(content: bytes, uri: str, goal_id: str) -> _Document:
-    """Read a lock; keys that a newer version may add are left alone.
+    """Read a lock; keys that a newer version may add are left alone, and those that an older one lacks are empty.
 
     :raises UnexpectedAnswer: it is none.
     """
     try:
-        written = json.loads(content)
+        written: dict[str, Any] = _EARLIER | json.loads(content)
         document = _Document(**{field.name: written[field.name] for field in fields(_Document)})
         dt.datetime.fromisoformat(document.since)
         readable = document.state in get_args(_State) and float(document.gap_seconds) >= 0

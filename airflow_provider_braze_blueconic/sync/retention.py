@@ -155,10 +155,14 @@ def _old_files(
 
 
 def _old_locks(workspace: Workspace, before: dt.datetime) -> list[str]:
-    """Find generations of the lock that nobody removed. The highest one is the lock."""
-    generations = [file for file in workspace.staging.list_objects(workspace.folder.lock) if file.uri.endswith(".json")]
-    generations.sort(key=lambda file: file.uri)
-    return [file.uri for file in generations[:-1] if file.modified < before]
+    """Find generations of the lock that nobody removed, and runs that stopped waiting for it without saying so.
+
+    The highest generation is the lock.
+    """
+    found = sorted(workspace.staging.list_objects(workspace.folder.lock), key=lambda file: file.uri)
+    generations = [file for file in found if file.uri.endswith(".json")]
+    waiting = [file for file in found if file.uri.startswith(workspace.folder.waiting)]
+    return [file.uri for file in (*generations[:-1], *waiting) if file.modified < before]
 
 
 def _delete(staging: Staging, uris: Sequence[str]) -> None:

@@ -8,6 +8,7 @@
     <staging>/<goal id>/open/<run key>~<delta id>.json  an upload began and its outcome may not be in the ledger yet
     <staging>/<goal id>/lock/<generation>.json         which run works at the goal; the highest generation counts
     <staging>/<goal id>/lock/clock                     written to learn what time it is in the store
+    <staging>/<goal id>/lock/waiting/<run key>~<Airflow>  a run waits for the goal since then
     <staging>/<goal id>/files/<fingerprint>.json        everything in this version of a CSV file was acknowledged
     <staging>/<goal id>/snapshots/<dates>~<run key>.json  where a snapshot lies that a past date can be run again with
     <staging>/<goal id>/clean-up.json                  when what is older than ``retention`` was last removed
@@ -93,6 +94,10 @@ class GoalFolder:
     @property
     def lock(self) -> str:
         return f"{self.root}/lock/"
+
+    @property
+    def waiting(self) -> str:
+        return f"{self.root}/lock/waiting/"
 
     @property
     def snapshots(self) -> str:

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from airflow_provider_braze_blueconic.hooks.settings import Settings
+from airflow_provider_braze_blueconic.hooks.settings import Settings, this_airflow
 
 
 def test_defaults_are_those_of_the_provider_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,6 +22,8 @@ def test_defaults_are_those_of_the_provider_metadata(monkeypatch: pytest.MonkeyP
         blueconic_settle_seconds=600.0,
         lock_seconds=30.0,
         lock_gap_seconds=900.0,
+        wait_for_goal_minutes=360.0,
+        reprocessed_runs_send=False,
         work_folder=None,
         memory_limit="1GB",
     )
@@ -53,9 +55,32 @@ def test_how_long_a_write_takes_to_show_is_a_setting_of_each_system(monkeypatch:
     assert settings.settles_in == {"braze": dt.timedelta(minutes=5), "blueconic": dt.timedelta(0)}
 
 
-@pytest.mark.parametrize("name", ["braze_settle_seconds", "blueconic_settle_seconds", "lock_gap_seconds"])
+@pytest.mark.parametrize(
+    "name", ["braze_settle_seconds", "blueconic_settle_seconds", "lock_gap_seconds", "wait_for_goal_minutes"]
+)
 def test_a_time_can_not_be_less_than_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"AIRFLOW__BRAZE_BLUECONIC__{name.upper()}", "-1")
 
     with pytest.raises(ValueError, match=rf"\[braze_blueconic\] {name} has to be a number of 0 or more, it is -1"):
         Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("base_url", "execution_url", "known_as"),
+    [
+        ("https://airflow.acme.example", "", "https://airflow.acme.example"),
+        ("https://airflow.acme.example/", "http://localhost:8080/execution/", "https://airflow.acme.example"),
+        ("", "http://airflow-apiserver:8080/execution/", "http://airflow-apiserver:8080/execution"),
+        ("https://me:secret@airflow.acme.example", "", "airflow.acme.example"),
+        ("", "", "on this-machine"),
+        ("http://localhost:8080", "", "http://localhost:8080 on this-machine"),
+    ],
+)
+def test_an_airflow_is_told_from_others_by_where_its_api_is(
+    base_url: str, execution_url: str, known_as: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+    monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", execution_url)
+    monkeypatch.setattr("socket.gethostname", lambda: "this-machine")
+
+    assert this_airflow() == known_as

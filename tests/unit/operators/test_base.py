@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from airflow.exceptions import AirflowRescheduleException
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_braze_blueconic import exceptions
@@ -110,10 +112,42 @@ class Report(Step):
     ends_run = True
 
 
-def run(run_id: str, *, kind: str = "scheduled", started: int = 1) -> Any:
-    """A context of Airflow."""
+def run(
+    run_id: str, *, kind: str = "scheduled", started: int = 1, says: Callable[[str, str], str] | None = None
+) -> Any:
+    """A context of Airflow.
+
+    :param says: what Airflow says of the state of a run, by DAG id and run id; without it, it can't be asked.
+    """
     start = dt.datetime(2026, 11, 5, 2, 0, started, tzinfo=dt.UTC)
-    return {"run_id": run_id, "dag_run": SimpleNamespace(start_date=start, run_type=kind)}
+    dag_run = SimpleNamespace(dag_id="braze_blueconic__people", start_date=start, run_type=kind)
+    ti = SimpleNamespace(get_dagrun_state=says) if says is not None else SimpleNamespace()
+    return {"run_id": run_id, "dag_run": dag_run, "ti": ti}
+
+
+def unknown_run(_: str, __: str) -> str:
+    """What Airflow says of a run that it doesn't have."""
+    detail = {"status_code": 404, "message": "Not Found"}
+    raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
+
+
+def no_answer(_: str, __: str) -> str:
+    """What Airflow says when its API fails."""
+    detail = {"status_code": 500, "message": "Internal Server Error"}
+    raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR, detail=detail))
+
+
+def waiting(s3: StagingHook) -> list[dict[str, Any]]:
+    """What the runs that wait say of themselves."""
+    return [json.loads(s3.read_bytes(found.uri)) for found in s3.list_objects(f"{LOCK}waiting/")]
+
+
+def waited(s3: StagingHook, **since: float) -> None:
+    """Let those who wait have begun so long ago."""
+    for found in s3.list_objects(f"{LOCK}waiting/"):
+        document = json.loads(s3.read_bytes(found.uri))
+        document["since"] = (dt.datetime.now(dt.UTC) - dt.timedelta(**since)).isoformat()
+        s3.write_bytes(found.uri, json.dumps(document).encode())
 
 
 def fail(_: Step) -> Any:
@@ -135,23 +169,227 @@ def said(s3: StagingHook) -> dict[str, Any]:
     return document
 
 
-def test_a_second_run_of_a_goal_fails_without_a_retry_until_the_report_of_the_first(s3: StagingHook) -> None:
+@pytest.mark.parametrize("kind", ["scheduled", "manual", "backfill", "asset_triggered"])
+def test_a_run_that_finds_its_goal_busy_waits_for_its_turn_without_a_slot_whatever_its_kind(
+    kind: str, s3: StagingHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_CAN_WAIT", True)
+    Step(task_id="extract").execute(run("first"))
+    before = dt.datetime.now(dt.UTC)
+
+    with pytest.raises(AirflowRescheduleException) as waits:
+        Step(task_id="extract").execute(run("second", kind=kind))
+
+    assert waits.value.reschedule_date >= before + dt.timedelta(seconds=60)  # twice what the tests have
+    assert said(s3)["run_id"] == "first"
+    Step(task_id="map_fields").execute(run("first"))
+    Report(task_id="report").execute(run("first"))
+    Step(task_id="extract").execute(run("second", kind=kind))
+    assert said(s3)["run_id"] == "second"
+    assert waiting(s3) == []
+
+
+def test_where_airflow_heeds_no_reschedule_a_run_waits_for_its_turn_in_the_triggerer(
+    s3: StagingHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_CAN_WAIT", False)
+    Step(task_id="extract").execute(run("first"))
+    step = Step(task_id="extract")
+    before = dt.datetime.now(dt.UTC)
+
+    with pytest.raises(TaskDeferred) as waits:
+        step.execute(run("second"))
+
+    classpath, settings = waits.value.trigger.serialize()
+    assert classpath == "airflow_provider_braze_blueconic.triggers.turn.TurnTrigger"
+    assert settings["until"] >= (before + dt.timedelta(seconds=60)).timestamp()
+    # Where no triggerer runs, the task ends all the same.
+    assert waits.value.timeout is not None
+    Report(task_id="report").execute(run("first"))
+    again = getattr(step, waits.value.method_name)
+    assert again(run("second"), event={}) == "done"
+    assert said(s3)["run_id"] == "second"
+
+
+def test_a_run_that_waited_for_as_long_as_it_may_fails_and_names_whom_it_waited_for_and_since_when(
+    s3: StagingHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__WAIT_FOR_GOAL_MINUTES", "90")
+    monkeypatch.setattr(base, "_CAN_WAIT", True)
+    Step(task_id="extract").execute(run("first"))
+    with pytest.raises(AirflowRescheduleException):
+        Step(task_id="extract").execute(run("second"))
+    waited(s3, minutes=89)
+    with pytest.raises(AirflowRescheduleException):
+        # A task that was killed and is tried again goes on waiting: it doesn't begin anew.
+        Step(task_id="extract").execute(run("second"))
+    waited(s3, minutes=91)
+
+    with pytest.raises(AirflowFailException) as failed:
+        Step(task_id="extract").execute(run("second"))
+
+    since = dt.datetime.fromisoformat(said(s3)["since"])
+    assert f'goal people has not ended: "first" began at {since:%Y-%m-%d %H:%M:%S} UTC' in str(failed.value)
+    assert "It has waited for its turn since" in str(failed.value)
+    assert "[braze_blueconic] wait_for_goal_minutes allows for 90 minutes" in str(failed.value)
+
+
+def test_the_steps_that_follow_one_that_gave_up_do_not_wait_again(
+    s3: StagingHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # commit and clean_up run whatever became of the steps before them.
+    monkeypatch.setattr(base, "_CAN_WAIT", True)
+    Step(task_id="extract").execute(run("first"))
+    with pytest.raises(AirflowRescheduleException):
+        Step(task_id="extract").execute(run("second"))
+    waited(s3, hours=7)
+    for step in ("extract", "commit", "clean_up"):
+        with pytest.raises(AirflowFailException, match='"first"'):
+            Step(task_id=step).execute(run("second"))
+
+    # Somebody clears the step that gave up; or the whole run, whose start is another one then.
+    with pytest.raises(AirflowRescheduleException):
+        Step(task_id="extract").execute(run("second"))
+    waited(s3, hours=7)
+    with pytest.raises(AirflowFailException):
+        Step(task_id="extract").execute(run("second"))
+    with pytest.raises(AirflowRescheduleException):
+        Step(task_id="map_fields").execute(run("second", started=2))
+    Report(task_id="report").execute(run("second", started=2))
+    assert waiting(s3) == []
+
+
+def test_with_a_wait_of_nothing_a_second_run_fails_at_once(s3: StagingHook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__WAIT_FOR_GOAL_MINUTES", "0")
     Step(task_id="extract").execute(run("first"))
 
     with pytest.raises(AirflowFailException, match='Another run of goal people has not ended: "first"'):
         Step(task_id="extract").execute(run("second"))
-    Step(task_id="map_fields").execute(run("first"))
-    Report(task_id="report").execute(run("first"))
-    Step(task_id="extract").execute(run("second"))
+
+    assert waiting(s3) == []
+
+
+def test_a_run_of_a_backfill_that_begins_when_another_ends_lets_the_nights_run_go_first(
+    s3: StagingHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_CAN_WAIT", True)
+    Step(task_id="extract").execute(run("backfill__1", kind="backfill"))
+    with pytest.raises(AirflowRescheduleException):
+        Step(task_id="extract").execute(run("scheduled__night"))
+    Report(task_id="report").execute(run("backfill__1", kind="backfill"))
+
+    with pytest.raises(AirflowRescheduleException):
+        Step(task_id="extract").execute(run("backfill__2", kind="backfill"))
+    Step(task_id="extract").execute(run("scheduled__night"))
+
+    assert said(s3)["run_id"] == "scheduled__night"
+    assert [each["run_id"] for each in waiting(s3)] == ["backfill__2"]
+
+
+@pytest.mark.parametrize("state", ["success", "failed"])
+def test_a_goal_whose_run_has_ended_without_saying_so_is_free_at_once(s3: StagingHook, state: str) -> None:
+    # Somebody marked it as failed between two steps, or cleared one mapped upload without what follows it.
+    asked = []
+
+    def says(dag_id: str, run_id: str) -> str:
+        asked.append((dag_id, run_id))
+        return state
+
+    Step(task_id="upload").execute(run("first"))
+
+    Step(task_id="extract").execute(run("second", says=says))
+
+    assert said(s3)["run_id"] == "second"
+    assert asked == [("braze_blueconic__people", "first")]
+
+
+def test_a_goal_whose_run_was_deleted_in_airflow_is_free_at_once(s3: StagingHook) -> None:
+    Step(task_id="upload").execute(run("first"))
+
+    Step(task_id="extract").execute(run("second", says=unknown_run))
 
     assert said(s3)["run_id"] == "second"
 
 
-def test_the_same_run_in_another_airflow_is_another_run(s3: StagingHook) -> None:
+def test_a_run_that_waits_for_a_retry_keeps_its_goal_for_as_long_as_airflow_says_that_it_runs(
+    s3: StagingHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__LOCK_GAP_SECONDS", "0.001")
+    monkeypatch.setattr(base, "_CAN_WAIT", True)
+    with pytest.raises(AirflowException, match="it did not work"):
+        Step(task_id="look", does=fail).execute(run("reconcile"))
+
+    with pytest.raises(AirflowRescheduleException):
+        Step(task_id="extract").execute(run("nightly", says=lambda *_: "running"))
+
+
+def broken(_: str, __: str) -> str:
+    raise OSError("the supervisor is gone")
+
+
+@pytest.mark.parametrize("says", [None, no_answer, broken], ids=["it can't be asked", "its API fails", "no supervisor"])
+def test_where_airflow_does_not_say_what_became_of_a_run_it_keeps_its_goal_for_as_long_as_it_asked_for(
+    s3: StagingHook, says: Callable[[str, str], str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_CAN_WAIT", True)
+    Step(task_id="extract").execute(run("first"))
+
+    with pytest.raises(AirflowRescheduleException):
+        Step(task_id="extract").execute(run("second", says=says))
+
+    assert said(s3)["run_id"] == "first"
+
+
+def test_a_run_of_another_airflow_is_not_looked_for_in_this_one(
+    s3: StagingHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_CAN_WAIT", True)
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://one.acme.example")
+    Step(task_id="extract").execute(run("scheduled__1"))
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://other.acme.example")
+
+    for other in ("scheduled__1", "scheduled__2"):
+        with pytest.raises(AirflowRescheduleException):
+            Step(task_id="extract").execute(run(other, started=2, says=unknown_run))
+
+    assert said(s3)["airflow"] == "https://one.acme.example"
+
+
+@pytest.mark.parametrize("task", ["extract", "map_fields"])
+def test_a_run_that_was_cleared_while_its_import_waits_for_braze_is_not_its_own_rival(
+    s3: StagingHook, task: str
+) -> None:
+    def wait(step: Step) -> Any:
+        step.wait_between_steps(4_500)
+        step.defer(trigger=Never(), method_name="execute_complete")
+
+    with pytest.raises(TaskDeferred):
+        Step(task_id="extract", does=wait).execute(run("manual__1", started=1, says=lambda *_: "running"))
+
+    assert Step(task_id=task).execute(run("manual__1", started=2, says=lambda *_: "running")) == "done"
+
+
+def test_a_run_that_was_cleared_while_a_step_of_it_is_at_work_is_not_its_own_rival(s3: StagingHook) -> None:
+    def clear(_: Step) -> Any:
+        return Step(task_id="extract").execute(run("manual__1", started=2))
+
+    # The earlier start is the one that stops.
+    with pytest.raises(AirflowFailException, match='Run "manual__1" took over goal people'):
+        Step(task_id="extract", does=clear).execute(run("manual__1", started=1))
+
+    assert said(s3)["owner"].endswith("@2026-11-05T02:00:02+00:00")
+
+
+def test_the_same_run_in_another_airflow_is_another_run(s3: StagingHook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "_CAN_WAIT", True)
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__LOCK_SECONDS", "6")
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://one.acme.example")
+
     def meanwhile(_: Step) -> Any:
+        monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://other.acme.example")
         return Step(task_id="extract").execute(run("scheduled__1", started=2))
 
-    with pytest.raises(AirflowFailException, match='"scheduled__1", in step extract'):
+    with pytest.raises(AirflowRescheduleException):
         Step(task_id="extract", does=meanwhile).execute(run("scheduled__1", started=1))
 
     assert said(s3)["owner"].endswith("@2026-11-05T02:00:01+00:00")
@@ -211,32 +449,6 @@ class Never(BaseTrigger):
         yield None
 
 
-def test_a_run_of_a_backfill_waits_for_its_turn_without_a_slot(
-    s3: StagingHook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(base, "_CAN_WAIT", True)
-    Step(task_id="extract").execute(run("first"))
-    before = dt.datetime.now(dt.UTC)
-
-    with pytest.raises(AirflowRescheduleException) as waits:
-        Step(task_id="extract").execute(run("second", kind="backfill"))
-
-    assert waits.value.reschedule_date >= before + dt.timedelta(seconds=8)  # four times what the tests have
-    assert said(s3)["run_id"] == "first"
-
-
-def test_where_airflow_can_not_let_it_wait_a_run_of_a_backfill_is_tried_again_and_says_what_helps(
-    s3: StagingHook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(base, "_CAN_WAIT", False)
-    Step(task_id="extract").execute(run("first"))
-
-    with pytest.raises(AirflowException, match="--max-active-runs 1") as refused:
-        Step(task_id="extract").execute(run("second", kind="backfill"))
-
-    assert not isinstance(refused.value, (AirflowFailException, AirflowRescheduleException))
-
-
 def test_a_step_that_lost_the_goal_fails_without_a_retry_and_does_what_is_left_to_do(s3: StagingHook) -> None:
     step = Step(task_id="upload", does=steal)
 
@@ -264,7 +476,9 @@ def test_an_upload_that_lost_the_goal_has_the_next_run_look_at_its_receipts_agai
     assert json.loads(s3.read_bytes("s3://sandbox-sync/tests/people/open/first~d1.json")) == delta
 
 
-def test_a_step_at_work_is_stopped_when_it_lost_the_goal(s3: StagingHook) -> None:
+def test_a_step_at_work_is_stopped_when_it_lost_the_goal(s3: StagingHook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__LOCK_SECONDS", "6")
+
     def work(step: Step) -> Any:
         steal(step)
         deadline = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=30)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSkipException
 
+from airflow_provider_braze_blueconic.operators import replay
 from airflow_provider_braze_blueconic.operators.base import GoalOperator
 from airflow_provider_braze_blueconic.operators.blueconic import BlueConicSegmentToS3Operator
 from airflow_provider_braze_blueconic.operators.braze import BrazeSegmentToS3Operator, LookAtBrazeOperator
@@ -40,10 +41,16 @@ class Runs:
     pushed: dict[str, Any] = field(default_factory=dict)
 
     def run(
-        self, operator: GoalOperator, date: dt.datetime | None, *, run_type: str = "backfill", name: str = "run"
+        self,
+        operator: GoalOperator,
+        date: dt.datetime | None,
+        *,
+        run_type: str = "backfill",
+        name: str = "run",
+        run_after: dt.datetime = NOW,
     ) -> Any:
         """Run the task for a date, in a run that was started just now."""
-        dag_run = SimpleNamespace(logical_date=date, run_type=run_type, run_after=NOW, start_date=NOW)
+        dag_run = SimpleNamespace(logical_date=date, run_type=run_type, run_after=run_after, start_date=NOW)
         ti = SimpleNamespace(xcom_push=lambda *, key, value: self.pushed.update({key: value}))
         return operator.execute({"run_id": name, "dag_run": dag_run, "ti": ti})  # type: ignore[typeddict-item]
 
@@ -145,6 +152,40 @@ def test_what_is_not_about_a_past_date_reads_the_source_and_is_kept(
 
     assert "replayed" not in snapshot
     assert [entry["snapshot"]["uri"] for entry in runs.kept().values()] == [snapshot["uri"]]
+
+
+@pytest.mark.parametrize("source", EXTRACTS)
+def test_a_manual_run_of_a_past_date_reads_nothing_live_also_where_airflow_sets_its_run_after_to_that_date(
+    source: str, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the UI of Airflow 3.0.6 does.
+    monkeypatch.setattr(replay, "_TELLS_WHEN_TRIGGERED", False)
+
+    with pytest.raises(AirflowSkipException, match="nothing was done for"):
+        runs.run(MAKE[source](), LONG_AGO, run_type="manual", run_after=LONG_AGO)
+
+    assert runs.asked(source) == 0
+    assert runs.kept() == {}
+
+
+@pytest.mark.parametrize(
+    ("operator", "run_type"),
+    [
+        pytest.param(blueconic, "manual", id="a manual run that was cleared days later"),
+        pytest.param(lambda: blueconic(replay=False), "backfill", id="a reconcile that was backfilled"),
+        pytest.param(lambda: blueconic(replay=False), "manual", id="a reconcile of a past date"),
+    ],
+)
+def test_a_live_read_is_not_kept_under_a_past_date(
+    operator: Any, run_type: str, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "_TELLS_WHEN_TRIGGERED", True)
+    read = runs.run(operator(), LONG_AGO, run_type=run_type, run_after=LONG_AGO)
+
+    assert [entry["logical_date"] for entry in runs.kept().values()] == [None]
+    assert [entry["snapshot"] for entry in runs.kept().values()] == [read]
+    with pytest.raises(AirflowSkipException, match="no snapshot of that day is kept"):
+        runs.run(blueconic(), LONG_AGO)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from airflow_provider_braze_blueconic.sync.kept_snapshots import (
     NoSnapshot,
     SnapshotNeeds,
     asks_for_the_past,
+    date_of_read,
     find_snapshot,
     keep_snapshot,
     kept_entries,
@@ -96,16 +97,36 @@ def goal(tmp_path: Path) -> Goal:
         pytest.param("manual", at(25, 3), at(26, 2), "UTC", False, id="manual, set back by less than a day"),
         pytest.param("manual", at(20), at(20), "UTC", False, id="manual, cleared days later"),
         pytest.param("asset_triggered", at(20), at(26), "UTC", False, id="triggered by an asset"),
+        pytest.param("manual", at(20), None, "UTC", True, id="manual, set back, on an Airflow that says nothing"),
+        pytest.param("manual", at(26, 3), None, "UTC", False, id="manual, of now, on an Airflow that says nothing"),
+        pytest.param("scheduled", at(20), None, "UTC", False, id="scheduled, on an Airflow that says nothing"),
     ],
 )
 def test_only_backfills_of_past_days_and_manual_runs_that_were_set_back_ask_for_the_past(
-    run_type: str, logical_date: dt.datetime, run_after: dt.datetime, timezone: str, is_past: bool
+    run_type: str, logical_date: dt.datetime, run_after: dt.datetime | None, timezone: str, is_past: bool
 ) -> None:
     now = NOON if "Auckland" not in timezone else at(26, 10)
 
     asked = asks_for_the_past(run_type, logical_date, run_after=run_after, now=now, timezone=timezone)
 
     assert asked is is_past
+
+
+@pytest.mark.parametrize(
+    ("run_type", "logical_date", "kept_under"),
+    [
+        pytest.param("manual", at(20), None, id="manual, set back or cleared days later"),
+        pytest.param("manual", at(26, 3), at(26, 3), id="manual"),
+        pytest.param("backfill", at(25), None, id="reconcile, backfilled"),
+        pytest.param("backfill", at(26), at(26), id="backfill of today"),
+        pytest.param("scheduled", at(20), at(20), id="scheduled, late or cleared"),
+        pytest.param("asset_triggered", None, None, id="without a date"),
+    ],
+)
+def test_what_is_read_now_is_not_kept_as_what_a_past_date_read(
+    run_type: str, logical_date: dt.datetime | None, kept_under: dt.datetime | None
+) -> None:
+    assert date_of_read(run_type, logical_date, read_at=NOON, timezone="UTC") == kept_under
 
 
 def test_a_kept_snapshot_comes_back_as_it_was_and_says_that_it_is_replayed(goal: Goal) -> None:

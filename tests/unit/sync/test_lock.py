@@ -53,13 +53,25 @@ class Store:
         return GoalFolder(str(self.home), "people")
 
     def step(
-        self, run: str, step: str = "extract", *, started: str = "1", staging: LocalStaging | None = None
+        self,
+        run: str,
+        step: str = "extract",
+        *,
+        started: str = "1",
+        staging: LocalStaging | None = None,
+        airflow: str = "",
+        ended: bool | None = None,
     ) -> GoalLock:
+        """A step of a run.
+
+        :param ended: what its Airflow says of other runs.
+        """
         return GoalLock(
             staging or self.staging,
             self.folder,
-            Holder(f"key-{run}", started, run, step),
+            Holder(f"key-{run}", started, run, step, dag_id="dag", airflow=airflow),
             seconds=SECONDS,
+            has_ended=lambda *_: ended,
             clock=self.time,
             sleep=self.time.sleep,
         )
@@ -240,6 +252,92 @@ def test_the_same_run_of_another_airflow_is_another_run(store: Store) -> None:
 
     with pytest.raises(GoalBusy, match="is at work"):
         store.step("scheduled__1", started="02:00:00.2").take()
+
+
+def test_between_two_steps_a_run_that_has_ended_is_followed_at_once(store: Store) -> None:
+    first = store.step("first", airflow="here")
+    first.take()
+    first.leave(900)
+
+    store.step("second", airflow="here", ended=True).take()
+
+    assert store.said()["run_id"] == "second"
+    assert store.time.slept == []
+
+
+def test_between_two_steps_a_run_that_goes_on_keeps_its_goal_however_long_it_takes(store: Store) -> None:
+    first = store.step("first", airflow="here")
+    first.take()
+    first.leave(900)
+    store.age(100_000)
+
+    with pytest.raises(GoalBusy, match=r'"first" began at .* Let the other end, or mark it as failed'):
+        store.step("second", airflow="here", ended=False).take()
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_run_of_another_airflow_keeps_its_goal_for_as_long_as_it_asked_for_whatever_this_one_says(
+    store: Store, ended: bool
+) -> None:
+    first = store.step("first", airflow="there")
+    first.take()
+    first.leave(900)
+
+    with pytest.raises(GoalBusy, match="start this one in 15 minutes"):
+        store.step("second", airflow="here", ended=ended).take()
+    store.age(901)
+    store.step("second", airflow="here", ended=ended).take()
+
+    assert store.said()["run_id"] == "second"
+
+
+def test_a_run_at_work_is_not_followed_because_airflow_says_that_it_has_ended(store: Store) -> None:
+    # Marked as failed just now: its process needs some seconds to stop.
+    first = store.step("first", airflow="here")
+    first.take()
+    store.time.meanwhile = first.beat
+
+    with pytest.raises(GoalBusy, match="is at work"):
+        store.step("second", airflow="here", ended=True).take()
+
+
+@pytest.mark.parametrize("leave", [True, False], ids=["between two steps", "at work"])
+def test_a_run_that_was_cleared_and_starts_anew_is_not_its_own_rival(store: Store, leave: bool) -> None:
+    before = store.step("run", airflow="here", started="1")
+    before.take()
+    if leave:
+        before.leave(4_500)
+
+    store.step("run", airflow="here", started="2", ended=False).take()
+
+    assert store.time.slept == []
+    assert store.said()["owner"] == "key-run@2"
+    with pytest.raises(GoalBusy, match='Run "run" took over'):
+        before.beat()
+
+
+def test_the_same_run_between_two_steps_in_another_airflow_is_another_run(store: Store) -> None:
+    there = store.step("scheduled__1", airflow="there")
+    there.take()
+    there.leave(900)
+
+    with pytest.raises(GoalBusy, match="start this one in 15 minutes"):
+        store.step("scheduled__1", airflow="here", started="2").take()
+
+
+def test_a_lock_of_the_version_before_is_read(store: Store) -> None:
+    first = store.step("first")
+    first.take()
+    first.leave(900)
+    document = store.said()
+    del document["dag_id"], document["airflow"]
+    store.files()[0].write_text(json.dumps(document))
+
+    with pytest.raises(GoalBusy, match="start this one in 15 minutes"):
+        store.step("second", airflow="here", ended=True).take()
+    store.step("first", airflow="here").take()
+
+    assert store.said()["airflow"] == "here"
 
 
 def test_a_run_that_was_taken_for_dead_notices_and_does_not_take_the_lock_back(store: Store) -> None:
