@@ -230,7 +230,8 @@ class Retention(_Part):
         default=7,
         description=(
             "How far back the tables (ledger, receipts, runs) can be read as they were. At least 7, so that nobody who "
-            "reads a table loses a file under their eyes. The rows themselves stay."
+            "reads a table loses a file under their eyes. The clean-up writes it into the tables' properties. The rows "
+            "themselves stay."
         ),
     )
 
