@@ -10,6 +10,7 @@
     ├── WriterConflict   another run writes the same goal
     ├── GoalBusy         nobody: the run waits for its turn, or says who kept the goal for too long
     ├── BrokenTable      whoever looks after the bucket: a table that holds state can't be read
+    ├── UnsupportedTable whoever gave a table that holds state a feature that this package can't use
     └── UnexpectedAnswer a maintainer: a server answered in a form that no rule covers
 
 Operators turn them into Airflow's exceptions in one place: only :class:`TransientError` and
@@ -34,6 +35,7 @@ __all__ = [
     "SyncError",
     "TransientError",
     "UnexpectedAnswer",
+    "UnsupportedTable",
     "WriterConflict",
 ]
 
@@ -113,6 +115,10 @@ class GoalBusy(SyncError):
 
 class BrokenTable(SyncError):
     """A table that holds a goal's state is there, and files of it are missing or damaged."""
+
+
+class UnsupportedTable(SyncError):
+    """A table that holds a goal's state is whole, and has a feature that this package can't read or write."""
 
 
 class UnexpectedAnswer(SyncError):

@@ -40,6 +40,7 @@ from airflow_provider_braze_blueconic.goals.schedules import PRESETS, airflow_sc
 from airflow_provider_braze_blueconic.goals.targets import LEGISLATIONS, FieldType, Scalar, braze_name_problem
 from airflow_provider_braze_blueconic.sync.csv_files import FilePattern
 from airflow_provider_braze_blueconic.sync.near_names import nearest
+from airflow_provider_braze_blueconic.sync.staging import folder_problem
 
 __all__ = [
     "Connections",
@@ -72,6 +73,11 @@ _LABEL_CHARACTERS = 100  # a DAG tag in Airflow's metadata database
 _NAME_CHARACTERS = 250
 _CONNECTION_ID = r"^[\w#!()\-.:/\\]{1,200}$"  # what Airflow takes for a connection id
 _S3_FOLDER = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^/?#*\s]+)*/?$"
+# Without what sync.staging.folder_problem() refuses, in words that editors understand.
+_S3_STATE = (
+    r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+    r"(/(?!\.{1,2}(/|$))([^/?#*\s%\\|^\[\]\x00-\x1f\x7f-\x9f\u2028\u2029]|%(?![0-9A-Fa-f]{2}))+)*/?$"
+)
 _S3_FILES = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^?#]*[^/?#]$"
 _PROPERTY_ID = r"^[A-Za-z0-9_-]+$"  # BlueConic: letters, digits, "-" and "_"
 _EMAIL = r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".]+$"
@@ -117,6 +123,13 @@ def _without_slash(uri: object) -> object:
     return uri.rstrip("/") if isinstance(uri, str) and uri != "s3://" else uri
 
 
+def _one_folder(uri: str) -> str:
+    problem = folder_problem(uri)
+    if problem:
+        raise ValueError(problem)
+    return uri
+
+
 def _scalar(value: object) -> object:
     if value is None or isinstance(value, str | bool | int):
         return value
@@ -154,6 +167,12 @@ S3Folder = Annotated[
     str,
     BeforeValidator(_without_slash),
     *_pattern(_S3_FOLDER, 'a bucket or a folder in one, such as "s3://bucket/folder"'),
+]
+StateFolder = Annotated[
+    str,
+    BeforeValidator(_without_slash),
+    AfterValidator(_one_folder),
+    *_pattern(_S3_STATE, 'a bucket or a folder in one, such as "s3://bucket/folder"'),
 ]
 PropertyId = Annotated[str, *_pattern(_PROPERTY_ID, 'a property id of letters, digits, "_" and "-"')]
 Label = Annotated[str, AfterValidator(_visible), _at_most(_LABEL_CHARACTERS)]
@@ -242,7 +261,8 @@ class Retention(_Part):
         default=7,
         description=(
             "How far back the tables (ledger, receipts, runs) can be read as they were. At least 7, so that nobody who "
-            "reads a table loses a file under their eyes. The rows themselves stay."
+            "reads a table loses a file under their eyes. The clean-up writes it into the tables' properties. The rows "
+            "themselves stay."
         ),
     )
 
@@ -309,7 +329,7 @@ class _Goal(_Part):
     connections: Connections = Field(
         default=Connections(), description="Ids of the Airflow connections; each has a default."
     )
-    staging: S3Folder = Field(
+    staging: StateFolder = Field(
         description=(
             "S3 bucket, or folder in it, that holds the goal's ledger, receipts and working files. "
             "Several goals can share it."

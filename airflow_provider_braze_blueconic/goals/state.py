@@ -48,7 +48,7 @@ def open_state(goal: ExportGoal | ImportGoal, *, command: str, changes: bool = F
             staging, folder = StagingHook(goal.connections.aws), GoalFolder(goal.staging, goal.id)
             engine = Engine(Path(local), memory_limit=settings.memory_limit)
             workspace = Workspace(staging, folder, f"{command}-{fresh_id()}", engine)
-            staging.check_access(goal.staging)
+            staging.check_access(goal.staging, read_only=not changes)
             if not changes:
                 yield workspace
                 return

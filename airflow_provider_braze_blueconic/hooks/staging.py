@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, TransientError, UnexpectedAnswer
+from airflow_provider_braze_blueconic.sync.staging import fresh_id, store_folder
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
@@ -26,6 +31,9 @@ DELETE_MAXIMUM = 1_000
 _CONFLICT_TRIES = 3
 _NO_REGION = "us-east-1"
 """Where neither the connection nor the environment names a region, as boto takes it for S3."""
+
+_NOWHERE = "http://127.0.0.1:9"
+"""Where a proxy has to be named, and all hosts are excepted from it."""
 
 _NO_CREDENTIALS = "no credentials were found. Set the access key id as login and the secret as password, or a role."
 
@@ -48,6 +56,9 @@ _ACCESS_FAULTS = {
     "InvalidBucketName": "the name of the bucket is not valid.",
     "KMS.DisabledException": "the bucket's encryption key is disabled.",
     "RequestTimeTooSkewed": "this worker's clock is wrong.",
+    "NotImplemented": "the store can't do a part of the request, such as its condition If-None-Match. Use a store that "
+    "can.",
+    "501": "the store can't do a part of the request. Use a store that can.",
     "400": "the request was refused, often since the region or the session token is wrong.",
     "401": "the credentials are refused.",
     "403": "the credentials are wrong or have no right to do so.",
@@ -219,22 +230,64 @@ class StagingHook(BaseHook):
                 for failure in answer.get("Errors", []):
                     raise self._fault(f"{place}{failure.get('Key', '')}", str(failure.get("Code", "")))
 
-    def check_access(self, uri: str) -> None:
-        """Make one cheap call that fails for a wrong bucket, right, key or endpoint.
+    def check_access(self, uri: str, *, read_only: bool = False) -> None:
+        """Make a cheap call that fails for a wrong bucket, right, key or endpoint; nothing is left there.
 
+        :param read_only: nothing is to be kept there; else the store has to be one that can keep state, too.
         :raises AccessError: with the one thing to change.
         """
         bucket, prefix = split_uri(uri)
         with self._faults(uri):
+            if str(self.get_conn().meta.endpoint_url).startswith("https://"):
+                self._verify()
             self.get_conn().list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+        if not read_only:
+            self.check_conditional_writes(uri)
+
+    def check_conditional_writes(self, uri: str, *, remember: bool = False) -> None:
+        """Make sure that the store heeds ``If-None-Match``, by which tables are committed and the lock is taken.
+
+        A store that ignores it acknowledges both of two commits and keeps one. So it is tried on a small object, unless
+        a mark says that this store was tried in this folder.
+
+        :param uri: a folder in which this connection may write.
+        :param remember: leave that mark if all went well.
+        :raises AccessError: it does not.
+        """
+        folder = store_folder(uri)
+        mark = f"{folder}conditional-writes.json"
+        with self._faults(uri):
+            endpoint = hashlib.sha256(str(self.get_conn().meta.endpoint_url).encode()).hexdigest()
+        # Somebody else's writing in the mark costs one more try.
+        with suppress(FileNotFoundError, ValueError, AttributeError):
+            if json.loads(self.read_bytes(mark)).get("endpoint") == endpoint:
+                return
+        probe = f"{folder}probe-{fresh_id()}"
+        try:
+            # That the first says no means that its own repetition met it.
+            self.write_bytes(probe, b"first", if_absent=True)
+            replaced = self.write_bytes(probe, b"second", if_absent=True)
+        finally:
+            with suppress(AccessError, TransientError, UnexpectedAnswer):
+                self.delete([probe])
+        if replaced:
+            raise AccessError(
+                f"{self._place(uri)}: choose a store that heeds the condition If-None-Match, as Amazon S3 does. This "
+                "one replaced an object that was written on condition that there is none, so of two writers at once "
+                "one would lose what was acknowledged. Nothing was sent."
+            )
+        if remember:
+            self.write_bytes(mark, json.dumps({"endpoint": endpoint}).encode())
 
     def storage_options(self) -> dict[str, str]:
-        """Return the same access in delta-rs's words.
+        """Return the same access in delta-rs's words: all that decides how boto gets to S3.
+
+        What delta-rs does by itself is left out. Time-outs and repetitions stay its own.
 
         Holds secrets: hand it on in memory, never to XCom. The credentials are those of this moment; an assumed
         role's end after a while, so ask again for each table operation.
 
-        :raises AccessError: there are no credentials.
+        :raises AccessError: there are no credentials, or the connection asks for what delta-rs can't do.
         """
         with self._faults("s3://"):
             # Asked for first, since get_credentials() breaks with AttributeError where there are none.
@@ -242,7 +295,7 @@ class StagingHook(BaseHook):
                 raise AccessError(f'Connection "{self.aws_conn_id}": {_NO_CREDENTIALS}')
             credentials = self._s3.get_credentials(region_name=self._s3.region_name)
             region = self._s3.conn_region_name
-            endpoint = self._s3.conn_config.get_service_endpoint_url("s3")
+            meta = self.get_conn().meta
         options = {
             "AWS_REGION": _NO_REGION if region in (None, "", "aws-global") else str(region),
             "AWS_ACCESS_KEY_ID": str(credentials.access_key),
@@ -250,9 +303,72 @@ class StagingHook(BaseHook):
         }
         if credentials.token:
             options["AWS_SESSION_TOKEN"] = str(credentials.token)
-        if endpoint:
-            options["AWS_ENDPOINT_URL"] = str(endpoint)
-            options["AWS_ALLOW_HTTP"] = "true" if str(endpoint).startswith("http://") else "false"
+        # With FIPS, botocore 1.44 writes its own word for us-east-1 there, and the region only into requests.
+        endpoint = str(meta.endpoint_url).replace("aws-global", options["AWS_REGION"])
+        own = f"https://s3.{options['AWS_REGION']}.amazonaws.com"
+        if endpoint not in (own, "https://s3.amazonaws.com"):
+            own = endpoint
+            options["AWS_ENDPOINT_URL"] = endpoint
+            options["AWS_ALLOW_HTTP"] = "true" if endpoint.startswith("http://") else "false"
+            if (meta.config.s3 or {}).get("addressing_style") == "virtual":
+                options["AWS_VIRTUAL_HOSTED_STYLE_REQUEST"] = "true"
+        return options | self._tls_options(own, meta.config) | self._proxy_options(own, meta.config)
+
+    def _verify(self) -> bool | str:
+        """Return what boto goes by when it looks at a certificate: whether it does, or the file of a CA's.
+
+        :raises AccessError: there is no such file.
+        """
+        with self._faults("s3://"):
+            verify = self._s3.verify
+            if verify is None:
+                session = self._s3.get_session(region_name=self._s3.region_name)
+                # boto3's own session does not tell; AWS_CA_BUNDLE, or ca_bundle in the profile.
+                verify = session._session.get_config_variable("ca_bundle")
+        if verify is None:
+            verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+        if isinstance(verify, str) and not Path(verify).is_file():
+            raise AccessError(
+                f'Connection "{self.aws_conn_id}": correct `verify` in its extra, or AWS_CA_BUNDLE on this worker. It '
+                f'names "{verify}", and there is no such file.'
+            )
+        return verify if isinstance(verify, str) else bool(verify)
+
+    def _tls_options(self, endpoint: str, config: Any) -> dict[str, str]:
+        if not endpoint.startswith("https://"):
+            return {}
+        if config.client_cert or (config.proxies_config or {}).get("proxy_client_cert"):
+            raise AccessError(
+                f'Connection "{self.aws_conn_id}": take `client_cert` and `proxy_client_cert` out of `config_kwargs`. '
+                "delta-rs, which keeps the tables, can't show a certificate of its own; let a proxy do it."
+            )
+        verify = self._verify()
+        if verify is False:
+            return {"AWS_ALLOW_INVALID_CERTIFICATES": "true"}
+        if verify is True or verify == os.environ.get("SSL_CERT_FILE"):
+            return {}
+        return {"certificate_path": verify}
+
+    def _proxy_options(self, endpoint: str, config: Any) -> dict[str, str]:
+        from botocore.utils import get_environ_proxies, getproxies
+
+        parts = urlsplit(endpoint)
+        proxies: Mapping[str, str] = get_environ_proxies(endpoint) if config.proxies is None else config.proxies
+        proxy = proxies.get(parts.scheme)
+        if not proxy:
+            # delta-rs reads the environment in its own way, and can't be told not to, only to except a host.
+            others = config.proxies is not None or set(getproxies()) - {"no"}
+            return {"AWS_PROXY_URL": _NOWHERE, "AWS_PROXY_EXCLUDES": parts.hostname or ""} if others else {}
+        options = {"AWS_PROXY_URL": proxy if "://" in proxy else f"http://{proxy.lstrip('/')}"}
+        bundle = (config.proxies_config or {}).get("proxy_ca_bundle")
+        if bundle:
+            try:
+                options["AWS_PROXY_CA_CERTIFICATE"] = Path(bundle).read_text()
+            except OSError:
+                raise AccessError(
+                    f'Connection "{self.aws_conn_id}": correct `proxies_config.proxy_ca_bundle` in `config_kwargs`. It '
+                    f'names "{bundle}", and there is no such file.'
+                ) from None
         return options
 
     def _place(self, uri: str) -> str:
@@ -288,6 +404,16 @@ class StagingHook(BaseHook):
             raise AccessError(f"{self._place(uri)}: {_NO_CREDENTIALS}") from None
         except (boto.HTTPClientError, boto.IncompleteReadError) as error:
             raise TransientError(f"{self._place(uri)}: the connection broke ({type(error).__name__}).") from None
+        except boto.SSLError:
+            raise AccessError(
+                f"{self._place(uri)}: the certificate of the S3 endpoint is not trusted. Set `verify` in the "
+                "connection's extra to the file of its CA certificate."
+            ) from None
+        except boto.ProxyConnectionError:
+            raise AccessError(
+                f"{self._place(uri)}: the proxy can't be reached. Check `config_kwargs.proxies` in the connection's "
+                "extra, or HTTPS_PROXY and NO_PROXY on the worker."
+            ) from None
         except boto.ConnectionError as error:
             raise AccessError(
                 f"{self._place(uri)}: the S3 endpoint can't be reached ({type(error).__name__}). "

@@ -19,7 +19,14 @@ from airflow.providers.common.compat.sdk import AirflowException, AirflowFailExc
 from airflow.sdk.exceptions import AirflowRuntimeError
 from packaging.version import Version
 
-from airflow_provider_braze_blueconic.exceptions import GoalBusy, GoalError, SyncError, TransientError, WriterConflict
+from airflow_provider_braze_blueconic.exceptions import (
+    GoalBusy,
+    GoalError,
+    Problem,
+    SyncError,
+    TransientError,
+    WriterConflict,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -275,6 +282,15 @@ class GoalOperator(BaseOperator):
             return problem
         return replace(problem, file=self.origin["file"], line=self.origin["lines"].get(problem.where))
 
+    def _check_names(self) -> None:
+        from airflow_provider_braze_blueconic.sync.staging import folder_problem
+
+        named = {"staging": self.staging, "goal_id": self.goal_id, "renamed_from": self.renamed_from}
+        found = {where: folder_problem(name) for where, name in named.items() if name is not None}
+        problems = [Problem(where, f'"{named[where]}" {problem}') for where, problem in found.items() if problem]
+        if problems:
+            raise GoalError(problems)
+
     @contextmanager
     def _workspace(self, context: Context) -> Iterator[Workspace]:
         from airflow_provider_braze_blueconic.hooks.settings import Settings
@@ -284,11 +300,16 @@ class GoalOperator(BaseOperator):
         from airflow_provider_braze_blueconic.sync.staging import GoalFolder, run_key
 
         settings = Settings.load()
+        self._check_names()
         # run_id is the one name that every kind of run has: manual and asset-triggered runs have no logical date.
         key = run_key(self.run_prefix + context["run_id"])
+        staging = StagingHook(self.aws_conn_id)
+        if not self.ends_run:
+            # Before the lock, which only means something where the store heeds conditions.
+            staging.check_conditional_writes(self.staging, remember=True)
         with tempfile.TemporaryDirectory(prefix="braze-blueconic-", dir=settings.work_folder) as folder:
             yield Workspace(
-                StagingHook(self.aws_conn_id),
+                staging,
                 GoalFolder(self.staging, self.goal_id),
                 key,
                 Engine(Path(folder), memory_limit=settings.memory_limit),

@@ -246,7 +246,7 @@ class BrazeSegmentToS3Operator(GoalOperator):
 
         checks = Checks()
         checks.look_up("staging", lambda: workspace.staging.check_access(self.staging))  # type: ignore[attr-defined]
-        checks.look_up(f"{self._place}.export", lambda: bucket.check_access(self.export))
+        checks.look_up(f"{self._place}.export", lambda: bucket.check_access(self.export, read_only=True))
         segment = checks.look_up(f"{self._place}.segment", lambda: braze.resolve_segment(self.segment))
         for path in self.sources:
             place = self.sources[path] if isinstance(self.sources, Mapping) else "sources"

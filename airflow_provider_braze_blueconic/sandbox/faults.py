@@ -48,6 +48,7 @@ FaultKind = Literal[
     "empty_index",
     "lost_put",
     "list_delay",
+    "unconditional_put",
 ]
 """What goes wrong.
 
@@ -83,8 +84,11 @@ FaultKind = Literal[
 ``list_delay``        S3, listings: objects that first appeared in the last ``delay_s`` seconds are missing. Amazon's S3
                       lists what was written since 2020-12 ("Amazon S3 data consistency model", read 2026-11).
 
+``unconditional_put`` S3, a PUT with ``If-None-Match``: the condition is ignored, as some stores do, so what is there is
+                      replaced.
+
 S3 has ``latency``, ``status`` (503 is its ``SlowDown``), the two timeouts, ``reset_before``, ``reset_after`` and these
-last two.
+last three.
 """
 
 
@@ -98,9 +102,10 @@ S3_KINDS: frozenset[FaultKind] = frozenset(
         "timeout_after",
         "lost_put",
         "list_delay",
+        "unconditional_put",
     }
 )
-_S3_ALONE: Mapping[FaultKind, str] = {"lost_put": "PUT", "list_delay": "LIST"}
+_S3_ALONE: Mapping[FaultKind, str] = {"lost_put": "PUT", "list_delay": "LIST", "unconditional_put": "PUT"}
 """Kinds that S3 alone has, and the method of the requests that they are about."""
 
 

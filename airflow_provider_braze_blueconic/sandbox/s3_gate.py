@@ -130,6 +130,8 @@ class S3Gate:
                     self._application,
                     {**environ, "wsgi.input": io.BytesIO(other), "CONTENT_LENGTH": str(len(other))},
                 )
+            case "unconditional_put":
+                environ.pop("HTTP_IF_NONE_MATCH", None)
             case "list_delay" if method == "LIST":
                 return self._without_the_newest(_ask(self._application, environ), environ, fault.delay_s)
         return self._answer(environ, path)

@@ -145,6 +145,8 @@ def delta_number(delta_id: str) -> int:
 class Ledger(Table):
     """The ledger of one goal."""
 
+    replaces = True
+
     @property
     def links(self) -> int | None:
         """Fingerprint of the links by which the last run that read everybody knew people; ``None`` if it left none."""

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from airflow_provider_braze_blueconic.exceptions import BrokenTable, SyncError, TransientError
+from airflow_provider_braze_blueconic.exceptions import BrokenTable, SyncError, TransientError, UnsupportedTable
 from airflow_provider_braze_blueconic.sync.columns import certain_column, field_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.delta import Seen
@@ -192,7 +192,7 @@ def look_at_target(
             ledger = Ledger(writer.ledger, staging.storage_options())
             try:
                 seen, certain = _tell_carried(engine, seen, carried, ledger, mapped)
-            except BrokenTable as error:
+            except (BrokenTable, UnsupportedTable) as error:
                 # The other goal's own run stops there and says what to do; this one only knows less.
                 log.warning("%s: what %s brought over is not known: %s", folder.goal_id, observation.goal_id, error)
         looks.append(Seen(seen, settles_in[system], certain))
@@ -308,6 +308,7 @@ def _tell_carried(
     :param mapped: what the goal that read wanted to write: its mapped snapshot.
     :return: the file to use, and the targets of which it tells.
     :raises BrokenTable: the ledger can't be read.
+    :raises UnsupportedTable: the ledger has a feature that this package can't use.
     """
     known = set(ledger.columns())
     told = {mine: theirs for mine, theirs in carried.items() if field_column(theirs) in known}

@@ -50,6 +50,7 @@ from airflow_provider_braze_blueconic.sync.report import Report, make_report
 from airflow_provider_braze_blueconic.sync.runs import RunTable
 from airflow_provider_braze_blueconic.sync.sending import Sender
 from airflow_provider_braze_blueconic.sync.staging import GoalFolder, Staging, fetch_folder, fresh_id
+from airflow_provider_braze_blueconic.sync.tables import Table
 from airflow_provider_braze_blueconic.sync.upload import Tally, Upload, UploadSettings
 
 if TYPE_CHECKING:
@@ -116,6 +117,25 @@ class Workspace:
     def ledger(self) -> Ledger:
         """Open the goal's ledger."""
         return Ledger(self.folder.ledger, self.staging.storage_options())
+
+    def tables(self) -> Iterator[Table]:
+        """Give all tables of the goal, each with access of its own: that of an assumed role ends after a while."""
+        kinds: tuple[tuple[type[Table], str], ...] = (
+            (Ledger, self.folder.ledger),
+            (ReceiptTable, self.folder.receipts),
+            (RunTable, self.folder.runs),
+        )
+        for kind, uri in kinds:
+            yield kind(uri, self.staging.storage_options())
+
+    def check_tables(self) -> None:
+        """Make sure before an upload that what the target answers can be kept after it.
+
+        :raises BrokenTable: a table of the goal can't be read.
+        :raises UnsupportedTable: a table of the goal has a feature that this package can't use.
+        """
+        for table in self.tables():
+            table.open()
 
 
 def map_staged_snapshot(
@@ -191,7 +211,10 @@ def compute_staged_delta(
 
     :param look: collects what other goals have seen in the target.
     :param rows: the target fields, for the upload.
+    :raises BrokenTable: a table of the goal can't be read.
+    :raises UnsupportedTable: a table of the goal has a feature that this package can't use.
     """
+    workspace.check_tables()
     recover_uploads(workspace)
     ledger = workspace.ledger()
     newest = ledger.newest_as_of()

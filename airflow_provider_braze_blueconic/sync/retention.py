@@ -20,9 +20,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from airflow_provider_braze_blueconic.sync.kept_snapshots import KeptEntry, kept_entries, read_entry
-from airflow_provider_braze_blueconic.sync.ledger import Ledger
-from airflow_provider_braze_blueconic.sync.receipts import ReceiptTable
-from airflow_provider_braze_blueconic.sync.runs import RunTable
 from airflow_provider_braze_blueconic.sync.staging import StagedFile, Staging
 
 if TYPE_CHECKING:
@@ -178,10 +175,10 @@ def _tidy_tables(workspace: Workspace, days: RetentionDays) -> tuple[int, int]:
 
     :return: files that were put together, and files that were removed.
     """
-    folder, compacted, removed = workspace.folder, 0, 0
-    for kind, uri in ((Ledger, folder.ledger), (ReceiptTable, folder.receipts), (RunTable, folder.runs)):
-        # Each with access of its own: that of an assumed role ends after a while.
-        table = kind(uri, workspace.staging.storage_options())
+    compacted, removed = 0, 0
+    for table in workspace.tables():
+        # First, since what is forgotten at a checkpoint can't be kept afterwards.
+        table.keep_history(days.history)
         compacted += table.compact()
         removed += table.vacuum(days.history)
     return compacted, removed

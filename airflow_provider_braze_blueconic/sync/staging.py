@@ -16,6 +16,7 @@
     <staging>/<goal id>/work/<run key>/delta-<id>/attempts/<partition>~<number>  an attempt to send; the highest may
     <staging>/~observed/<goal id>.json                 where the goal's newest read lies, for other goals
     <staging>/~observed/<goal id>.written.json         when the goal last wrote, and which read it is through with
+    <staging>/~store/conditional-writes.json           that this store was tried and can keep state
 """
 
 from __future__ import annotations
@@ -29,7 +30,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["GoalFolder", "StagedFile", "Staging", "fetch_folder", "fresh_id", "run_key"]
+__all__ = [
+    "GoalFolder",
+    "StagedFile",
+    "Staging",
+    "fetch_folder",
+    "folder_problem",
+    "fresh_id",
+    "run_key",
+    "store_folder",
+]
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 _RUN_KEY_CHARACTERS = 80
@@ -127,6 +137,38 @@ class GoalFolder:
     def step(self, key: str, name: str) -> str:
         """Name a new folder for one attempt of one step."""
         return f"{self.root}/work/{key}/{name}-{fresh_id()}"
+
+
+def folder_problem(uri: str) -> str | None:
+    """Say why boto and delta-rs would not write to one folder; ``None`` if they do.
+
+    boto takes a key as it is written. delta-rs reads a URL: it decodes ``%20``, resolves ``..``, drops tabs, and stops
+    at what no URL may hold (seen with deltalake 1.6.6).
+
+    :param uri: of a folder, or a part of one.
+    """
+    path = uri.removeprefix("s3://").removeprefix("s3a://").rstrip("/")
+    for segment in path.split("/") if path else ():
+        if segment in ("", ".", ".."):
+            what = f'a part "{segment}"' if segment else 'two "/" in a row'
+            return f"has {what}. {_WRITE_PLAINLY}"
+    odd = _TWO_READINGS.search(path)
+    if odd is None:
+        return None
+    found = odd[0] if odd[0].isprintable() else f"U+{ord(odd[0]):04X}"
+    return f'holds "{found}". {_WRITE_PLAINLY}'
+
+
+_TWO_READINGS = re.compile(r"%[0-9A-Fa-f]{2}|[\\|^\[\]?#\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_WRITE_PLAINLY = (
+    "Boto and delta-rs, which both keep state there, would take it for different folders. Choose another one, of "
+    'letters, digits, "-", "_", "." and "/".'
+)
+
+
+def store_folder(staging: str) -> str:
+    """Name the folder of what is known of the store below a staging prefix."""
+    return f"{staging.rstrip('/')}/~store/"
 
 
 def fresh_id() -> str:

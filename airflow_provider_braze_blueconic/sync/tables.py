@@ -7,9 +7,11 @@ already has is not made again. That makes committing twice committing once, what
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.exceptions import (
@@ -17,8 +19,10 @@ from airflow_provider_braze_blueconic.exceptions import (
     BrokenTable,
     SyncError,
     TransientError,
+    UnsupportedTable,
     WriterConflict,
 )
+from airflow_provider_braze_blueconic.sync.table_features import TableHead, read_head, unsupported_features
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +40,13 @@ _STORE_FAILED = "Generic S3 error"
 _REFUSED = "lacked the necessary privileges"
 """Stands in the text where the store answered 401 or 403."""
 
+_UNTRUSTED = "invalid peer certificate"
+_NO_TUNNEL = "tunnel error"
+
+_FILES_KEPT = "delta.deletedFileRetentionDuration"
+_LOG_KEPT = "delta.logRetentionDuration"
+"""Table properties: for how long a checkpoint remembers a file that was replaced (7 days without it), and for how long
+commits are kept (30 days)."""
 
 _SMALL_BYTES = 16 * 1024**2
 _SMALL_FILES = 32
@@ -80,9 +91,12 @@ class Table:
     :param storage_options: for delta-rs; see ``StagingHook.storage_options``. Holds credentials: never shown.
     """
 
+    replaces = False
+    """Rows are replaced, and not only added."""
+
     def __init__(self, uri: str, storage_options: Mapping[str, str]) -> None:
         self.uri = uri
-        self._options = dict(storage_options)
+        self._options = _with_bucket(uri, storage_options)
         self._table: DeltaTable | None = None
         self._looked = False
 
@@ -99,6 +113,8 @@ class Table:
 
         What is read and what is then replaced must be one version, or the writes of another run in between would be
         lost: a write against an older version ends in :class:`WriterConflict`. After a write it looks again.
+
+        :raises UnsupportedTable: somebody gave the table a feature that this package can't use.
         """
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
@@ -106,12 +122,28 @@ class Table:
         if not self._looked:
             # Not is_deltatable(): it waits for the network with Python's lock held, so no other thread goes on.
             try:
-                with self.reading():
+                with self.reading(), _only_told(self._options):
                     self._table = DeltaTable(self.uri, storage_options=self._options)
             except TableNotFoundError:
                 self._table = None
+            except BrokenTable:
+                # Of some features delta-rs says that the log is odd.
+                with _only_told(self._options):
+                    self._refuse_features(read_head(self.uri, self._options))
+                raise
+            self._refuse_features(None if self._table is None else TableHead.of(self._table))
             self._looked = True
         return self._table
+
+    def _refuse_features(self, head: TableHead | None) -> None:
+        found = [] if head is None else list(unsupported_features(head, self.uri, replaces=self.replaces))
+        if found:
+            names, ways = zip(*found, strict=True)
+            raise UnsupportedTable(
+                f"Take {', '.join(names)} off {self.uri}, for example in Spark: {'; '.join(ways)}. Somebody turned it "
+                "on, and this package can't work with it. Or bring the folder back as it was before. The table is not "
+                "damaged, so there is nothing to recover."
+            )
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -148,6 +180,16 @@ class Table:
     def _what_the_store_did(self, error: Exception, doing: str) -> SyncError | None:
         """Say in our words that the store refused or failed; ``None`` if it did not. Its own text is not quoted."""
         text = str(error)
+        if _UNTRUSTED in text:
+            return AccessError(
+                f"{self.uri} can't be {doing}: the certificate of the S3 endpoint is not trusted. Set `verify` in the "
+                "extra of the aws connection to the file of its CA certificate."
+            )
+        if _NO_TUNNEL in text:
+            return AccessError(
+                f"{self.uri} can't be {doing}: the proxy can't be reached or refuses. Check `config_kwargs.proxies` in "
+                "the extra of the aws connection, or HTTPS_PROXY and NO_PROXY on the worker."
+            )
         if _REFUSED in text:
             return AccessError(
                 f"{self.uri} can't be {doing}: the credentials have no right to do so. They need s3:ListBucket, "
@@ -242,18 +284,55 @@ class Table:
                 self._look_again()
         return int(done["numFilesRemoved"])
 
+    def keep_history(self, days: int) -> None:
+        """Have the table keep what its versions of the last days need; no row changes.
+
+        At each checkpoint delta-rs forgets files that were replaced longer ago than the table's own properties say,
+        and a vacuum then takes them, whatever number it is told. A commit is made only where a number is another.
+
+        :raises WriterConflict: if another writer changed the table meanwhile; nothing was changed here.
+        """
+        from deltalake.exceptions import CommitFailedError
+
+        table = self.open()
+        wanted = dict.fromkeys((_FILES_KEPT, _LOG_KEPT), f"interval {days} days")
+        if table is None or wanted.items() <= table.metadata().configuration.items():
+            return
+        with self.reading():
+            try:
+                table.alter.set_table_properties(wanted)
+            except CommitFailedError as error:
+                raise self._conflict() from error
+            finally:
+                self._look_again()
+
     def vacuum(self, days: int) -> int:
         """Remove files that only versions older than some days need, and those that a killed writer left.
 
+        :param days: as many as the table keeps; see :meth:`keep_history`.
         :return: files that are gone.
         """
+        if not self._vacuum(days, dry_run=True):
+            return 0
+        # A vacuum takes what the log names as replaced also where it is long gone, and notes that in two commits. So a
+        # checkpoint comes first: it forgets what is older than the table keeps, and only files that are there are left.
+        table = self.open()
+        if table is None:
+            return 0
+        with self.reading():
+            table.create_checkpoint()
+        self._look_again()
+        return self._vacuum(days, dry_run=False)
+
+    def _vacuum(self, days: int, *, dry_run: bool) -> int:
         table = self.open()
         if table is None:
             return 0
         with self.reading():
             # All files and not only those that the log names: a writer that was killed told nobody of its own.
-            gone = table.vacuum(24 * days, dry_run=False, enforce_retention_duration=False, full=True)
-        self._look_again()
+            gone = table.vacuum(24 * days, dry_run=dry_run, enforce_retention_duration=False, full=True)
+        if not dry_run:
+            self._look_again()
         return len(gone)
 
     def _write(
@@ -274,7 +353,8 @@ class Table:
             max_commit_retries=None if mode == "append" else 0,
         )
         try:
-            write_deltalake(data=rows, mode=mode, commit_properties=properties, **where, **how)  # type: ignore[call-overload]  # the mode decides which
+            with _only_told(self._options) if existing is None else nullcontext():
+                write_deltalake(data=rows, mode=mode, commit_properties=properties, **where, **how)  # type: ignore[call-overload]  # the mode decides which
         except (DeltaError, OSError) as error:
             self._look_again()
             if not _holds(existing, transactions) and self._holds_now(transactions):
@@ -297,6 +377,51 @@ class Table:
             return _holds(self.open(), transactions)
         except SyncError:
             return False
+
+
+_ENVIRONMENT = re.compile(
+    "(aws_)?((session_)?token|endpoint(_url(_s3)?)?)|access_key_id|secret_access_key|(default_)?region|timeout"
+    "|connect_timeout|read_timeout|user_agent|proxy_(url|excludes|ca_certificate)"
+    "|allow_http|allow_invalid_certificates|skip_signature|unsigned_payload|conditional_put|copy_if_not_exists"
+    "|virtual_hosted_style_request|s3_express|request_payer|checksum_algorithm|disable_(tagging|bulk_delete)"
+    "|http[12]_only|http2_.*|pool_.*|randomize_addresses|default_content_type|server_side_encryption|sse_.*"
+    "|role_arn|role_session_name|web_identity_token_file|endpoint_url_sts|metadata_endpoint|imdsv1_fallback",
+    re.IGNORECASE,
+)
+"""Environment variables that delta-rs 1.6 adds to the options that it is told, by any letter case (``with_env_s3`` in
+its ``crates/aws/src/storage.rs``): among them names that anybody may use for anything, such as ``TOKEN``. Whoever sets
+one with ``AWS_`` before it means S3, so of these only what the connection decides is hidden."""
+
+_hiding = threading.Lock()
+
+
+@contextmanager
+def _only_told(options: Mapping[str, str]) -> Iterator[None]:
+    """Hide environment variables that delta-rs would add to what it is told, while it makes its store.
+
+    A token of the worker's own, beside keys of the connection, is refused by S3; and an empty one can't be told, since
+    delta-rs sends it as it is.
+    """
+    found = [name for name in os.environ if _ENVIRONMENT.fullmatch(name)] if options else []
+    if not found:
+        yield
+        return
+    with _hiding:
+        hidden = {name: os.environ.pop(name) for name in found if name in os.environ}
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
+
+
+def _with_bucket(uri: str, storage_options: Mapping[str, str]) -> dict[str, str]:
+    """Return options with the bucket in the endpoint where it is addressed that way: delta-rs wants it there."""
+    options = dict(storage_options)
+    endpoint = options.get("AWS_ENDPOINT_URL")
+    if endpoint and options.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST") == "true":
+        scheme, _, host = endpoint.partition("://")
+        options["AWS_ENDPOINT_URL"] = f"{scheme}://{uri.partition('://')[2].partition('/')[0]}.{host}"
+    return options
 
 
 def _holds(table: DeltaTable | None, transactions: Mapping[str, int]) -> bool:

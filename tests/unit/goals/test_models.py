@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
+from importlib.resources import files
 
 import pytest
 from pydantic import ValidationError
@@ -558,6 +561,21 @@ def test_import_needs_fields_or_remaining_fields(problems: Problems) -> None:
 
     assert problems(head) == ['1 fields: needs at least one row, unless there is "remaining_fields".']
     assert problems(head + "remaining_fields: {prefix: braze_}\n") == []
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a/../b", "./a", "a\\b", "a\x07b", "a[b]", "a|b", "a%2Fb"])
+def test_staging_that_boto_and_delta_rs_read_in_two_ways_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="Choose another one"):
+        _goal(staging=f"s3://bucket/{name}")
+
+    schema = json.loads(files("airflow_provider_braze_blueconic").joinpath("goals/goal.schema.json").read_text())
+    patterns = {
+        definition["properties"]["staging"]["pattern"]
+        for definition in schema["$defs"].values()
+        if "staging" in definition.get("properties", {})
+    }
+    assert [pattern for pattern in patterns if re.search(pattern, f"s3://bucket/{name}")] == []
+    assert [pattern for pattern in patterns if not re.search(pattern, "s3://bucket/100%/ü/a..b")] == []
 
 
 def test_goal_can_be_made_in_python() -> None:

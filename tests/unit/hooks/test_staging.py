@@ -10,7 +10,9 @@ from moto.server import ThreadedMotoServer
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, TransientError, UnexpectedAnswer
 from airflow_provider_braze_blueconic.hooks.staging import StagedObject, StagingHook, split_uri
+from airflow_provider_braze_blueconic.sandbox.faults import Fault
 from tests.support.odd_server import OddServer, answer, closed_port
+from tests.support.store import BUCKET, Store
 
 SECRET = "planted-aws-secret"
 
@@ -153,6 +155,78 @@ def test_access_to_a_bucket_is_checked_with_one_call(staging: StagingHook) -> No
 
     with pytest.raises(AccessError, match=r"s3://not-there/x .*aws_default.*: the bucket does not exist"):
         staging.check_access("s3://not-there/x")
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    running = Store()
+    running.start()
+    connect(monkeypatch, running.url)
+    yield running
+    running.stop()
+
+
+def probes(store: Store) -> list[str]:
+    keys = store.keys()
+    return [key for key in keys if "probe" in key]
+
+
+def test_a_store_that_ignores_conditions_is_refused_by_the_cause(store: Store) -> None:
+    store.faults.add(Fault("s3", "unconditional_put"))
+
+    for _ in range(2):
+        with pytest.raises(AccessError, match="heeds the condition If-None-Match"):
+            StagingHook().check_access(f"s3://{BUCKET}/sync")
+
+    assert store.keys() == []
+
+
+def test_a_store_that_does_not_know_conditions_is_refused_by_the_cause(store: Store) -> None:
+    store.faults.add(Fault("s3", "status", status=501, method="PUT"))
+
+    with pytest.raises(AccessError, match="If-None-Match"):
+        StagingHook().check_access(f"s3://{BUCKET}/sync")
+
+
+def test_a_store_is_tried_once_and_leaves_only_a_mark(store: Store) -> None:
+    StagingHook().check_access(f"s3://{BUCKET}/sync")
+    before = store.keys()
+    StagingHook().check_conditional_writes(f"s3://{BUCKET}/sync", remember=True)
+    left = store.keys()
+    store.faults.add(Fault("s3", "status", status=403, method="PUT"))
+
+    StagingHook().check_access(f"s3://{BUCKET}/sync/")
+
+    assert (before, left) == ([], ["sync/~store/conditional-writes.json"])
+
+
+def test_a_folder_that_moved_to_another_store_is_tried_again(store: Store) -> None:
+    for mark in (b'{"endpoint": "of another store"}', b"spoilt", b"[]"):
+        store.client().put_object(Bucket=BUCKET, Key="sync/~store/conditional-writes.json", Body=mark)
+        store.faults.clear()
+        store.faults.add(Fault("s3", "unconditional_put"))
+
+        with pytest.raises(AccessError, match="If-None-Match"):
+            StagingHook().check_access(f"s3://{BUCKET}/sync")
+
+
+def test_a_lost_answer_is_not_taken_for_a_store_that_ignores_conditions(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, store.url, config_kwargs={"retries": {"total_max_attempts": 3}, "read_timeout": 5})
+    store.faults.add(Fault("s3", "reset_after", path=f"/{BUCKET}/sync/~store/probe*", method="PUT", times=1))
+
+    StagingHook().check_access(f"s3://{BUCKET}/sync")
+
+    assert probes(store) == []
+
+
+def test_a_bucket_that_is_only_read_is_not_written_to(store: Store) -> None:
+    store.faults.add(Fault("s3", "status", status=403, method="PUT"))
+
+    StagingHook().check_access(f"s3://{BUCKET}/exports", read_only=True)
+
+    assert store.keys() == []
 
 
 def test_upload_into_a_bucket_that_is_not_there_says_so(staging: StagingHook, tmp_path: Path) -> None:

@@ -23,9 +23,13 @@ from airflow_provider_braze_blueconic.operators.base import GoalOperator, as_air
 from airflow_provider_braze_blueconic.operators.blueconic import BlueConicSegmentToS3Operator
 from airflow_provider_braze_blueconic.operators.braze import S3ToBrazeUsersOperator
 from airflow_provider_braze_blueconic.operators.s3_csv import S3ToS3CsvOperator
+from airflow_provider_braze_blueconic.sandbox.faults import Fault
 from airflow_provider_braze_blueconic.sandbox.s3 import ObjectStore
 from airflow_provider_braze_blueconic.sync.fence import Superseded
 from airflow_provider_braze_blueconic.sync.upload import Stopped
+from tests.support.store import Store, store
+
+__all__ = ["store"]
 
 LOCK = "s3://sandbox-sync/tests/people/lock/"
 
@@ -39,6 +43,7 @@ LOCK = "s3://sandbox-sync/tests/people/lock/"
         (exceptions.UnexpectedAnswer("what"), False),
         (exceptions.GoalBusy("another run"), False),
         (exceptions.BrokenTable("a file is missing"), False),
+        (exceptions.UnsupportedTable("deletion vectors"), False),
         (exceptions.TransientError("busy"), True),
         (exceptions.WriterConflict("slower"), True),
         (Stopped("killed"), True),
@@ -167,6 +172,38 @@ def said(s3: StagingHook) -> dict[str, Any]:
     newest = max(found.uri for found in s3.list_objects(f"{LOCK}0"))
     document: dict[str, Any] = json.loads(s3.read_bytes(newest))
     return document
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("staging", "s3://sandbox-sync/a%20b"), ("goal_id", "../people"), ("renamed_from", "a\\b")],
+)
+def test_a_folder_that_two_libraries_read_in_two_ways_is_refused_before_a_step_does_anything(
+    name: str, value: str, s3: StagingHook
+) -> None:
+    done: list[Step] = []
+    step = Step(task_id="extract", does=done.append)
+    setattr(step, name, value)
+
+    with pytest.raises(AirflowFailException, match=f"{name}: .*Choose another one"):
+        step.execute(run("first"))
+
+    assert (done, s3.list_objects("s3://sandbox-sync/")) == ([], [])
+
+
+def test_a_store_that_ignores_conditions_is_refused_before_a_step_does_anything(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"endpoint_url": store.url, "region_name": "us-east-1"}
+    connection = {"conn_type": "aws", "login": "sandbox", "password": "sandbox", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    store.faults.add(Fault("s3", "unconditional_put"))
+    done: list[Step] = []
+
+    with pytest.raises(AirflowFailException, match="choose a store that heeds the condition If-None-Match"):
+        Step(task_id="extract", does=done.append).execute(run("first"))
+
+    assert (done, store.keys()) == ([], [])
 
 
 @pytest.mark.parametrize("kind", ["scheduled", "manual", "backfill", "asset_triggered"])

@@ -85,6 +85,16 @@ def test_latency_delays_the_answer(store: Store) -> None:
     assert requests.get(f"{store.url}/{BUCKET}", timeout=5).elapsed.total_seconds() >= 0.1
 
 
+def test_unconditional_put_replaces_what_is_there(store: Store) -> None:
+    client = store.outsider()
+    client.put_object(Bucket=BUCKET, Key="a", Body=b"first")
+    store.faults.add(Fault("s3", "unconditional_put", path=f"/{BUCKET}/a"))
+
+    client.put_object(Bucket=BUCKET, Key="a", Body=b"second", IfNoneMatch="*")
+
+    assert store.client().get_object(Bucket=BUCKET, Key="a")["Body"].read() == b"second"
+
+
 def test_lost_put_finds_the_object_of_another_writer(store: Store) -> None:
     store.faults.add(Fault("s3", "lost_put", path=f"/{BUCKET}/a"))
 

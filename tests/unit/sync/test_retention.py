@@ -9,12 +9,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from airflow_provider_braze_blueconic.sync.kept_snapshots import keep_snapshot, kept_entries
+from airflow_provider_braze_blueconic.sync.ledger import Ledger
 from airflow_provider_braze_blueconic.sync.pipeline import Workspace
 from airflow_provider_braze_blueconic.sync.retention import CleanedUp, RetentionDays, clean_up
 from airflow_provider_braze_blueconic.sync.staging import GoalFolder
+from tests.support.ageing import age
 from tests.support.core import engine
 from tests.support.staging import LocalStaging
 
@@ -242,3 +246,70 @@ def test_a_kill_between_an_entry_and_its_files_leaves_no_entry_that_leads_nowher
 
     assert (entries, files) == ([], ["expired/snapshot-1/part-0.parquet"])
     assert goal.left() == []
+
+
+def commit_night(goal: Goal, number: int) -> int:
+    """Replace the ledger's only row.
+
+    :return: the version that holds it.
+    """
+    rows = pa.table({"identifier": [str(number)], "partition": pa.array([0], pa.int32())})
+    Ledger(goal.folder.ledger, {}).replace_partitions(rows.to_reader(), [0], transactions={"night": number})
+    return DeltaTable(goal.folder.ledger).version()
+
+
+def readable(goal: Goal, version: int) -> list[str]:
+    try:
+        column: list[str] = DeltaTable(goal.folder.ledger, version=version).to_pyarrow_table()["identifier"].to_pylist()
+    except Exception:  # noqa: BLE001 - a log that is gone and a file that is gone have errors of their own
+        return []
+    return column
+
+
+def test_versions_can_be_read_for_history_days_and_older_ones_are_gone(goal: Goal) -> None:
+    days = RetentionDays(work=7, snapshots=30, history=10)
+    versions = [commit_night(goal, 0)]
+    # As on a table with hundreds of commits: delta-rs makes a checkpoint by itself, which forgets by its properties.
+    DeltaTable(goal.folder.ledger).alter.set_table_properties({"delta.checkpointInterval": "2"})
+    removed = []
+
+    for number in range(1, 15):
+        age(Path(goal.folder.ledger), 1)
+        versions.append(commit_night(goal, number))
+        removed.append(goal.clean_up(days, always=True)["table_files"])
+
+    # Night 4 is as old as what is kept, to the second.
+    assert [readable(goal, version) for version in versions[5:]] == [[str(number)] for number in range(5, 15)]
+    assert [readable(goal, version) for version in versions[:4]] == [[]] * 4
+    # Each file once, and not every file of before again every night.
+    assert removed == [0] * 10 + [1] * 4
+    assert len(list(Path(goal.folder.ledger).rglob("part-*.parquet"))) == 11
+
+
+def test_a_second_clean_up_in_one_night_makes_no_commit(goal: Goal) -> None:
+    for number in range(9):
+        commit_night(goal, number)
+        age(Path(goal.folder.ledger), 1)
+    first = goal.clean_up(always=True)
+    version = DeltaTable(goal.folder.ledger).version()
+
+    second = goal.clean_up(always=True)
+
+    assert (first["table_files"], second["table_files"]) == (2, 0)
+    assert DeltaTable(goal.folder.ledger).version() == version
+
+
+def test_a_table_of_before_keeps_what_the_goal_says_and_no_row_is_written_anew(goal: Goal) -> None:
+    commit_night(goal, 1)
+    files = DeltaTable(goal.folder.ledger).file_uris()
+
+    def kept(history: int) -> dict[str, str]:
+        goal.clean_up(RetentionDays(work=7, snapshots=30, history=history))
+        return dict(DeltaTable(goal.folder.ledger).metadata().configuration)
+
+    names = ("delta.deletedFileRetentionDuration", "delta.logRetentionDuration")
+    assert kept(7) == dict.fromkeys(names, "interval 7 days")
+    assert kept(25) == dict.fromkeys(names, "interval 25 days")
+    assert DeltaTable(goal.folder.ledger).version() == 2
+    assert DeltaTable(goal.folder.ledger).file_uris() == files
+    assert Ledger(goal.folder.ledger, {}).transaction("night") == 1
