@@ -37,16 +37,20 @@ def main() -> None:
 def validate(paths: tuple[Path, ...], as_json: bool) -> None:
     """Check goal files, or folders of them.
 
-    Every mistake is one line with file, line, field and what was expected.
+    Every mistake is one line with file, line, field and what was expected. A hint on stderr names what may be a mistake
+    and can be meant, such as a custom attribute called "birthday"; it changes nothing.
+
     Nothing is sent anywhere: names of segments and properties are checked when the goal runs.
 
     \b
     Example:
       braze-blueconic validate dags/goals
     """
-    from airflow_provider_braze_blueconic.goals.loading import validate_paths
+    from airflow_provider_braze_blueconic.goals.loading import find_hints, validate_paths
 
     problems = validate_paths(paths)
+    for hint in find_hints(paths):
+        click.echo(f"Hint: {hint}", err=True)
     if as_json:
         rows = [{"file": p.file, "line": p.line, "field": p.where, "message": p.message} for p in problems]
         click.echo(json.dumps(rows, indent=1, ensure_ascii=False))

@@ -6,10 +6,11 @@ all its other mistakes reported.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from airflow_provider_braze_blueconic.goals.findings import Finding, quoted, short, shown
 from airflow_provider_braze_blueconic.goals.places import check_own_places
@@ -17,11 +18,13 @@ from airflow_provider_braze_blueconic.goals.targets import (
     FieldType,
     Scalar,
     braze_attribute,
+    braze_name_hint,
     braze_name_problem,
     braze_value_problem,
 )
 from airflow_provider_braze_blueconic.sync.braze_paths import parse_path
 from airflow_provider_braze_blueconic.sync.braze_values import excluding_identifiers, is_clearable
+from airflow_provider_braze_blueconic.sync.constants import constant_text
 from airflow_provider_braze_blueconic.sync.near_names import nearest
 
 __all__ = [
@@ -32,6 +35,7 @@ __all__ = [
     "check_import_field",
     "check_import_identifier",
     "check_rows",
+    "export_hints",
     "export_source_problem",
     "import_identifier_problem",
     "import_source_problem",
@@ -138,13 +142,48 @@ _A: Mapping[str, str] = {
 
 
 def _check_fixed_value(value: Scalar, target: object, kind: object) -> Iterator[Finding]:
-    if isinstance(kind, str) and kind in get_args(FieldType) and not _fits(value, kind):
+    type_ = cast("FieldType", kind) if isinstance(kind, str) and kind in get_args(FieldType) else None
+    if type_ is not None and not _fits(value, type_):
         yield Finding("value", f'{shown(value)} can\'t be of type "{kind}".')
-        return
-    sent = str(value) if kind == "string" else value
-    problem = braze_value_problem(target, sent) if isinstance(target, str) else None
-    if problem:
+    elif isinstance(target, str) and (problem := _constant_problem(target, value, type_)):
         yield Finding("value", problem)
+
+
+def _constant_problem(target: str, value: Scalar, type_: FieldType | None) -> str | None:
+    """Say why Braze would not store a fixed value; ``None`` if it would."""
+    if value is None:
+        return None if is_clearable(target) else f'"{target}" can\'t be cleared: a subscription has no empty state.'
+    problem = braze_value_problem(target, str(value) if type_ == "string" else value)
+    is_no_number = isinstance(value, float) and not math.isfinite(value)
+    if problem or is_no_number or braze_name_problem(target):
+        return problem  # of what is refused already, the form is not looked at
+    text, reason = constant_text(target, value, type_)
+    return None if text is not None else _refusal(target, value, reason)
+
+
+def _refusal(target: str, value: Scalar, reason: str | None) -> str:
+    if reason is None:
+        return "is empty, and an empty text is no value. Leave the row out."
+    attribute = braze_attribute(target)
+    if attribute is not None and attribute.words:
+        return f'"{target}" takes only {", ".join(attribute.words)}.'
+    return f"{shown(value)} {_REFUSALS.get(reason, f'is refused: {reason}.')}"
+
+
+_REFUSALS: Mapping[str, str] = {
+    "bad_date": "is no date that Braze can store. Write it as 2026-11-30 or 2026-11-30T08:00:00Z.",
+    "bad_email": "is no e-mail address that Braze takes.",
+    "not_text": "holds half a character.",
+    "not_a_boolean": "is neither true nor false.",
+    "not_an_integer": "is no whole number of at most 18 digits. Put an id in quotes.",
+    "objects_in_array": "is a list of objects, and an array holds single values.",
+    "too_long": "is longer than Braze stores.",
+    "too_many_elements": "has more elements than Braze stores.",
+    "unknown_country": "is no country. Write its code of two letters, such as NL.",
+    "unknown_language": "is no language that Braze supports. Write its code, such as nl.",
+    "unknown_time_zone": "is no time zone. Write its IANA name, such as Europe/Amsterdam.",
+}
+"""Reason of a rule → the rest of a sentence that begins with the value."""
 
 
 def _fits(value: Scalar, kind: str) -> bool:
@@ -249,6 +288,7 @@ def _excluded(where: str, target: str, linked: Mapping[str | None, int], excludi
 def _check_leavers(goal: _Raw, linked: Mapping[str | None, int]) -> Iterator[Finding]:
     leavers = goal.get("leavers")
     values = leavers.get("set") if isinstance(leavers, Mapping) else None
+    kinds = {_text(row, "to"): row.get("type") for _, row in _rows(goal, "fields")}
     for target, value in values.items() if isinstance(values, Mapping) else ():
         where = f"leavers.set.{short(target)}"
         excluding = excluding_identifiers(target)
@@ -258,10 +298,20 @@ def _check_leavers(goal: _Raw, linked: Mapping[str | None, int]) -> Iterator[Fin
         elif any(identifier in excluding for identifier in linked):
             # Unlike a field, which those who are identified by it have already, this would be kept from some leavers.
             yield _excluded(where, target, linked, excluding)
-        elif value is None and not is_clearable(target):
-            yield Finding(where, f'{quoted(target)} can\'t be empty in Braze. Write "unsubscribed".')
-        elif isinstance(value, str | int | float) and (problem := braze_value_problem(target, value)):
-            yield Finding(where, problem)
+        elif value is None or isinstance(value, str | int | float):
+            kind = kinds.get(target)
+            type_ = cast("FieldType", kind) if kind in get_args(FieldType) else None
+            if problem := _constant_problem(target, value, type_):
+                yield Finding(where, problem.replace("Leave the row out", "Use null to clear"))
+
+
+def export_hints(goal: _Raw) -> Iterator[Finding]:
+    """Name what may be a mistake and can be meant: custom attributes that are called like a standard one elsewhere."""
+    for index, row in _rows(goal, "fields"):
+        target = _text(row, "to")
+        hint = braze_name_hint(target) if target is not None else None
+        if hint:
+            yield Finding(f"fields[{index}].to", f"{quoted(target or '')} {hint}")
 
 
 def _check_export_source(goal: _Raw, fields: Mapping[int, _Raw], identifiers: Mapping[int, _Raw]) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator, Context, Param
 
 from airflow_provider_braze_blueconic.exceptions import Problem
+from airflow_provider_braze_blueconic.goals.checks import export_hints
 from airflow_provider_braze_blueconic.goals.loading import (
     RECONCILE_SUFFIX,
     BrokenGoal,
@@ -207,6 +208,8 @@ def _documentation(goal: ExportGoal | ImportGoal, origin: Origin) -> str:
         for field in goal.fields:
             origin_of = _cell(field.from_) if field.from_ is not None else f"`{field.value}`"
             lines.append(f"| {origin_of} | {field.to} | {field.type or ''} |")
+        hints = export_hints(goal.model_dump(by_alias=True))
+        lines += ["", *(f"- Hint: `{hint.where}`: {hint.message}" for hint in hints)]
     if origin.file:
         lines += ["", f"Goal file: `{origin.file}`"]
     return "\n".join(lines).strip()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
+from airflow_provider_braze_blueconic.goals.checks import export_hints
 from airflow_provider_braze_blueconic.goals.document import Document, read_document
 from airflow_provider_braze_blueconic.goals.places import check_places, places_of
 from airflow_provider_braze_blueconic.goals.validation import validate_goal, validate_part
@@ -18,7 +19,16 @@ if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.goals.findings import Finding
     from airflow_provider_braze_blueconic.goals.models import ExportGoal, ImportGoal
 
-__all__ = ["RECONCILE_SUFFIX", "BrokenGoal", "LoadedGoal", "Origin", "load_folder", "load_goal", "validate_paths"]
+__all__ = [
+    "RECONCILE_SUFFIX",
+    "BrokenGoal",
+    "LoadedGoal",
+    "Origin",
+    "find_hints",
+    "load_folder",
+    "load_goal",
+    "validate_paths",
+]
 
 _ENDINGS = (".yaml", ".yml")
 
@@ -52,6 +62,14 @@ class LoadedGoal:
 
     goal: ExportGoal | ImportGoal
     origin: Origin
+
+    @property
+    def hints(self) -> tuple[Problem, ...]:
+        """What may be a mistake and can be meant, by line. The goal runs all the same."""
+        if self.goal.goal != "export":
+            return ()
+        found = export_hints(self.goal.model_dump(by_alias=True))
+        return tuple(self.origin.problem(finding.where, finding.message) for finding in found)
 
 
 @dataclass(frozen=True)
@@ -97,6 +115,18 @@ def validate_paths(paths: Sequence[Path]) -> list[Problem]:
     :return: all mistakes, file by file; empty if all is well. An id that two files have is one, and so is a place in
         another's folder, a path that isn't there, or a folder without a goal file.
     """
+    problems, outcomes = _read_paths(paths)
+    problems += [problem for outcome in outcomes if isinstance(outcome, BrokenGoal) for problem in outcome.problems]
+    return problems
+
+
+def find_hints(paths: Sequence[Path]) -> list[Problem]:
+    """Find what may be a mistake in goal files that are well-formed, file by file."""
+    _, outcomes = _read_paths(paths)
+    return [hint for outcome in outcomes if isinstance(outcome, LoadedGoal) for hint in outcome.hints]
+
+
+def _read_paths(paths: Sequence[Path]) -> tuple[list[Problem], list[LoadedGoal | BrokenGoal]]:
     problems: list[Problem] = []
     files: list[Path] = []
     for path in paths:
@@ -111,9 +141,7 @@ def validate_paths(paths: Sequence[Path]) -> list[Problem]:
         if not inside:
             problems.append(Problem("", f"holds no goal file ({', '.join(_ENDINGS)}).", str(path)))
         files += inside
-    outcomes = _as_one_set(_read(path) for path in dict.fromkeys(files))
-    problems += [problem for outcome in outcomes if isinstance(outcome, BrokenGoal) for problem in outcome.problems]
-    return problems
+    return problems, _as_one_set(_read(path) for path in dict.fromkeys(files))
 
 
 def _goal_files(folder: Path) -> list[Path]:

@@ -463,7 +463,10 @@ class ExportField(_Part):
             "`interactions` (all dialogues that it has seen) or `permission_level`. Either this or `value`."
         ),
     )
-    value: Value = Field(default=None, description="A fixed value for everybody. Either this or `from`.")
+    value: Value = Field(
+        default=None,
+        description=("A fixed value for everybody, sent in the form in which Braze stores it. Either this or `from`."),
+    )
     to: str = Field(
         description=(
             "Attribute in Braze: a standard one in Braze's own spelling, `subscription_groups.<group id>`, "

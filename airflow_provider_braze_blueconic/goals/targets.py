@@ -30,6 +30,7 @@ __all__ = [
     "FieldType",
     "Scalar",
     "braze_attribute",
+    "braze_name_hint",
     "braze_name_problem",
     "braze_value_problem",
     "subscription_group",
@@ -50,7 +51,10 @@ BRAZE_STRING_CHARACTERS = 255
 A longer value is silently not stored.
 """
 _NAME_CHARACTERS = 255
-"""Characters of an attribute's name, at most. Documented for nested keys; UNVERIFIED for top-level names."""
+_NAME_BYTES = 479
+"""Of an attribute's name, at most: Braze cuts a longer one off, which is another name: docs "Custom attributes",
+read 2026-11.
+"""
 _IMAGE_URL_CHARACTERS = 1024  # docs "Standard attributes", read 2026-11
 
 SUBSCRIPTION_GROUP_PREFIX = "subscription_groups."
@@ -190,8 +194,8 @@ def braze_name_problem(target: str) -> str | None:  # noqa: PLR0911 - one return
     """
     if not target.strip() or target != target.strip() or not target.isprintable():
         return "is not a name: it is empty, or holds a control character or a space at its edge."
-    if len(target) > _NAME_CHARACTERS:
-        return f"has {len(target)} characters; a name has at most {_NAME_CHARACTERS}."
+    if problem := _length_problem(target):
+        return problem
     if target.startswith("$"):
         return 'starts with "$", which Braze keeps for its own operators.'
     group = subscription_group(target)
@@ -215,8 +219,50 @@ def braze_name_problem(target: str) -> str | None:  # noqa: PLR0911 - one return
     )
 
 
+def _length_problem(target: str) -> str | None:
+    if len(target) > _NAME_CHARACTERS:
+        return f"has {len(target)} characters; Braze cuts a name off after {_NAME_CHARACTERS}."
+    size = len(target.encode(errors="replace"))
+    return f"has {size} bytes in UTF-8; Braze cuts a name off after {_NAME_BYTES}." if size > _NAME_BYTES else None
+
+
+_OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "dob": ("birthday", "birthdate", "birth_day", "date_of_birth", "day_of_birth", "bday"),
+    "image_url": ("avatar", "avatar_url", "photo", "photo_url", "picture", "profile_picture", "image", "profile_image"),
+    "language": ("locale", "lang", "preferred_language", "language_code"),
+    "email": ("e_mail", "mail", "email_address", "mail_address"),
+    "phone": ("phone_number", "telephone", "mobile", "mobile_phone", "mobile_number", "cell_phone"),
+    "first_name": ("given_name", "forename"),
+    "last_name": ("surname", "family_name"),
+    "home_city": ("city", "hometown"),
+    "country": ("country_code", "home_country"),
+    "gender": ("sex",),
+    "time_zone": ("tz",),
+}
+"""Standard attribute → what other systems call it; RudderStack, for one, maps ``birthday`` and ``avatar``."""
+_MEANT = {_squeeze(name): meant for meant, names in _OTHER_NAMES.items() for name in names}
+_BIO = "bio"
+
+
+def braze_name_hint(target: str) -> str | None:
+    """Say which standard attribute may be meant by the name of a custom one.
+
+    :return: a sentence, or ``None``. The name can be used as it is.
+    """
+    squeezed = _squeeze(target)
+    if braze_attribute(target) is not None or braze_name_problem(target):
+        return None
+    if squeezed == _BIO:
+        return f"{_CUSTOM_HINT} Braze's profiles have a bio, but its API page no longer names a field for it."
+    meant = _MEANT.get(squeezed)
+    return f'{_CUSTOM_HINT} Did you mean "{meant}"?' if meant else None
+
+
+_CUSTOM_HINT = "becomes a custom attribute."
+
+
 def braze_value_problem(target: str, value: Scalar) -> str | None:  # noqa: PLR0911 - one return a rule
-    """Say why Braze would not store this fixed value under this name.
+    """Say why this fixed value is of another kind than what Braze stores under this name, or longer.
 
     :param value: ``None`` clears the attribute, which is always possible.
     :return: a sentence, or ``None`` if the value is fine.
@@ -237,8 +283,6 @@ def braze_value_problem(target: str, value: Scalar) -> str | None:  # noqa: PLR0
     if not isinstance(value, expected):
         wanted = "true or false" if expected is bool else "text"
         return f'"{target}" holds {wanted} in Braze.'
-    if attribute.words and value not in attribute.words:
-        return f'"{target}" takes only {", ".join(attribute.words)}.'
     return None
 
 

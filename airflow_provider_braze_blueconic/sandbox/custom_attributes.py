@@ -16,6 +16,8 @@ AttributeType = Literal["string", "number", "boolean", "time", "array", "object"
 MAX_CHARACTERS = 255  # of a string; a longer one is not applied although the call succeeds
 MAX_OBJECT_BYTES = 100_000  # 100 KB of an object or an array of objects; over it the update is dropped
 LAST_YEAR = 3000  # a later date is kept as a string
+_NAME_CHARACTERS, _NAME_BYTES = 255, 479  # of an attribute's name; a longer one is cut off: docs "Custom attributes"
+_OPERATORS = frozenset({"inc", "add", "remove", "$add", "$remove", "$update"})
 
 _TIME = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})"
@@ -103,6 +105,7 @@ class AttributeTypes:
         :param merge: ``_merge_objects`` of the object that held the value.
         :returns: the data points that the write costs, applied or not.
         """
+        name = _cut(name)
         if value is None:
             stored.pop(name, None)
             return 1
@@ -116,6 +119,14 @@ class AttributeTypes:
             stored[name] = applied
             self._types.setdefault(name, kind)
         return _points(kind, value)
+
+
+def _cut(name: str) -> str:
+    return name if name.isascii() and len(name) <= _NAME_CHARACTERS else _cut_bytes(name[:_NAME_CHARACTERS])
+
+
+def _cut_bytes(name: str) -> str:
+    return name.encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 def _detect(value: Any) -> AttributeType:
@@ -219,7 +230,8 @@ def _unique(elements: list[Any]) -> list[Any]:
 
 
 def _object(value: Any, old: Any, merge: bool) -> Any:
-    if not isinstance(value, dict):
+    # What Braze makes of an object with an operator among other keys is UNVERIFIED: here it spoils the whole.
+    if not isinstance(value, dict) or not _OPERATORS.isdisjoint(value):
         return _NOTHING
     clean = _nested(value)
     if clean is _NOTHING:

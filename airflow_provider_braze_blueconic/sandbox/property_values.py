@@ -23,7 +23,8 @@ _NUMERIC = ("RANGE", "DECIMAL", "CURRENCY")
 _WHOLE = re.compile(r"-?[0-9]+")
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]{1,4})?")  # at most 4 decimals: the page on data types
 _CURRENCY = re.compile(r"-?[0-9]+(\.[0-9]+)?")  # how many decimals depends on the currency
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]{2,}")
+_UNSEEN = r"\s\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"  # white space, and what has no width
+_EMAIL = re.compile(rf"[^@{_UNSEEN}]+@[^@{_UNSEEN}]+\.[^@.{_UNSEEN}]{{2,}}")
 
 
 def _is_number(text: str) -> bool:

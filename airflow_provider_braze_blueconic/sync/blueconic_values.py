@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from airflow_provider_braze_blueconic.sync.braze_values import EMAIL_PATTERN
+from airflow_provider_braze_blueconic.sync.emails import address_sql
 from airflow_provider_braze_blueconic.sync.values import INTEGER_PATTERN, NUMBER_PATTERN, ValueRule, timestamp_sql
 
 __all__ = [
@@ -45,7 +45,7 @@ _DECIMAL = (
     f"TRY_CAST(x AS DECIMAL(38, {_DECIMALS}))::VARCHAR, '0+$', ''), '\\.$', '') END"
 )
 _TEXT = f"CASE WHEN length(x) <= {_TEXT_CHARACTERS} AND strlen(x) <= {_TEXT_BYTES} THEN x END"
-_EMAIL = f"CASE WHEN regexp_full_match(x, '{EMAIL_PATTERN}') THEN x END"
+_EMAIL = f"CASE WHEN {address_sql('x')} THEN x END"
 _MOMENT = f"epoch_ms({timestamp_sql('x')})::VARCHAR"
 
 # filterType → one value of the list, and the reasons why it can't be one; the last one's condition is TRUE.

@@ -13,12 +13,17 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
+from airflow_provider_braze_blueconic.sync.countries import country_text
+from airflow_provider_braze_blueconic.sync.emails import braze_email_sql
+from airflow_provider_braze_blueconic.sync.languages import language_text
+from airflow_provider_braze_blueconic.sync.space import SPACE_CLASS
 from airflow_provider_braze_blueconic.sync.values import (
     FieldType,
     Lookup,
     ValueRule,
     array_rule,
     boolean_rule,
+    checked_rule,
     date_rule,
     float_rule,
     integer_rule,
@@ -30,7 +35,6 @@ from airflow_provider_braze_blueconic.sync.values import (
 )
 
 __all__ = [
-    "EMAIL_PATTERN",
     "FREE_TARGETS",
     "PHONE_PATTERN",
     "PHONE_SEPARATORS",
@@ -51,27 +55,40 @@ _ARRAY_ELEMENTS = 500  # docs "User attributes object": default and maximum; the
 _LAST_YEAR = 3000  # docs "Nested custom attributes": later dates are not stored
 _DOCUMENT_BYTES = 100_000  # docs "Nested custom attributes" say 100 KB; KB or KiB is UNVERIFIED, so the smaller
 
-EMAIL_PATTERN = r"[^@\s\"<>(),;:\\\[\]]{1,64}@([^@\s\"<>(),;:\\\[\]\.]+\.)+[^@\s\"<>(),;:\\\[\]\.]{2,}"
 PHONE_PATTERN = r"\+[1-9][0-9]{6,14}"
-PHONE_SEPARATORS = r"\(0\)|[\s().\-/]"
+PHONE_SEPARATORS = rf"\(0\)|[{SPACE_CLASS}().\-\x{{2010}}-\x{{2015}}\x{{2212}}/]"
 """``+31 (0)6`` is written for people: the zero is not dialled from abroad."""
 
-FREE_TARGETS = frozenset({"email_subscribe", "push_subscribe"})
-"""Subscription states cost no data points: docs "Data points"."""
+_STATES = frozenset({"email_subscribe", "push_subscribe"})
+
+FREE_TARGETS = _STATES | {
+    "email_click_tracking_disabled",
+    "email_open_tracking_disabled",
+    "marked_email_as_spam_at",
+}
+"""The group "Subscription and consent" costs no data points: docs "Standard attributes"."""
+
+_OPERATORS = frozenset({"inc", "add", "remove", "$add", "$remove", "$update"})
+"""Keys that make an object an operation on what the attribute holds: docs "User attributes object"."""
 
 _TYPES = "Braze docs, Custom attribute data types"
 _STANDARD = "Braze docs, Standard user attributes"
 _NESTED = "Braze docs, Nested custom attributes"
 _TRACK = "Braze docs, POST /users/track"
 
-_LANGUAGES = (  # noqa: SIM905 - read by people, who want lines and not quotes
-    "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en "
-    "eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv "
-    "ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne "
-    "ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st "
-    "su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"
-).split()
-"""ISO 639-1."""
+_GENDERS = {
+    "M": ("m", "h", "male", "man", "boy", "mr", "mr.", "mannelijk", "dhr", "dhr.", "heer", "männlich", "mann", "herr",
+          "masculin", "homme", "masculino", "hombre", "homem", "maschio", "maschile", "uomo", "mężczyzna", "mand"),
+    "F": ("f", "w", "v", "k", "female", "woman", "girl", "mrs", "mrs.", "ms", "ms.", "miss", "vrouw", "vrouwelijk",
+          "mevr", "mevr.", "mevrouw", "dame", "weiblich", "frau", "féminin", "feminin", "femme", "femenino", "feminino",
+          "mujer", "mulher", "femmina", "femminile", "donna", "kobieta", "kvinna", "kvinde", "kvinne"),
+    "O": ("o", "other", "diverse", "divers", "non-binary", "nonbinary", "non binary", "anders", "andere", "overig",
+          "autre", "otro", "outro", "altro"),
+    "N": ("n", "n/a", "not applicable", "niet van toepassing", "nvt", "n.v.t."),
+    "P": ("p", "prefer not to say", "zeg ik liever niet", "keine angabe"),
+}  # fmt: skip
+"""Braze's letter → what people write for it, in lower case. Letters that mean one thing wherever they are used; ``x``,
+``d`` and ``u`` don't."""
 
 _NAMED_ZONES = (
     "Hawaii",
@@ -106,13 +123,13 @@ def is_standard(target: str) -> bool:
 
 
 def is_billable(target: str) -> bool:
-    """Tell whether writing this attribute costs a data point: docs "Data points"."""
+    """Tell whether writing this attribute costs a data point."""
     return target not in FREE_TARGETS and not target.startswith(SUBSCRIPTION_GROUP_PREFIX)
 
 
 def is_clearable(target: str) -> bool:
     """Tell whether ``null`` clears this attribute. A subscription has no empty state: Braze refuses the person."""
-    return target not in FREE_TARGETS and not target.startswith(SUBSCRIPTION_GROUP_PREFIX)
+    return target not in _STATES and not target.startswith(SUBSCRIPTION_GROUP_PREFIX)
 
 
 _EXCLUDING_IDENTIFIERS: Mapping[str, tuple[str, ...]] = {"email": ("email", "phone"), "phone": ("phone",)}
@@ -131,6 +148,9 @@ def excluding_identifiers(target: str) -> tuple[str, ...]:
 def check_document(text: str) -> tuple[str | None, str | None]:
     """Bring a nested value into canonical form.
 
+    Nulls are left out, wherever they stand: one of them makes Braze drop the attribute's update. What remains is sent,
+    an empty object included. A missing key and a null are the same to Braze, which replaces the object.
+
     :param text: source text.
     :return: (canonical JSON text, None), or (None, reason).
     """
@@ -142,12 +162,14 @@ def check_document(text: str) -> tuple[str | None, str | None]:
 
 def _check_document(text: str) -> tuple[str | None, str | None]:
     try:
-        value = json.loads(text, parse_float=_plain_float, object_hook=_with_stored_time)
+        value = _without_nulls(json.loads(text, parse_float=_plain_float, object_hook=_stored_object))
         canonical = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
         size = len(canonical.encode())
     except ValueError:  # also half of a surrogate pair, which UTF-8 can't hold
         return None, "not_json"
     if isinstance(value, dict):
+        if not _OPERATORS.isdisjoint(value):
+            return None, "operator_in_object"
         objects = [value]
     elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         objects = value
@@ -166,27 +188,34 @@ def _plain_float(text: str) -> float:
     return float(text) + 0.0  # minus zero equals zero and has another text
 
 
-def _with_stored_time(item: dict[str, object]) -> dict[str, object]:
-    """Write the moment of a ``{"$time": …}`` in the form of a time attribute; ``None`` if it can't be read."""
-    return {"$time": _stored_time(item["$time"])} if item.keys() == {"$time"} else item
+def _without_nulls(value: object) -> object:
+    """Leave the nulls out of a list, and of the lists in it; of its objects they are gone already."""
+    return [item for item in map(_without_nulls, value) if item is not None] if isinstance(value, list) else value
 
 
-def _stored_time(text: object) -> str | None:
+def _stored_object(item: dict[str, object]) -> dict[str, object] | None:
+    """Leave the nulls out, and write the moment of a ``{"$time": …}`` as Braze does; one without a moment is a null."""
+    kept = {key: _without_nulls(value) for key, value in item.items() if value is not None}
+    if kept.keys() == {"$time"}:
+        return {"$time": _stored_time(kept["$time"])}
+    return None if item.keys() == {"$time"} else kept
+
+
+def _stored_time(text: object) -> str | bool:
+    """Return a moment as Braze stores it, ``False`` if it can't be read."""
     try:
         moment = dt.datetime.fromisoformat(str(text))
         moment = moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     except (ValueError, OverflowError):
-        return None
+        return False
     if moment.year > _LAST_YEAR:
-        return None
+        return False
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _document_fault(value: object) -> str | None:
     """Find the first reason why Braze would drop a nested value; one drops every nested update of the attribute."""
     match value:
-        case None:
-            return "null_inside_object"
         case str() if len(value) > _STRING_CHARACTERS:
             return "too_long"
         case float() if not math.isfinite(value):
@@ -206,12 +235,10 @@ def _is_bad_key(key: str) -> bool:
 @cache
 def _email() -> ValueRule:
     return ValueRule(
-        text=(
-            f"CASE WHEN length({{v}}) <= {_STRING_CHARACTERS} AND regexp_full_match({{v}}, '{EMAIL_PATTERN}') "
-            "THEN to_json(lower({v}))::VARCHAR END"
-        ),
+        text=f"to_json({braze_email_sql('{v}')})::VARCHAR",
         reasons=(("bad_email", "TRUE"),),
-        source=f"{_TRACK}: EMAIL_BAD_FORMAT",
+        source="Braze docs, Email validation; POST /users/track: EMAIL_BAD_FORMAT",
+        is_email=True,
     )
 
 
@@ -232,33 +259,12 @@ def _phone() -> ValueRule:
 
 @cache
 def _country() -> ValueRule:
-    return lookup_rule(Lookup("country", _countries()), reason="unknown_country", source=f"{_STANDARD}: stored as NULL")
-
-
-def _countries() -> Mapping[str, str]:
-    from importlib.resources import files
-
-    listed: dict[str, str] = {"uk": '"GB"', "great britain": '"GB"', "united kingdom": '"GB"', "england": '"GB"'}
-    listed |= {"usa": '"US"', "united states of america": '"US"', "the netherlands": '"NL"', "holland": '"NL"'}
-    table = files("tzdata").joinpath("zoneinfo", "iso3166.tab").read_text(encoding="utf-8")
-    for line in table.splitlines():
-        if line and not line.startswith("#"):
-            code, name = line.split("\t", 1)
-            listed[code.lower()] = f'"{code}"'
-            listed.setdefault(name.lower(), f'"{code}"')
-    return listed
+    return checked_rule(country_text, reason="unknown_country", source=f"{_STANDARD}: stored as NULL")
 
 
 @cache
 def _language() -> ValueRule:
-    # A locale such as nl-NL names its language first; Braze takes the language alone.
-    return ValueRule(
-        text="{lookup}",
-        reasons=(("unknown_language", "TRUE"),),
-        source=f"{_STANDARD}: ISO 639-1",
-        lookup=Lookup("language", {code: f'"{code}"' for code in _LANGUAGES}),
-        lookup_key="split_part(replace(lower({v}), '_', '-'), '-', 1)",
-    )
+    return checked_rule(language_text, reason="unknown_language", source="Braze docs, Supported language codes")
 
 
 @cache
@@ -276,9 +282,7 @@ def _time_zone() -> ValueRule:
 
 @cache
 def _gender() -> ValueRule:
-    words = {"m": "M", "male": "M", "man": "M", "f": "F", "female": "F", "woman": "F", "o": "O", "other": "O"}
-    words |= {"n": "N", "not applicable": "N", "p": "P", "prefer not to say": "P"}
-    lookup = Lookup("gender", {word: f'"{letter}"' for word, letter in words.items()})
+    lookup = Lookup("gender", {word: f'"{letter}"' for letter, words in _GENDERS.items() for word in words})
     return lookup_rule(lookup, reason="unknown_gender", source=_STANDARD)
 
 
@@ -319,7 +323,10 @@ _TYPE_RULES: Mapping[FieldType, Callable[[], ValueRule]] = {
     "boolean": lambda: boolean_rule(source=_TYPES),
     "time": lambda: time_rule(source=f"{_TYPES}: years 0 to 3000"),
     "array": lambda: array_rule(
-        most=_ARRAY_ELEMENTS, longest_bytes=_DOCUMENT_BYTES, source=f"{_TYPES}: 500 elements, 100 KB"
+        most=_ARRAY_ELEMENTS,
+        longest=_STRING_CHARACTERS,
+        longest_bytes=_DOCUMENT_BYTES,
+        source=f"{_TYPES}: 500 elements, 255 characters each, 100 KB",
     ),
     "object": lambda: object_rule(check_document, source=f"{_NESTED}: 100 KB, names without space, dot and dollar"),
 }

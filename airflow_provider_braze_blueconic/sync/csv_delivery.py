@@ -39,6 +39,7 @@ from airflow_provider_braze_blueconic.sync.pipeline import (
 )
 from airflow_provider_braze_blueconic.sync.receipts import OPEN_INTENT, Outcome, PartReceipts, Receipt
 from airflow_provider_braze_blueconic.sync.references import DeltaRef, UploadRef
+from airflow_provider_braze_blueconic.sync.space import SPACE_CLASS
 from airflow_provider_braze_blueconic.sync.staging import Staging, fetch_folder, fresh_id
 from airflow_provider_braze_blueconic.sync.upload import Tally
 
@@ -50,7 +51,7 @@ __all__ = ["CsvFormat", "Delivery", "deliver_csv", "delivery_uri"]
 log = logging.getLogger(__name__)
 
 _ROWS_PER_BATCH = 20_000
-_NEEDS_QUOTES = r'["\r\n]|^[\s\p{Z}]|[\s\p{Z}]$'
+_NEEDS_QUOTES = rf'["\r\n]|^[{SPACE_CLASS}]|[{SPACE_CLASS}]$'
 _SEPARATOR_INSIDE = "a value holds the separator"
 _SEVERAL = "several values, and no separator"
 _EMPTY = "a value is empty text, which a cell can't tell from no value"

@@ -41,6 +41,7 @@ from airflow_provider_braze_blueconic.sync.near_names import nearest
 from airflow_provider_braze_blueconic.sync.parts import PartWriter, Progress
 from airflow_provider_braze_blueconic.sync.rejects import Rejects
 from airflow_provider_braze_blueconic.sync.snapshot import profile_schema
+from airflow_provider_braze_blueconic.sync.space import trimmed
 
 if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.sync.pipeline import Workspace
@@ -385,7 +386,7 @@ class _Records:
             if isinstance(row, _Broken):
                 return row
             if row:
-                return [name.strip() for name in row]
+                return [trimmed(name) for name in row]
         return None
 
     def __iter__(self) -> Iterator[list[str] | _Broken]:

@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_braze_blueconic.sync.braze_paths import BRAZE_EXPORT_FIELDS, alias_path, attribute_path
 from airflow_provider_braze_blueconic.sync.braze_values import (
-    EMAIL_PATTERN,
     PHONE_PATTERN,
     PHONE_SEPARATORS,
     braze_rule,
+    check_document,
     excluding_identifiers,
     is_billable,
     is_clearable,
     is_standard,
 )
 from airflow_provider_braze_blueconic.sync.columns import property_column, source_column
+from airflow_provider_braze_blueconic.sync.constants import constant_text, constant_type
 from airflow_provider_braze_blueconic.sync.database import quote
 from airflow_provider_braze_blueconic.sync.delta import DeltaPlan, SendPolicy
+from airflow_provider_braze_blueconic.sync.emails import braze_email_sql
 from airflow_provider_braze_blueconic.sync.mapping import IdentifierLink, MappedField, MappingPlan
 from airflow_provider_braze_blueconic.sync.observations import Observation
 from airflow_provider_braze_blueconic.sync.snapshot import INTERACTIONS_PROPERTY, LAST_MODIFIED_PROPERTY
@@ -123,29 +125,30 @@ def _link_by(link: ExportIdentifier, column: str, *, is_list: bool) -> Identifie
         before = '{"user_alias":{"alias_name":'
         after = f',"alias_label":{canonical_json(link.alias_label)}}}}}'
     elif link.braze == "email":
-        normal = f"CASE WHEN regexp_full_match({{v}}, '{EMAIL_PATTERN}') THEN lower({{v}}) END"
+        normal = braze_email_sql("{v}")
     elif link.braze == "phone":
         bare = f"regexp_replace({{v}}, '{PHONE_SEPARATORS}', '', 'g')"
         normal = f"CASE WHEN regexp_full_match({bare}, '{PHONE_PATTERN}') THEN {bare} END"
-    return IdentifierLink(column, before, after, is_list=is_list, normal=normal)
+    return IdentifierLink(column, before, after, is_list=is_list, normal=normal, is_email=link.braze == "email")
 
 
 def _field(field: ExportField, property_types: Mapping[str, str]) -> MappedField:
     withheld = _withheld_from(field.to)
     if field.kind == "value":
-        return MappedField(field.to, constant=_constant(field), withheld_from=withheld)
+        return MappedField(field.to, constant=_constant(field.to, field.value, field.type), withheld_from=withheld)
     column, is_list = _column(field)
     type_ = _type(field, property_types)
     rule = braze_rule(field.to, type_)
-    joined = is_list and field.kind != "property" and not rule.takes_list
+    is_property = field.kind == "property"
     return MappedField(
         field.to,
         column,
         is_list=is_list,
         rule=rule,
-        joined=joined,
+        joined=is_list and not is_property and not rule.takes_list,
         clearable=is_clearable(field.to),
         withheld_from=withheld,
+        unpacks=is_property,
     )
 
 
@@ -154,15 +157,20 @@ def _withheld_from(target: str) -> tuple[str, ...]:
     return tuple(f"{{{canonical_json(identifier)}:" for identifier in excluding_identifiers(target))
 
 
-def _constant(field: ExportField) -> str:
-    value = field.value
-    if isinstance(value, bool) or value is None:
-        return canonical_json(value)
-    if field.type == "string":
-        return canonical_json(str(value))
-    if field.type == "array":
-        return canonical_json([str(value)])
-    return canonical_json(value)
+def _constant(target: str, value: object, type_: FieldType | None) -> str:
+    """Return a fixed value as Braze stores it; the checks of a goal have refused what Braze does not take.
+
+    Objects and lists come from DAGs written by hand alone.
+    """
+    if value is None or isinstance(value, str | int | float):
+        text, reason = constant_text(target, value, type_)
+    elif isinstance(value, Mapping):
+        text, reason = check_document(canonical_json(value))
+    else:
+        text, reason = canonical_json(value), None
+    if text is None:
+        raise ValueError(f'the fixed value of "{target}" can\'t be sent: {reason or "it is empty"}')
+    return text
 
 
 def _column(field: ExportField) -> tuple[str, bool]:
@@ -212,7 +220,8 @@ def delta_plan(
     targets = tuple(field.to for field in fields)
     written: Mapping[str, str] | None
     if isinstance(leavers, Mapping):
-        written = {target: canonical_json(value) for target, value in leavers.items()}
+        types = {field.to: field.type for field in fields}
+        written = {target: _constant(target, value, types.get(target)) for target, value in leavers.items()}
     elif leavers == "clear_fields":
         written = dict.fromkeys(filter(is_clearable, targets), CLEAR)
     else:
@@ -316,7 +325,7 @@ def observed_users(
 def _as_exported(field: ExportField, property_types: Mapping[str, str], column: str) -> MappedField:
     """Map an exported attribute as this goal maps its own source; the export's texts are Braze's stored form."""
     if field.kind != "value":
-        return replace(_field(field, property_types), column=column, is_list=True, joined=False)
-    types: Mapping[type, FieldType] = {bool: "boolean", int: "integer", float: "float"}
-    type_ = field.type or types.get(type(field.value), "string")
-    return MappedField(field.to, column, rule=braze_rule(field.to, type_), clearable=is_clearable(field.to))
+        return replace(_field(field, property_types), column=column, is_list=True, joined=False, unpacks=False)
+    assert field.value is not None  # noqa: S101  for the type checker: the goal's checks refuse it
+    rule = braze_rule(field.to, constant_type(field.value, field.type))
+    return MappedField(field.to, column, rule=rule, clearable=is_clearable(field.to))

@@ -22,10 +22,10 @@ from airflow_provider_braze_blueconic.sync.blueconic_values import (
     property_type_of,
 )
 from airflow_provider_braze_blueconic.sync.braze_paths import alias_path, parse_path
-from airflow_provider_braze_blueconic.sync.braze_values import EMAIL_PATTERN
 from airflow_provider_braze_blueconic.sync.columns import property_column, source_column
 from airflow_provider_braze_blueconic.sync.database import quote
 from airflow_provider_braze_blueconic.sync.delta import DeltaPlan, SendPolicy
+from airflow_provider_braze_blueconic.sync.emails import address_sql
 from airflow_provider_braze_blueconic.sync.mapping import IdentifierLink, MappedField, MappingPlan, Matching, MatchLink
 from airflow_provider_braze_blueconic.sync.near_names import nearest
 from airflow_provider_braze_blueconic.sync.observations import Observation
@@ -264,7 +264,7 @@ def import_mapping_plan(
     )
 
 
-_EMAIL_OR_NULL = f"CASE WHEN regexp_full_match({{v}}, '{EMAIL_PATTERN}') THEN {{v}} END"
+_EMAIL_OR_NULL = f"CASE WHEN {address_sql('{v}')} THEN {{v}} END"
 
 
 def import_delta_plan(

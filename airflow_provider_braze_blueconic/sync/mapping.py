@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_braze_blueconic.sync.columns import field_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.emails import load_ascii_domains
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
-from airflow_provider_braze_blueconic.sync.values import CLEAR, ValueRule
+from airflow_provider_braze_blueconic.sync.space import SPACE_CLASS, edge_space_sql, trim_sql
+from airflow_provider_braze_blueconic.sync.values import CLEAR, ValueRule, unpacked_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,10 +31,13 @@ __all__ = [
     "MatchLink",
     "Matching",
     "map_snapshot",
+    "map_text",
     "withheld_sql",
 ]
 
-_SPACE = r"e' \t\r\n'"
+
+_ROWS_PER_INSERT = 50_000
+"""Of a vocabulary, at a time: DuckDB keeps a copy of what it is handed."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class MappedField:
     :param joined: a list goes as one text, its values joined by commas.
     :param clearable: the target can be without a value; else a missing value says nothing, whatever the goal wishes.
     :param withheld_from: how the identifiers begin of people for whom nothing is ever said of this field.
+    :param unpacks: where the target wants a list, one text that is a JSON list stands for the values in it.
     """
 
     target: str
@@ -57,6 +63,7 @@ class MappedField:
     joined: bool = False
     clearable: bool = True
     withheld_from: tuple[str, ...] = ()
+    unpacks: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class IdentifierLink:
     :param before: JSON text before the value, such as ``{"external_id":``.
     :param after: JSON text after the value.
     :param normal: SQL with ``{v}`` for the identifier in the target's form, NULL where it can't be one.
+    :param is_email: ``normal`` is made by :func:`~airflow_provider_braze_blueconic.sync.emails.braze_email_sql`.
     """
 
     column: str
@@ -75,6 +83,7 @@ class IdentifierLink:
     after: str
     is_list: bool = True
     normal: str = "{v}"
+    is_email: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,11 +162,20 @@ def map_snapshot(engine: Engine, parts: Sequence[Path], plan: MappingPlan, folde
     with connect(engine) as connection:
         # Parts of one snapshot may differ: an attribute that few people have first shows in a late part.
         source = parquet_source(parts, union_by_name=True)
+        _load_domains(connection, source, plan)
         skipped = _identify(connection, source, plan, folder)
         joins = _create_lookups(connection, source, plan.fields)
         _write_mapped(connection, source, plan, joins, folder)
         people, warnings = _count(connection, plan, folder)
     return MappedCounts(people=people, skipped=skipped, warnings=warnings)
+
+
+def _load_domains(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPlan) -> None:
+    columns = [(link.column, link.is_list) for link in plan.identifiers if link.is_email]
+    columns += [(field.column, field.is_list) for field in plan.fields if field.rule and field.rule.is_email]
+    load_ascii_domains(
+        connection, source, [f"unnest({_texts(name)})" if is_list else trim_sql(name) for name, is_list in columns]
+    )
 
 
 def _identify(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPlan, folder: Path) -> Mapping[str, int]:
@@ -201,20 +219,19 @@ def _identify(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingP
 
 def _texts(column: str) -> str:
     """SQL for the texts of a list without space at their edges, and without those of which nothing is left."""
-    return f"[trim(x, {_SPACE}) FOR x IN {column} IF trim(x, {_SPACE}) <> '']"
+    text = f"CASE WHEN {edge_space_sql('x')} THEN {trim_sql('x')} ELSE x END"
+    return f"[t FOR t IN [{text} FOR x IN {column}] IF t <> '']"
 
 
 def _first(column: str, is_list: bool) -> str:
     """SQL for the first text of which something is left without the space at its edges; NULL if there is none.
 
-    A text that begins and ends with a character above the space has nothing to trim: looking at its two ends takes an
-    eighth of the time of trimming it, and with 20 fields trimming was half of the mapping. Nor are lists of several
-    texts usual, so only they are rebuilt.
+    With 20 fields trimming was half of the mapping, so a text is only trimmed where its ends ask for it. Nor are lists
+    of several texts usual, so only they are rebuilt.
     """
     value = f"{column}[1]" if is_list else column
-    clean = f"{value} >= '!' AND ({value})[-1] >= '!'"
     several = f"WHEN len({column}) > 1 THEN {_texts(column)}[1] " if is_list else ""
-    return f"CASE WHEN {clean} THEN {value} {several}ELSE nullif(trim({value}, {_SPACE}), '') END"
+    return f"CASE WHEN NOT {edge_space_sql(value)} THEN {value} {several}ELSE nullif({trim_sql(value)}, '') END"
 
 
 def _has_several(column: str, normal: str = "{v}") -> str:
@@ -290,8 +307,6 @@ def _create_lookups(
     connection: duckdb.DuckDBPyConnection, source: str, fields: Sequence[MappedField]
 ) -> Mapping[str, str]:
     """Create the vocabulary of each field that has one; say under which relation it is found."""
-    import pyarrow as pa
-
     relations: dict[str, str] = {}
     for number, field in enumerate(fields):
         rule = field.rule
@@ -301,27 +316,49 @@ def _create_lookups(
             rows: list[tuple[str, str | None, str | None]] = [
                 (spelling, text, None) for spelling, text in rule.lookup.texts.items()
             ]
-        elif rule.document_check is not None:
-            # One pass over distinct texts in Python: JSON can't be brought into one form by SQL.
+        elif rule.check is not None:
+            # One pass over distinct texts in Python, for what SQL can't bring into one form.
             value = _first(field.column, field.is_list)
             values = f"SELECT DISTINCT {value} AS value FROM {source}"
             texts = connection.execute(f"SELECT value FROM ({values}) WHERE value IS NOT NULL").fetchall()
-            rows = [(text, *rule.document_check(text)) for (text,) in texts]
+            rows = [(text, *rule.check(text)) for (text,) in texts]
         else:
             continue
         relation = f"lookup_{number}"
-        columns = list(zip(*rows, strict=True)) or [(), (), ()]
-        table = pa.table(
-            {
-                name: pa.array(values, pa.string())
-                for name, values in zip(("spelling", "text", "reason"), columns, strict=True)
-            }
-        )
-        connection.register("lookup_rows", table)
-        connection.execute(f"CREATE TEMP TABLE {relation} AS SELECT * FROM lookup_rows")
-        connection.unregister("lookup_rows")
+        connection.execute(f"CREATE TEMP TABLE {relation} (spelling VARCHAR, text VARCHAR, reason VARCHAR)")
+        for first in range(0, len(rows), _ROWS_PER_INSERT):
+            columns = [list(column) for column in zip(*rows[first : first + _ROWS_PER_INSERT], strict=True)]
+            listed = ", ".join("unnest(?::VARCHAR[])" for _ in columns)
+            connection.execute(f"INSERT INTO {relation} SELECT {listed}", columns)
         relations[field.target] = relation
     return relations
+
+
+def map_text(rule: ValueRule, text: str) -> tuple[str | None, str | None]:
+    """Bring one text into the target's form, as if it stood in a snapshot: what a goal fixes is compared with that.
+
+    :return: (JSON text, None), (None, reason), or (None, None) for a text of which nothing is left.
+    """
+    from tempfile import gettempdir
+
+    field = MappedField("value", "value", rule=rule, unpacks=True)
+    link = IdentifierLink("profile_id", "", "", is_list=False)
+    plan = MappingPlan((link,), (field,), clear_missing=False, objectives=(), partitions=1)
+    with connect(Engine(Path(gettempdir()), threads=1)) as connection:
+        connection.execute(
+            """
+            CREATE TEMP TABLE one AS
+            SELECT 0::BIGINT AS row, '-' AS profile_id, NULL::TIMESTAMPTZ AS as_of, NULL::TIMESTAMPTZ AS last_modified,
+                [?::VARCHAR] AS value
+            """,
+            [text],
+        )
+        connection.execute("CREATE TEMP TABLE skipped (row BIGINT)")
+        _load_domains(connection, "one", plan)
+        joins = _create_lookups(connection, "one", plan.fields)
+        select = f"SELECT {quote(field_column(field.target))}, warnings FROM ({_mapped_sql('one', plan, joins)})"
+        found, warnings = connection.execute(select).fetchall()[0]
+    return found, warnings[0].split(":", 1)[1] if warnings else None
 
 
 def _write_mapped(
@@ -331,6 +368,19 @@ def _write_mapped(
     lookups: Mapping[str, str],
     folder: Path,
 ) -> None:
+    # By way of a table (which spills to disk when memory runs short): picking the partitions out of it takes half the
+    # time of DuckDB's own PARTITION_BY.
+    connection.execute(f"CREATE TEMP TABLE mapped AS {_mapped_sql(source, plan, lookups)}")
+    for partition in range(plan.partitions):
+        path = folder / f"partition={partition}" / "mapped.parquet"
+        path.parent.mkdir()
+        picked = f"SELECT * FROM mapped WHERE partition = {partition:d}"
+        connection.execute(f"COPY ({picked}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw)")
+    connection.execute("DROP TABLE mapped")
+
+
+def _mapped_sql(source: str, plan: MappingPlan, lookups: Mapping[str, str]) -> str:
+    """SQL for the mapped snapshot, with the partition of each person."""
     sources, joins, texts, outputs, flags, warnings = [], [], [], [], [], []
     for number, field in enumerate(plan.fields):
         column = quote(field_column(field.target))
@@ -344,7 +394,7 @@ def _write_mapped(
         relation = lookups.get(field.target)
         text = rule.text.replace("{v}", f"v{number}")
         if relation:
-            key = "{v}" if rule.document_check else rule.lookup_key
+            key = "{v}" if rule.check else rule.lookup_key
             joins.append(f"LEFT JOIN {relation} ON {relation}.spelling = {key.replace('{v}', f'v{number}')}")
             text = text.replace("{lookup}", f"{relation}.text")
             texts.append(f"{relation}.reason AS r{number}")
@@ -354,7 +404,7 @@ def _write_mapped(
         outputs.append(f"{_unless_withheld(field, written)} AS {column}")
         refused = f"(v{number} IS NOT NULL AND t{number} IS NULL)"
         flags.append(refused)
-        warnings.append(f"CASE WHEN {refused} THEN {_warning_sql(number, rule)} END")
+        warnings.append(f"CASE WHEN {refused} THEN {_warning_sql(number, rule, is_looked_up=bool(relation))} END")
         if field.is_list and not rule.takes_list and not field.joined:
             sources.append(f"{_unless_withheld(field, _has_several(field.column))} AS s{number}")
             flags.append(f"s{number}")
@@ -369,7 +419,7 @@ def _write_mapped(
     if plan.matching is not None:
         base.append(f"{_matching_sql(plan.matching)} AS matching")
         carried.append("matching")
-    select = f"""
+    return f"""
         WITH source AS (
             SELECT {", ".join([*base, *sources])} FROM {source}
         ), typed AS (
@@ -380,15 +430,6 @@ def _write_mapped(
             {", ".join([f"{warned} AS warnings", *outputs])}
         FROM typed
         """
-    # By way of a table (which spills to disk when memory runs short): picking the partitions out of it takes half the
-    # time of DuckDB's own PARTITION_BY.
-    connection.execute(f"CREATE TEMP TABLE mapped AS {select}")
-    for partition in range(plan.partitions):
-        path = folder / f"partition={partition}" / "mapped.parquet"
-        path.parent.mkdir()
-        picked = f"SELECT * FROM mapped WHERE partition = {partition:d}"
-        connection.execute(f"COPY ({picked}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw)")
-    connection.execute("DROP TABLE mapped")
 
 
 def withheld_sql(beginnings: Sequence[str]) -> str:
@@ -407,20 +448,33 @@ def _source_value(field: MappedField, rule: ValueRule) -> str:
         return f"CASE WHEN {value} IS NOT NULL THEN [{value}] END" if rule.takes_list else value
     if not rule.takes_list and not field.joined:
         return _first(field.column, is_list=True)
+    if field.unpacks and rule.takes_list:
+        return _unpacked(field.column)
     if field.joined:
         return f"nullif(array_to_string(list_sort(list_distinct({_texts(field.column)})), ','), '')"
     return _clean_list(field.column)
+
+
+def _unpacked(column: str) -> str:
+    """SQL for a list, clean; of one text that is a JSON list of single values, for those."""
+    inner = unpacked_sql(trim_sql(f"{column}[1]"))
+    maybe = f"len({column}) = 1 AND contains({column}[1], '[')"
+    texts = _texts(inner)
+    unpacked = f"CASE WHEN ({inner}) IS NULL THEN {_clean_list(column)} WHEN len({texts}) > 0 THEN {texts} END"
+    return f"CASE WHEN {maybe} THEN {unpacked} ELSE {_clean_list(column)} END"
 
 
 def _clean_list(column: str) -> str:
     """SQL for a list without space at the edges of its texts and without empty ones; NULL if nothing is left.
 
     Rebuilding a list takes three times as long as writing it as JSON, and in the JSON text an edge is a quotation mark:
-    beside it there is a space, another mark, or (of other white space) a backslash only where something is to be done.
+    beside it there is a space, another mark, or (of control characters) a backslash only where something is to be done.
     """
     written = f"to_json({column})::VARCHAR"
     suspicious = (' "', '" ', '""', "\\", "null")
     dirty = " OR ".join(f"contains({written}, {literal(text)})" for text in suspicious)
+    edges = f'"[{SPACE_CLASS}]|[{SPACE_CLASS}]"'
+    dirty += f" OR (strlen({written}) <> length({written}) AND regexp_matches({written}, {literal(edges)}))"
     texts = _texts(column)
     return (
         f"CASE WHEN coalesce(len({column}), 0) = 0 THEN NULL "
@@ -428,13 +482,12 @@ def _clean_list(column: str) -> str:
     )
 
 
-def _warning_sql(number: int, rule: ValueRule) -> str:
-    if rule.document_check is not None:
-        return f"concat('{number}:', coalesce(r{number}, 'not_json'))"
+def _warning_sql(number: int, rule: ValueRule, *, is_looked_up: bool) -> str:
     cases = " ".join(
-        f"WHEN {condition.replace('{v}', f'v{number}')} THEN '{number}:{reason}'" for reason, condition in rule.reasons
+        f"WHEN {condition.replace('{v}', f'v{number}')} THEN {literal(reason)}" for reason, condition in rule.reasons
     )
-    return f"CASE {cases} END"
+    found = f"r{number}, " if is_looked_up else ""
+    return f"concat('{number}:', coalesce({found}CASE {cases} END))"
 
 
 def _count(

@@ -24,6 +24,7 @@ __all__ = [
     "array_rule",
     "boolean_rule",
     "canonical_json",
+    "checked_rule",
     "date_rule",
     "float_rule",
     "integer_rule",
@@ -33,6 +34,7 @@ __all__ = [
     "string_rule",
     "time_rule",
     "timestamp_sql",
+    "unpacked_sql",
 ]
 
 FieldType = Literal["string", "integer", "float", "boolean", "time", "array", "object"]
@@ -76,7 +78,9 @@ class ValueRule:
     :param takes_list: the rule wants all values of the source, not the first.
     :param lookup: vocabulary to join.
     :param lookup_key: SQL for the spelling to look up.
-    :param document_check: source text → (JSON text, None) or (None, reason), for rules that SQL can't express.
+    :param check: source text → (JSON text, None) or (None, reason), for rules that SQL can't express. It is asked once
+        for each distinct text, and ``{lookup}`` is the JSON text that it gave.
+    :param is_email: ``text`` is made by :func:`~airflow_provider_braze_blueconic.sync.emails.braze_email_sql`.
     """
 
     text: str
@@ -85,7 +89,8 @@ class ValueRule:
     takes_list: bool = False
     lookup: Lookup | None = None
     lookup_key: str = "lower({v})"
-    document_check: Callable[[str], tuple[str | None, str | None]] | None = None
+    check: Callable[[str], tuple[str | None, str | None]] | None = None
+    is_email: bool = False
 
 
 def string_rule(*, longest: int, source: str) -> ValueRule:
@@ -186,21 +191,51 @@ def date_rule(*, source: str) -> ValueRule:
     return ValueRule(text=text, reasons=(("bad_date", "TRUE"),), source=source)
 
 
-def array_rule(*, most: int, longest_bytes: int, source: str) -> ValueRule:
+def array_rule(*, most: int, longest_bytes: int, source: str, longest: int | None = None) -> ValueRule:
     """A list of distinct strings in code-point order: targets that hold sets give no order back.
+
+    A list with an element that is too long is left out whole: the rest of it would pass for all of it.
 
     :param most: elements that the target stores.
     :param longest_bytes: bytes of the whole array that the target stores.
+    :param longest: characters of an element that the target stores; ``None`` for any.
     """
     listed = "to_json(list_sort(list_distinct({v})))::VARCHAR"
+    refusals = [
+        ("objects_in_array", _is_nested_list_sql("{v}")),
+        ("too_many_elements", f"len(list_distinct({{v}})) > {most}"),
+    ]
+    if longest is not None:
+        refusals.append(("too_long", f"list_max([length(x) FOR x IN {{v}}]) > {longest}"))
+    refused = " OR ".join(f"({condition})" for _, condition in refusals)
     return ValueRule(
-        text=(
-            f"CASE WHEN len(list_distinct({{v}})) <= {most} AND strlen({listed}) <= {longest_bytes} THEN {listed} END"
-        ),
-        reasons=(("too_many_elements", f"len(list_distinct({{v}})) > {most}"), ("too_large", "TRUE")),
+        text=f"CASE WHEN NOT ({refused}) AND strlen({listed}) <= {longest_bytes} THEN {listed} END",
+        reasons=(*refusals, ("too_large", "TRUE")),
         source=source,
         takes_list=True,
     )
+
+
+def unpacked_sql(value: str) -> str:
+    """SQL for the texts of a JSON list of single values, nulls left out; NULL if the text is no such list."""
+    plain = f"json_type({_JSON}) = 'ARRAY' AND NOT {_HAS_INNER}".replace("{v}", value)
+    texts = f"json_extract_string({_JSON}, '$[*]')".replace("{v}", value)
+    return f"CASE WHEN {_may_be_list_sql(value)} THEN CASE WHEN {plain} THEN {texts} END END"
+
+
+_JSON = "TRY_CAST({v} AS JSON)"
+_HAS_INNER = f"list_has_any(json_type({_JSON}, '$[*]'), ['OBJECT', 'ARRAY'])"
+
+
+def _may_be_list_sql(value: str) -> str:
+    return f"(starts_with({value}, '[') AND ends_with({value}, ']'))"
+
+
+def _is_nested_list_sql(values: str) -> str:
+    """SQL that tells whether a list is one text, and that text a JSON list with an object or a list in it."""
+    text = f"({values})[1]"
+    has_inner = f"coalesce({_HAS_INNER.replace('{v}', text)}, FALSE)"
+    return f"CASE WHEN len({values}) = 1 AND {_may_be_list_sql(text)} THEN {has_inner} ELSE FALSE END"
 
 
 def lookup_rule(lookup: Lookup, *, reason: str, source: str) -> ValueRule:
@@ -208,9 +243,17 @@ def lookup_rule(lookup: Lookup, *, reason: str, source: str) -> ValueRule:
     return ValueRule(text="{lookup}", reasons=((reason, "TRUE"),), source=source, lookup=lookup)
 
 
+def checked_rule(check: Callable[[str], tuple[str | None, str | None]], *, reason: str, source: str) -> ValueRule:
+    """A value that Python brings into canonical form, once for each distinct text.
+
+    :param reason: why a text can't be sent for which the check has no reason.
+    """
+    return ValueRule(text="{lookup}", reasons=((reason, "TRUE"),), source=source, check=check)
+
+
 def object_rule(check: Callable[[str], tuple[str | None, str | None]], *, source: str) -> ValueRule:
-    """A JSON object or an array of objects, brought into canonical form by Python, once per distinct text."""
-    return ValueRule(text="{lookup}", reasons=(), source=source, document_check=check)
+    """A JSON object or an array of objects."""
+    return checked_rule(check, reason="not_json", source=source)
 
 
 def canonical_json(value: object) -> str:

@@ -42,6 +42,19 @@ def test_mistakes_as_json_have_file_line_field_and_message(tmp_path: Path) -> No
     assert ("goal.yaml", 2, "id") in {(row["file"], row["line"], row["field"]) for row in rows}
 
 
+def test_a_hint_is_on_stderr_and_the_goal_is_well_formed(tmp_path: Path) -> None:
+    text = (EXAMPLES / "vip_to_braze.yaml").read_text(encoding="utf-8")
+    (tmp_path / "goal.yaml").write_text(text.replace("to: profile_source", "to: birthday"), encoding="utf-8")
+
+    result = CliRunner().invoke(main, ["validate", str(tmp_path)])
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    hint, end = result.stderr.splitlines()
+    assert hint.startswith("Hint: goal.yaml:")
+    assert hint.endswith('"birthday" becomes a custom attribute. Did you mean "dob"?')
+    assert end == "All goal files are well-formed."
+
+
 def test_a_wrong_command_exits_with_2() -> None:
     assert CliRunner().invoke(main, ["valdate"]).exit_code == 2
 

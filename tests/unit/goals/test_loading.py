@@ -304,6 +304,15 @@ def test_whatever_is_written_comes_back_as_sentences(direction: str, values: dic
         assert all(finding.message.endswith((".", '"')) for finding in outcome)
 
 
+def test_names_that_may_be_a_mistake_are_hints_of_a_goal_that_loads(write: Write) -> None:
+    loaded = load_goal(write(EXPORT + "  - {from: property.born, to: birthday}\n  - {value: x, to: vip}\n"))
+
+    assert [str(hint) for hint in loaded.hints] == [
+        'goal.yaml:10 fields[2].to: "birthday" becomes a custom attribute. Did you mean "dob"?'
+    ]
+    assert load_goal(write(IMPORT)).hints == ()
+
+
 def test_leavers_can_be_set_to_values(write: Write) -> None:
     goal = load_goal(write(EXPORT + "leavers: {set: {vip: false, tier: null}}\n")).goal
 

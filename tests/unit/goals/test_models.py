@@ -101,6 +101,39 @@ FROM = "expected property.<id>, profile_id, segments, interactions, permission_l
             "{value: maybe, to: email_subscribe}",
             f'{ROW}.value: "email_subscribe" takes only opted_in, subscribed, unsubscribed.',
         ),
+        (
+            "{value: Narnia, to: country}",
+            f'{ROW}.value: "Narnia" is no country. Write its code of two letters, such as NL.',
+        ),
+        (
+            "{value: fy, to: language}",
+            f'{ROW}.value: "fy" is no language that Braze supports. Write its code, such as nl.',
+        ),
+        ("{value: a@gmail.com, to: email}", f'{ROW}.value: "a@gmail.com" is no e-mail address that Braze takes.'),
+        (
+            "{value: Mars/Phobos, to: time_zone}",
+            f'{ROW}.value: "Mars/Phobos" is no time zone. Write its IANA name, such as Europe/Amsterdam.',
+        ),
+        ("{value: unknown, to: gender}", f'{ROW}.value: "gender" takes only M, F, O, N, P.'),
+        (
+            "{value: 3001-01-01, to: y, type: time}",
+            f'{ROW}.value: "3001-01-01" is no date that Braze can store. '
+            "Write it as 2026-11-30 or 2026-11-30T08:00:00Z.",
+        ),
+        ('{value: "", to: y}', f"{ROW}.value: is empty, and an empty text is no value. Leave the row out."),
+        ('{value: "\\u200b", to: y}', f"{ROW}.value: is empty, and an empty text is no value. Leave the row out."),
+        (
+            "{value: '[{\"a\": 1}]', to: y, type: array}",
+            f'{ROW}.value: "[{{"a": 1}}]" is a list of objects, and an array holds single values.',
+        ),
+        (
+            f"{{from: property.x, to: {'x' * 256}}}",
+            f'{ROW}.to: "{"x" * 60}…" has 256 characters; Braze cuts a name off after 255.',
+        ),
+        (
+            f"{{from: property.x, to: {'é' * 240}}}",
+            f'{ROW}.to: "{"é" * 60}…" has 480 bytes in UTF-8; Braze cuts a name off after 479.',
+        ),
         ("{value: .nan, to: y}", f"{ROW}.value: expected a number that JSON can hold; found nan."),
         (
             "{value: [a], to: y}",
@@ -347,6 +380,19 @@ def test_nobody_can_be_created_by_braze_id(problems: Problems) -> None:
     assert problems(text) == [
         "10 allow_creation: nobody can be created by braze_id, because Braze assigns it. "
         "Use false, or another identifier. See identifiers[0], line 6."
+    ]
+
+
+def test_values_for_leavers_take_braze_s_form_or_are_refused(problems: Problems) -> None:
+    fine = "    country: Netherlands\n    gender: vrouw\n    loyalty_points: 0\n    email_subscribe: unsubscribed\n"
+    bad = "    language: fy\n    time_zone: Mars/Phobos\n    push_subscribe: null\n    tier: ''\n"
+    found = problems(f"{EXPORT}leavers:\n  set:\n{fine}{bad}")
+
+    assert found == [
+        '16 leavers.set.language: "fy" is no language that Braze supports. Write its code, such as nl.',
+        '17 leavers.set.time_zone: "Mars/Phobos" is no time zone. Write its IANA name, such as Europe/Amsterdam.',
+        '18 leavers.set.push_subscribe: "push_subscribe" can\'t be cleared: a subscription has no empty state.',
+        "19 leavers.set.tier: is empty, and an empty text is no value. Use null to clear.",
     ]
 
 

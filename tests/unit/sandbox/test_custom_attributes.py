@@ -55,6 +55,8 @@ def _write(*values: Any, start: dict[str, Any] | None = None, merge: bool = Fals
         pytest.param([{"x": 1}, {"x": None}], {"x": 1}, id="null inside drops all nested updates"),
         pytest.param([{"a b": 1}], "nothing stored", id="space in a key"),
         pytest.param([{"$x": 1}], "nothing stored", id="dollar in a key"),
+        pytest.param([{"x": 1}, {"add": ["a"], "y": 1}], {"x": 1}, id="operator beside a key"),
+        pytest.param([["a"], ["b", _LONG]], ["a"], id="long text in an array"),
         pytest.param([{"x": _LONG}], "nothing stored", id="long text inside"),
         pytest.param([_HUGE], "nothing stored", id="object above 100 KB"),
         pytest.param([{"d": {"$time": "2026-11-23"}}], {"d": "2026-11-23T00:00:00.000Z"}, id="$time"),
@@ -128,3 +130,12 @@ def test_listed_type_is_that_of_the_first_value() -> None:
         ("age", "Number", None),
         ("tags", "Array", 500),
     ]
+
+
+def test_a_name_that_is_too_long_is_cut_off() -> None:
+    types, stored = AttributeTypes(), dict[str, Any]()
+
+    for name in ("x" * 256, "é" * 240, "y" * 255):
+        types.write(stored, name, 1, merge=False, array_length=500)
+
+    assert list(stored) == ["x" * 255, "é" * 239, "y" * 255]

@@ -33,6 +33,8 @@ def test_value_fits_its_type(filter_type: str, text: str) -> None:
         pytest.param("SELECT", "x" * 65_001, id="text too long"),
         pytest.param("EMAIL", "ann at example.com", id="no address"),
         pytest.param("EMAIL", "ann@example", id="no domain"),
+        pytest.param("EMAIL", "ann\xa0@example.com", id="no-break space in an address"),
+        pytest.param("EMAIL", "ann\u200b@example.com", id="zero-width space in an address"),
         pytest.param("RANGE", "2147483648", id="number too large"),
         pytest.param("RANGE", "-2147483648", id="number too small"),
         pytest.param("RANGE", "1.0", id="number with a fraction"),

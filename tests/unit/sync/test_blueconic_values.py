@@ -19,6 +19,7 @@ from airflow_provider_braze_blueconic.sync.blueconic_values import (
     blueconic_rule,
     property_type_of,
 )
+from airflow_provider_braze_blueconic.sync.space import trimmed
 from tests.support.core import map_values
 
 FreshFolder = Callable[[], Path]
@@ -142,6 +143,10 @@ EMAILS: list[Case] = [
     (" ann@example.com ", '["ann@example.com"]', None),
     ("Ann@Example.com", '["Ann@Example.com"]', None),
     ("ann+tag@sub.example.co.uk", '["ann+tag@sub.example.co.uk"]', None),
+    ("\xa0ann@example.com\u200b", '["ann@example.com"]', None),
+    ("ann@bücher.example", '["ann@bücher.example"]', None),
+    ("ann\xa0b@example.com", None, "bad_email"),
+    ("ann\u200b@example.com", None, "bad_email"),
     ("ann@example", None, "bad_email"),
     ("ann@example..com", None, "bad_email"),
     ("ann example.com", None, "bad_email"),
@@ -347,6 +352,6 @@ def expected_text(value: Any) -> str:
 def test_a_text_arrives_as_it_is_but_for_the_space_at_its_edges(folder: FreshFolder, values: list[str]) -> None:
     ((text, reason),) = map_values(folder(), blueconic_rule("SELECT", "set"), [values])
 
-    kept = sorted({value.strip(" \t\r\n") for value in values} - {""})
+    kept = sorted({trimmed(value) for value in values} - {""})
     assert reason is None
     assert (None if text is None else json.loads(text)) == (kept or None)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_braze_blueconic.sandbox.standard_fields import STANDARD_FIELDS, find_problem
 from airflow_provider_braze_blueconic.sync.braze_values import braze_rule, is_billable, is_clearable
 from airflow_provider_braze_blueconic.sync.values import FieldType
 from tests.support.core import map_values
@@ -31,11 +32,51 @@ STANDARD: dict[str, list[tuple[str, str | None, str | None]]] = {
         ("Ann@Example.COM", '"ann@example.com"', None),
         (" ann+tag@mail.example.com ", '"ann+tag@mail.example.com"', None),
         ("o'neill@example.ie", '"o\'neill@example.ie"', None),
-        ("zoë@bücher.example", '"zoë@bücher.example"', None),
+        ("zoë@bücher.example", '"zoë@xn--bcher-kva.example"', None),
+        ("ann@BÜCHER.example", '"ann@xn--bcher-kva.example"', None),
+        ("ann@xn--bcher-kva.example", '"ann@xn--bcher-kva.example"', None),
+        ("ann@straße.example", '"ann@xn--strae-oqa.example"', None),
+        ("用户@例え.jp", '"用户@xn--r8jz45g.jp"', None),
+        ("ann@\u0bb4\u200d.example", None, "bad_email"),
+        ("ann@b_ü.example", None, "bad_email"),
+        ("Zoë@example.com", '"zoë@example.com"', None),
+        ("\xa0ann@example.com\u200b", '"ann@example.com"', None),
+        ("\ufeffann@example.com\u3000", '"ann@example.com"', None),
+        ("ann\xa0b@example.com", None, "bad_email"),
+        ("ann\u200bb@example.com", None, "bad_email"),
+        ("ann@exam\u200bple.com", None, "bad_email"),
+        ("ann@exam\xadple.com", None, "bad_email"),
+        ("zoë\u2003b@example.com", None, "bad_email"),
+        ("!#$%&'*+-/=?^_`|~@example.com", "\"!#$%&'*+-/=?^_`|~@example.com\"", None),
+        ("ann..lee@docomo.example", '"ann..lee@docomo.example"', None),
+        (".ann@example.com", None, "bad_email"),
+        ("ann.@example.com", None, "bad_email"),
+        ("ann{lee}@example.com", None, "bad_email"),
+        ("zoë(lee)@example.com", None, "bad_email"),
+        ('"ann lee"@example.com', None, "bad_email"),
+        ("zoë@ann@example.com", None, "bad_email"),
+        ("ann@192.168.0.1", None, "bad_email"),
+        ("ann@[192.168.0.1]", None, "bad_email"),
+        ("ann@example.123", None, "bad_email"),
+        ("ann@-example.com", None, "bad_email"),
+        ("ann@example-.com", None, "bad_email"),
+        ("ann@exam_ple.com", None, "bad_email"),
+        ("ann@" + "x" * 63 + ".com", '"ann@' + "x" * 63 + '.com"', None),
+        ("ann@" + "x" * 64 + ".com", None, "bad_email"),
+        ("a@gmail.com", None, "bad_email"),
+        ("ab@gmail.com", '"ab@gmail.com"', None),
+        ("a@example.com", '"a@example.com"', None),
+        ("o'neill@hotmail.com", None, "bad_email"),
+        ("o'neill@live.co.uk", None, "bad_email"),
+        ("zoë@outlook.example", None, "bad_email"),
+        ("ann..lee@msn.com", None, "bad_email"),
+        ("-ann@outlook.com", None, "bad_email"),
+        ("Ann.Lee-1_x@hotmail.com", '"ann.lee-1_x@hotmail.com"', None),
+        ("ann+o'neill@live.com", '"ann+o\'neill@live.com"', None),
         ("x" * 64 + "@example.com", '"' + "x" * 64 + '@example.com"', None),
         ("x" * 65 + "@example.com", None, "bad_email"),
-        ("ann@" + "x" * 247 + ".com", '"ann@' + "x" * 247 + '.com"', None),
-        ("ann@" + "x" * 248 + ".com", None, "bad_email"),
+        ("ann@" + ("x" * 60 + ".") * 4 + "abcdefg", '"ann@' + ("x" * 60 + ".") * 4 + 'abcdefg"', None),
+        ("anne@" + ("x" * 60 + ".") * 4 + "abcdefg", None, "bad_email"),
         ("ann", None, "bad_email"),
         ("ann@example", None, "bad_email"),
         ("ann@example.c", None, "bad_email"),
@@ -55,6 +96,8 @@ STANDARD: dict[str, list[tuple[str, str | None, str | None]]] = {
         ("+1 (202) 555-0100", '"+12025550100"', None),
         ("0612345678", '"0612345678"', None),
         ("06 1234 5678", '"06 1234 5678"', None),
+        ("\u202a+31\xa06\u200b12345678\u202c", '"+31612345678"', None),
+        ("+31\u20116\u201312345678", '"+31612345678"', None),
         ("+123456789012345", '"+123456789012345"', None),
         ("+1234567890123456", '"+1234567890123456"', None),
         ("x" * 256, None, "too_long"),
@@ -75,6 +118,16 @@ STANDARD: dict[str, list[tuple[str, str | None, str | None]]] = {
         ("o", '"O"', None),
         ("not applicable", '"N"', None),
         ("prefer not to say", '"P"', None),
+        ("w", '"F"', None),
+        ("V", '"F"', None),
+        ("vrouw", '"F"', None),
+        ("\xa0Vrouw\u200b", '"F"', None),
+        ("weiblich", '"F"', None),
+        ("Femme", '"F"', None),
+        ("k", '"F"', None),
+        ("männlich", '"M"', None),
+        ("homme", '"M"', None),
+        ("divers", '"O"', None),
         ("X", None, "unknown_gender"),
         ("0", None, "unknown_gender"),
     ],
@@ -87,6 +140,15 @@ STANDARD: dict[str, list[tuple[str, str | None, str | None]]] = {
         ("GREAT BRITAIN", '"GB"', None),
         ("usa", '"US"', None),
         ("Australia", '"AU"', None),
+        ("NLD", '"NL"', None),
+        ("deu", '"DE"', None),
+        ("South Korea", '"KR"', None),
+        ("South\xa0Korea", '"KR"', None),
+        ("Czechia", '"CZ"', None),
+        ("Türkiye", '"TR"', None),
+        ("Turkiye", '"TR"', None),
+        ("Deutschland", '"DE"', None),
+        ("\u200bDuitsland\xa0", '"DE"', None),
         ("XX", None, "unknown_country"),
         ("Narnia", None, "unknown_country"),
     ],
@@ -96,7 +158,22 @@ STANDARD: dict[str, list[tuple[str, str | None, str | None]]] = {
         ("nl-NL", '"nl"', None),
         ("en_US", '"en"', None),
         ("zh-Hant-TW", '"zh"', None),
-        ("dutch", None, "unknown_language"),
+        ("dutch", '"nl"', None),
+        ("Deutsch", '"de"', None),
+        ("no", '"nb"', None),
+        ("nb", '"nb"', None),
+        ("no-NO", '"nb"', None),
+        ("nn", '"nn"', None),
+        ("iw", '"he"', None),
+        ("in", '"id"', None),
+        ("fil", '"fil"', None),
+        ("gsw", '"gsw"', None),
+        ("haw", '"haw"', None),
+        ("nld", '"nl"', None),
+        ("fy", None, "unknown_language"),
+        ("ht", None, "unknown_language"),
+        ("wo", None, "unknown_language"),
+        ("mi", None, "unknown_language"),
         ("xx", None, "unknown_language"),
     ],
     "time_zone": [
@@ -176,6 +253,16 @@ def test_what_braze_stores_of_a_standard_attribute_is_no_change_when_it_is_read_
     assert found == [(text, None) for text in texts]
 
 
+@pytest.mark.parametrize("attribute", sorted(STANDARD.keys() - {GROUP}))
+def test_what_is_sent_of_a_standard_attribute_is_what_the_sandbox_s_braze_stores(attribute: str) -> None:
+    """Both are written from Braze's pages, and neither from the other."""
+    texts = dict.fromkeys(text for _, text, _ in STANDARD[attribute] if text is not None)
+    rule = STANDARD_FIELDS[attribute]
+
+    assert [find_problem({attribute: json.loads(text)}) for text in texts] == [None] * len(texts)
+    assert [rule(json.loads(text)) for text in texts] == [json.loads(text) for text in texts]
+
+
 @pytest.mark.parametrize(
     ("attribute", "type_", "source", "found"),
     [
@@ -187,6 +274,9 @@ def test_what_braze_stores_of_a_standard_attribute_is_no_change_when_it_is_read_
         pytest.param("seen", "time", "2023-11-14", ('"2023-11-14T00:00:00.000Z"', None), id="time"),
         pytest.param("code", "string", "007", ('"007"', None), id="string"),
         pytest.param("tags", "array", ["b", "a"], ('["a","b"]', None), id="array"),
+        pytest.param("tags", "array", ["x" * 255], ('["' + "x" * 255 + '"]', None), id="array of long texts"),
+        pytest.param("tags", "array", ["a", "x" * 256], (None, "too_long"), id="array with a text too long"),
+        pytest.param("tags", "array", ["é" * 256], (None, "too_long"), id="array with a text too long, by characters"),
         pytest.param("pet", "object", '{"b":1,"a":2}', ('{"a":2,"b":1}', None), id="object"),
     ],
 )
@@ -205,17 +295,29 @@ def test_a_custom_attribute_is_written_by_its_type(
         ("email_subscribe", False),
         ("push_subscribe", False),
         (GROUP, False),
+        ("email_open_tracking_disabled", False),
+        ("email_click_tracking_disabled", False),
+        ("marked_email_as_spam_at", False),
         ("Email_subscribe", True),
+        ("date_of_first_session", True),
     ],
 )
 @pytest.mark.promise(5)
-def test_only_subscription_states_are_free(attribute: str, billable: bool) -> None:
+def test_only_the_group_subscription_and_consent_is_free(attribute: str, billable: bool) -> None:
     assert is_billable(attribute) is billable
 
 
 @pytest.mark.parametrize(
     ("attribute", "clearable"),
-    [("first_name", True), ("Points now", True), ("email_subscribe", False), ("push_subscribe", False), (GROUP, False)],
+    [
+        ("first_name", True),
+        ("Points now", True),
+        ("email_subscribe", False),
+        ("push_subscribe", False),
+        (GROUP, False),
+        ("email_open_tracking_disabled", True),
+        ("marked_email_as_spam_at", True),
+    ],
 )
 def test_a_subscription_cannot_be_cleared(attribute: str, clearable: bool) -> None:
     assert is_clearable(attribute) is clearable

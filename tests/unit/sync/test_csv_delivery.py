@@ -154,6 +154,7 @@ def test_everybody_in_the_file_has_a_receipt_that_the_commit_takes(make: Any) ->
         ("edge ", '"edge "'),
         ("tab\t", '"tab\t"'),
         ("\u00a0no-break", '"\u00a0no-break"'),
+        ("no width\u200b", '"no width\u200b"'),
         ("in side", "in side"),
         ("Zoë 王 🎈", "Zoë 王 🎈"),
         ("it's", "it's"),

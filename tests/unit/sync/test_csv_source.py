@@ -106,13 +106,14 @@ def test_columns_are_those_of_a_segments_snapshot(bucket: Bucket, tmp_path: Path
         ("id,city\rp1,x\r", ["x"]),
         ("\n\nid,city\n\np1,x\n\n\n", ["x"]),
         (" id , city \np1,x\n", ["x"]),
+        ("\xa0id\u200b,\ufeffcity\u3000\np1,x\n", ["x"]),
         ("id,city,\np1,x,\n", ["x"]),
         ("id,city\np1,a|b\n", ["a|b"]),
         ("id,city\np1,it's 5\" wide\n", ["it's 5\" wide"]),
     ],
     ids=["delimiter", "quotes", "line-break", "crlf-inside", "edge-spaces", "bare-spaces", "unicode", "bom",
          "bom-before-quote", "empty", "quoted-empty", "no-last-line-break", "crlf", "cr", "blank-lines",
-         "spaces-round-names", "column-without-name", "no-separator", "quote-inside-bare-value"],
+         "spaces-round-names", "unicode-spaces-round-names", "column-without-name", "no-separator", "quote-inside-bare-value"],
 )  # fmt: skip
 def test_values_are_read_as_they_were_meant(bucket: Bucket, text: str, city: list[str] | None) -> None:
     bucket.put("a.csv", text)

@@ -137,10 +137,63 @@ def test_the_type_of_a_value(one: dict[str, Any], filter_type: str, source: str,
         ({"value": 7, "type": "string"}, '"7"'),
         ({"value": True}, "true"),
         ({"value": "a", "type": "array"}, '["a"]'),
+        ({"value": 3, "type": "float"}, "3.0"),
+        ({"value": "2026-01-01", "type": "time"}, '"2026-01-01T00:00:00.000Z"'),
     ],
 )
 def test_a_fixed_value_becomes_its_json_text(one: dict[str, Any], text: str) -> None:
     assert planned(field(to="x", **one)).constant == text
+
+
+def test_a_text_that_is_a_list_is_an_array_of_what_is_in_it(tmp_path: Path) -> None:
+    plan = plan_of(field(**{"from": "property.p", "to": "tags", "type": "array"}))
+    written = [
+        ['["b","a"]'],
+        [' [ "a", null, " b ", "", 7, true, 1.50 ]\n'],
+        ['["a"', "b"],
+        ['["a"'],
+        ["[sic]"],
+        ["[]"],
+        ['[" ",null]'],
+        ['[{"a":1}]'],
+        ['["a",["b"]]'],
+        ['["\\ud800"]'],
+        ['["' + "x" * 256 + '"]'],
+    ]
+    people = [{"property_crm_id": [str(number)], "property_p": texts} for number, texts in enumerate(written)]
+
+    counts, mapped, _ = map_people(tmp_path, people, plan)
+
+    assert [mapped[f'{{"external_id":"{number}"}}']["field_tags"] for number in range(len(written))] == [
+        '["a","b"]',
+        '["1.5","7","a","b","true"]',
+        '["[\\"a\\"","b"]',
+        '["[\\"a\\""]',
+        '["[sic]"]',
+        None,
+        None,
+        None,
+        None,
+        '["[\\"\\\\ud800\\"]"]',
+        None,
+    ]
+    assert counts.warnings == {("tags", "objects_in_array"): 2, ("tags", "too_long"): 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "type_", "stored"),
+    [(3, "float", "3.0"), ("Netherlands", None, "NL"), (True, None, "true"), (" gold ", None, "gold")],
+)
+def test_a_fixed_value_is_no_drift_when_braze_holds_what_was_sent(
+    value: Any, type_: str | None, stored: str, tmp_path: Path
+) -> None:
+    target = "country" if stored == "NL" else "x"
+    path = target if target == "country" else f"custom_attributes.{target}"
+    one = field(value=value, to=target, **({"type": type_} if type_ else {}))
+
+    found = observed(tmp_path, one, [stored], path=path)
+
+    assert found == {'{"external_id":"7"}': planned(one).constant}
 
 
 @pytest.mark.parametrize(
@@ -170,6 +223,13 @@ def test_each_field_that_is_converted_says_whose_rule_it_follows() -> None:
         pytest.param({"braze": "braze_id"}, "5f8a", '{"braze_id":"5f8a"}', id="braze id"),
         pytest.param({"braze": "email"}, "Ann@Example.com", '{"email":"ann@example.com"}', id="e-mail"),
         pytest.param({"braze": "email"}, "ann@example..com", None, id="not an e-mail"),
+        pytest.param({"braze": "email"}, "\xa0Ann@Example.com\u200b", '{"email":"ann@example.com"}', id="pasted e-mail"),
+        pytest.param({"braze": "email"}, "ann@bücher.example", '{"email":"ann@xn--bcher-kva.example"}', id="IDNA"),
+        pytest.param({"braze": "email"}, "ann\u200b@example.com", None, id="zero-width space in an e-mail"),
+        pytest.param({"braze": "email"}, "o'neill@hotmail.com", None, id="an e-mail that the provider can't have"),
+        pytest.param({"braze": "phone"}, "\u202a+31\xa06\u201112345678\u202c", '{"phone":"+31612345678"}', id="pasted phone"),
+        pytest.param({"braze": "external_id"}, "\ufeff007\u3000", '{"external_id":"007"}', id="pasted id"),
+        pytest.param({"braze": "external_id"}, "\ufeff\xa0", "none", id="nothing but space"),
         pytest.param({"braze": "phone"}, "+31 (0)6 1234-5678", '{"phone":"+31612345678"}', id="phone"),
         pytest.param({"braze": "phone"}, "0612345678", None, id="phone without a country"),
         pytest.param(
@@ -185,8 +245,20 @@ def test_an_identifier_is_written_as_braze_wants_it_or_the_person_is_skipped(
 
     counts, mapped, _ = map_people(tmp_path, [{"property_id": [source]}], plan)
 
-    assert list(mapped) == ([identifier] if identifier else [])
-    assert counts.skipped == ({} if identifier else {"bad_identifier": 1})
+    reason = "no_identifier" if identifier == "none" else "bad_identifier"
+    found = identifier if identifier != "none" else None
+    assert list(mapped) == ([found] if found else [])
+    assert counts.skipped == ({} if found else {reason: 1})
+
+
+def test_two_spellings_of_one_address_are_one_identifier(tmp_path: Path) -> None:
+    plan = plan_of(field(value=1, to="x"), identifiers=(ExportIdentifier(blueconic="id", braze="email"),))
+    same = ["Ann@bücher.example", "ann@BÜCHER.example\xa0", "ann@xn--bcher-kva.example"]
+
+    counts, mapped, _ = map_people(tmp_path, [{"property_id": same}], plan)
+
+    assert list(mapped) == ['{"email":"ann@xn--bcher-kva.example"}']
+    assert counts.skipped == {}
 
 
 def test_the_profile_id_can_be_the_identifier(tmp_path: Path) -> None:
@@ -231,6 +303,10 @@ def test_the_delta_knows_what_costs_and_what_is_nested() -> None:
         pytest.param(
             {"vip": False, "x": None, "email_subscribe": "unsubscribed"},
             {"vip": "false", "x": "null", "email_subscribe": '"unsubscribed"'}, id="set",
+        ),
+        pytest.param(
+            {"country": "Netherlands", "n": 0.0, "tier": " none ", "tags": ["b", "a"], "pet": {"b": 1, "a": None}},
+            {"country": '"NL"', "n": "0.0", "tier": '"none"', "tags": '["b","a"]', "pet": '{"b":1}'}, id="in Braze's form",
         ),
     ],
 )  # fmt: skip
