@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
+import traceback
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -16,7 +17,14 @@ from airflow.exceptions import AirflowRescheduleException  # common-compat does 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
 from packaging.version import Version
 
-from airflow_provider_braze_blueconic.exceptions import GoalBusy, GoalError, SyncError, TransientError, WriterConflict
+from airflow_provider_braze_blueconic.exceptions import (
+    GoalBusy,
+    GoalError,
+    SettingError,
+    SyncError,
+    TransientError,
+    WriterConflict,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -33,6 +41,8 @@ _CAN_WAIT = Version(airflow_version).release >= (3, 3)
 """Any task may ask to be started again at a given time, which older schedulers heed of sensors alone: they would start
 the task at once, again and again, before the tasks that it waits for. Seen in 3.0.6 and 3.3.2
 (``TaskInstance.are_dependencies_met``); the versions between them are UNVERIFIED, so they count as older."""
+
+_PACKAGE = Path(__file__).parents[1]
 
 _TURN_AFTER = 4
 """Times ``lock_seconds`` until a backfill's run asks again. Up to nine others ask too, each for some seconds of a
@@ -51,14 +61,14 @@ def as_airflow_exception(error: SyncError) -> AirflowException:
 def is_true(value: object) -> bool:
     """Read a flag that may come out of a template as text.
 
-    :raises ValueError: for text that is neither true nor false.
+    :raises SettingError: for text that is neither true nor false.
     """
     if isinstance(value, bool):
         return value
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "none": False, "": False}
     text = str(value).strip().lower()
     if text not in words:
-        raise ValueError(f"{value!r} is neither true nor false")
+        raise SettingError(f"{value!r} is neither true nor false")
     return words[text]
 
 
@@ -116,13 +126,27 @@ class GoalOperator(BaseOperator):
         try:
             with self._workspace(context) as workspace, self._turn(workspace, context):
                 return self.run_step(workspace, context)
-        except GoalBusy as error:
-            self._wait_or_fail(error, context)
-        except GoalError as error:
-            raise as_airflow_exception(GoalError([self._located(problem) for problem in error.problems])) from None
-        except SyncError as error:
-            # The cause can hold an answer's body: its message was written for people, the chain was not.
-            raise as_airflow_exception(error) from None
+        except Exception as error:  # noqa: BLE001  what leaves a task is read by people, whatever it is
+            failure = error
+        # Outside of the block: an error carries along what was being handled, and its text and chain can hold people.
+        if isinstance(failure, GoalBusy):
+            self._wait_or_fail(failure, context)
+        raise self._for_airflow(failure)
+
+    def _for_airflow(self, error: Exception) -> Exception:
+        """Turn what ended a step into what Airflow shows. Only our own errors and Airflow's were written for people."""
+        if isinstance(error, GoalError):
+            return as_airflow_exception(GoalError([self._located(problem) for problem in error.problems]))
+        if isinstance(error, SyncError):
+            return as_airflow_exception(error)
+        if isinstance(error, AirflowException) or type(error).__module__.startswith("airflow."):
+            return error
+        frames = traceback.extract_tb(error.__traceback__)
+        frame = next((frame for frame in reversed(frames) if Path(frame.filename).is_relative_to(_PACKAGE)), frames[-1])
+        return AirflowException(
+            f"{self.goal_id}: {type(error).__name__} in {self.task_id}, at {Path(frame.filename).name}:{frame.lineno}. "
+            "Try again; if it lasts, please report it as a bug. What it says is not shown, since it can hold values."
+        )
 
     def wait_between_steps(self, seconds: float) -> None:
         """Have other runs wait for so long after this stretch of the step, if it ends in a deferral."""
