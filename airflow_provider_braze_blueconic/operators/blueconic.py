@@ -158,7 +158,7 @@ class BlueConicSegmentToS3Operator(GoalOperator):
         if self._killed:
             raise Stopped(f"{self.goal_id}: stopped while reading the segment; nothing was sent.")
         self.log.info("%s: %s profiles read from %s", self.goal_id, f"{counts.profiles:,}", segment.name)
-        return {
+        reference: SnapshotRef = {
             "uri": uri,
             "profiles": counts.profiles,
             "segment_id": segment.id,
@@ -170,6 +170,9 @@ class BlueConicSegmentToS3Operator(GoalOperator):
             "bytes": counts.bytes,
             "property_types": types,
         }
+        if counts.repaired:
+            reference["repaired"] = counts.repaired
+        return reference
 
     def _check(self, hook: BlueConicHook) -> tuple[Segment, dict[str, str]]:
         """Look up every name before anything is read.

@@ -14,8 +14,8 @@ class SnapshotRef(TypedDict):
     """A snapshot in S3.
 
     ``as_of`` is the start of the read, ISO 8601 UTC; ``complete`` tells that every member was read. A read of files
-    says how many they were, how many lines of them could not be read, and where those are kept. ``replayed`` tells that
-    an earlier run read it.
+    says how many they were, how many lines of them could not be read, and where those are kept. ``repaired`` counts
+    people with a text that held half a character. ``replayed`` tells that an earlier run read it.
     """
 
     uri: str
@@ -30,6 +30,7 @@ class SnapshotRef(TypedDict):
     property_types: dict[str, str]
     files: NotRequired[int]
     broken_lines: NotRequired[int]
+    repaired: NotRequired[int]
     rejects_uri: NotRequired[str]
     replayed: NotRequired[bool]
 

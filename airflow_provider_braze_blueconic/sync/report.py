@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from airflow_provider_braze_blueconic.sync.receipts import ReceiptSummary
 from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef, UploadRef
@@ -24,8 +24,8 @@ class Report(TypedDict):
     target could not take the same values before, ``quarantined`` those whom it refused too often. ``drifted`` are
     people of whom it was seen not to hold any more what it acknowledged (``drift``: the same by field), ``unstuck``
     those of them who are not put right again, ``absent`` those whom a read of everybody did not meet. ``left_out`` are
-    fields of the source that no target takes. ``as_of`` tells how old the data are, ``replayed`` that an earlier run
-    read them.
+    fields of the source that no target takes, ``repaired`` people with a text that held half a character, where there
+    are any. ``as_of`` tells how old the data are, ``replayed`` that an earlier run read them.
     """
 
     goal_id: str
@@ -41,6 +41,7 @@ class Report(TypedDict):
     profiles: int
     people: int
     broken_lines: int
+    repaired: NotRequired[int]
     skipped: dict[str, int]
     warnings: dict[str, int]
     warning_sources: dict[str, str]
@@ -108,7 +109,7 @@ def make_report(
     if skipped_because:
         status = "skipped"
     seconds = _wall_seconds(uploads)
-    return Report(
+    report = Report(
         goal_id=goal_id,
         run_key=run_key,
         status=status,
@@ -157,6 +158,9 @@ def make_report(
         seconds=round(seconds, 3),
         people_per_second=round(accepted / seconds, 1) if seconds else 0.0,
     )
+    if snapshot and snapshot.get("repaired"):
+        report["repaired"] = snapshot["repaired"]
+    return report
 
 
 def _wall_seconds(uploads: Sequence[UploadRef]) -> float:
@@ -199,6 +203,7 @@ def render(report: Report) -> list[tuple[str, str]]:
         *named("kept snapshot of", [report["as_of"]] if report["replayed"] else []),
         ("profiles read", f"{report['profiles']:,}"),
         *counted("broken lines", report["broken_lines"]),
+        *counted("repaired: half a character", report.get("repaired", 0)),
         ("people mapped", f"{report['people']:,}"),
         ("skipped", f"{sum(report['skipped'].values()):,}"),
         *part(report["skipped"]),

@@ -305,3 +305,10 @@ def test_news_about_fields_stands_between_what_was_read_and_who_changed() -> Non
 
 def test_a_field_that_no_property_takes_is_told_with_the_values_left_out() -> None:
     assert describe_warnings(report(**IMPORTED))[-1] == 'custom_attributes.x: BlueConic has no property "x".'
+
+
+def test_a_report_counts_whose_texts_were_repaired() -> None:
+    found = report(snapshot={**SNAPSHOT, "repaired": 4})
+
+    assert found["repaired"] == 4
+    assert ("repaired: half a character", "4") in render(found)
