@@ -4,6 +4,7 @@
 
     SyncError
     ├── GoalError        the goal's author: a name, a type or an option in the goal file
+    ├── SettingError     whoever wrote the DAG or set up the installation: a setting has no such value
     ├── AccessError      the owner of a key, a right or a bucket
     ├── TransientError   nobody: the same call may work later
     ├── LimitExceeded    whoever holds the limit that the goal sets
@@ -32,6 +33,7 @@ __all__ = [
     "GoalError",
     "LimitExceeded",
     "Problem",
+    "SettingError",
     "SyncError",
     "TransientError",
     "UnexpectedAnswer",
@@ -79,6 +81,10 @@ class GoalError(SyncError):
 
     def __reduce__(self) -> tuple[type[GoalError], tuple[tuple[Problem, ...]]]:
         return type(self), (self.problems,)
+
+
+class SettingError(SyncError, ValueError):
+    """An argument of an operator or hook, or a setting of the installation, has a value that it can't have."""
 
 
 class AccessError(SyncError):

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import itertools
 import logging
-from collections.abc import Container, Iterator, Mapping
+import re
+from collections.abc import Container, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator, Context, Param
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowFailException,
+    BaseOperator,
+    Context,
+    Param,
+    get_parsing_context,
+)
 
 from airflow_provider_braze_blueconic.exceptions import Problem
 from airflow_provider_braze_blueconic.goals.checks import export_hints
+from airflow_provider_braze_blueconic.goals.literals import literal
 from airflow_provider_braze_blueconic.goals.loading import (
     RECONCILE_SUFFIX,
     BrokenGoal,
     LoadedGoal,
     Origin,
+    broken_goal,
     load_folder,
 )
 from airflow_provider_braze_blueconic.goals.models import CsvSource, ExportGoal, ImportGoal
@@ -29,6 +41,8 @@ log = logging.getLogger(__name__)
 
 _TAG = "braze-blueconic"
 _BROKEN_TAG = "broken goal"
+_LONGEST_STEM = 200
+"""Letters of a file's name that go into a DAG id, of which Airflow takes 250."""
 _RETRIES = 2
 _RETRY_DELAY = dt.timedelta(minutes=5)
 
@@ -42,28 +56,95 @@ def load_goals(folder: str | Path) -> dict[str, DAG]:
     """Make a DAG of each goal file in a folder.
 
     A goal file with mistakes becomes a placeholder DAG that shows them in the Airflow UI and fails when it is
-    run, on the schedule that the file gives if that could be read. The other goals are not touched by it::
+    run, on the schedule that the file gives if that could be read. The other goals are not touched by it, whatever it
+    holds::
 
         globals().update(load_goals(Path(__file__).parent / "goals"))  # in a dag file
+
+    A task parses its DAG file again. There only its own goal's file is read, and only its own DAG is returned.
 
     :param folder: folder with ``*.yaml`` files.
     :return: DAG id → DAG. Put it into the DAG file's globals, where Airflow looks.
     :raises GoalError: if the folder can't be listed.
     """
-    entries = load_folder(Path(folder))
-    dags = {dag.dag_id: dag for entry in entries if isinstance(entry, LoadedGoal) for dag in _dags_of(entry)}
-    # Last, so that a placeholder never takes the DAG of a goal that works.
+    folder = Path(folder)
+    asked = get_parsing_context()
+    if asked.dag_id is None:
+        made = _make_dags(load_folder(folder))
+        for _, broken in made.values():
+            if broken is not None:
+                log.error("%s has %s:\n%s", broken.file, _mistakes(broken), _listed(broken))
+        return {name: dag for name, (dag, _) in made.items()}
+    return _one_dag(folder, asked.dag_id, asked.task_id)
+
+
+def _one_dag(folder: Path, wanted: str, task_id: str | None) -> dict[str, DAG]:
+    """Make the one DAG that a task belongs to, of its own file if that is enough.
+
+    The set of all files may say otherwise of it than its own file alone: then the DAG of that name is another, without
+    the task.
+    """
+    own, id_ = _prefix(wanted)
+    if not own:
+        return {}
+    ids = [name.encode() for name in {id_, id_.removesuffix(RECONCILE_SUFFIX)}]
+
+    def may_hold(file: str, content: bytes) -> bool:
+        # Only an escape could write an id otherwise than letter by letter.
+        return any(name in content for name in ids) or b"\\" in content or _file_id(file) == wanted
+
+    for entries in (partial(load_folder, folder, wanted=may_hold), partial(load_folder, folder)):
+        dag, broken = _make_dags(entries()).get(wanted, (None, None))
+        if dag is not None and (task_id is None or dag.has_task(task_id)):
+            break
+    if broken is not None:
+        log.error("%s has %s:\n%s", broken.file, _mistakes(broken), _listed(broken))
+    return {} if dag is None else {wanted: dag}
+
+
+def _prefix(wanted: str) -> tuple[bool, str]:
+    """Tell whether an id is one that goals can have, and what follows the part that all of them share."""
+    shared = dag_id("")
+    return wanted.startswith(shared), wanted.removeprefix(shared)
+
+
+_Made = dict[str, tuple[DAG, BrokenGoal | None]]
+
+
+def _make_dags(entries: Sequence[LoadedGoal | BrokenGoal]) -> _Made:
+    """Make the DAGs of goals, each with the broken goal that it stands for, if it is a placeholder.
+
+    Placeholders come last, and take another name where theirs is taken: they must not take a good goal's DAG.
+    """
+    made: _Made = {}
+    broken = [entry for entry in entries if isinstance(entry, BrokenGoal)]
     for entry in entries:
-        if isinstance(entry, BrokenGoal):
-            dag = _placeholder(entry, dags)
-            dags[dag.dag_id] = dag
+        if isinstance(entry, LoadedGoal):
+            outcome = _dags_of(entry, made)
+            if isinstance(outcome, BrokenGoal):
+                broken.append(outcome)
+            else:
+                made |= {dag.dag_id: (dag, None) for dag in outcome}
+    for entry in sorted(broken, key=lambda entry: entry.id is None):
+        dag = _placeholder(entry, made)
+        made[dag.dag_id] = (dag, entry)
+    return made
+
+
+def _dags_of(entry: LoadedGoal, taken: Container[str]) -> list[DAG] | BrokenGoal:
+    goal, origin = entry.goal, entry.origin
+    try:
+        dags = [build_dag(goal, origin=origin)]
+        if isinstance(goal, ExportGoal) and goal.reconcile is not None:
+            dags.append(build_reconcile_dag(goal, origin=origin))
+    except Exception as error:  # noqa: BLE001  whatever a file holds, the goals beside it go on
+        kind = type(error).__name__
+        message = f"Airflow can't make a DAG of it ({kind}). Please report this as a bug, with the file."
+        return broken_goal(entry, origin.problem("", message))
+    twice = next((dag.dag_id for dag in dags if dag.dag_id in taken), None)
+    if twice is not None:
+        return broken_goal(entry, origin.problem("id", f'another goal has the DAG "{twice}"; choose another id.'))
     return dags
-
-
-def _dags_of(entry: LoadedGoal) -> Iterator[DAG]:
-    yield build_dag(entry.goal, origin=entry.origin)
-    if isinstance(entry.goal, ExportGoal) and entry.goal.reconcile is not None:
-        yield build_reconcile_dag(entry.goal, origin=entry.origin)
 
 
 def build_dag(goal: ExportGoal | ImportGoal, *, origin: Origin | None = None) -> DAG:
@@ -158,11 +239,13 @@ def _schedule(goal: ExportGoal | ImportGoal) -> Any:
 
 
 def _cron(schedule: str | None, goal: ExportGoal | ImportGoal) -> Any:
-    if not goal.enabled or schedule is None:
-        return None
+    return _timetable(schedule, goal.timezone) if goal.enabled and schedule is not None else None
+
+
+def _timetable(schedule: str, timezone: str) -> Any:
     from airflow.timetables.trigger import CronTriggerTimetable
 
-    return CronTriggerTimetable(schedule, timezone=goal.timezone)
+    return CronTriggerTimetable(schedule, timezone=timezone)
 
 
 def _start(goal: ExportGoal | ImportGoal) -> dt.datetime | None:
@@ -181,8 +264,8 @@ def _callbacks(goal: ExportGoal | ImportGoal) -> Mapping[str, Any]:
 
     def notifier(outcome: str) -> SmtpNotifier:
         return SmtpNotifier(
-            to=list(goal.notify.email),
-            subject=f"{goal.name or goal.id}: {outcome}",
+            to=literal(list(goal.notify.email)),
+            subject=literal(f"{goal.name or goal.id}: {outcome}"),
             html_content=f"{dag_id(goal.id)}, run {{{{ run_id }}}}: {outcome}. Its task report has the numbers.",
         )
 
@@ -244,27 +327,43 @@ def _placeholder(broken: BrokenGoal, taken: Container[str]) -> DAG:
 
     :param taken: ids of DAGs that are there already.
     """
-    mistakes = "1 mistake" if len(broken.problems) == 1 else f"{len(broken.problems)} mistakes"
-    message = "\n".join(str(problem) for problem in broken.problems)
-    log.error("%s has %s:\n%s", broken.file, mistakes, message)
-    stem = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in Path(broken.file).stem)
-    # Without an id of its own, the file's name must not take the DAG of a goal that has that id.
-    name = dag_id(broken.id) if broken.id else f"{dag_id(stem)}__broken"
+    mistakes, message = _mistakes(broken), _listed(broken)
+    fence = "`" * (1 + max(2, *map(len, re.findall("`+", message)), 0))
+    name = dag_id(broken.id) if broken.id and dag_id(broken.id) not in taken else _file_id(broken.file)
     others = (f"{name}_{number}" for number in itertools.count(2))
     dag = DAG(
         dag_id=name if name not in taken else next(other for other in others if other not in taken),
         dag_display_name=f"⚠ {broken.file}: {mistakes}",
         description=_short(broken.problems),
-        doc_md=f"**{broken.file} has {mistakes} and can't be run.**\n\n```\n{message}\n```",
+        doc_md=f"**{broken.file} has {mistakes} and can't be run.**\n\n{fence}\n{message}\n{fence}",
         schedule=broken.schedule,
         catchup=False,
         max_active_runs=1,
         tags=sorted({_TAG, _BROKEN_TAG, *broken.labels}),
         default_args={"retries": 0},
     )
+    if broken.schedule is not None:
+        dag.timetable = _timetable(broken.schedule, broken.timezone)  # a cron text alone would be read in UTC
     with dag:
         BrokenGoalOperator(task_id="goal_file", message=f"{broken.file} has {mistakes}:\n{message}")
     return dag
+
+
+def _file_id(file: str) -> str:
+    """Name the DAG of a file that has no id of its own: it must not take the DAG of a goal that has that id."""
+    stem = "".join(c if c.isascii() and (c.isalnum() or c in "_-.") else "_" for c in Path(file).stem)
+    if len(stem) > _LONGEST_STEM:
+        digest = hashlib.md5(file.encode(), usedforsecurity=False).hexdigest()
+        stem = f"{stem[: _LONGEST_STEM - 9]}-{digest[:8]}"
+    return f"{dag_id(stem)}__broken"
+
+
+def _mistakes(broken: BrokenGoal) -> str:
+    return "1 mistake" if len(broken.problems) == 1 else f"{len(broken.problems)} mistakes"
+
+
+def _listed(broken: BrokenGoal) -> str:
+    return "\n".join(str(problem) for problem in broken.problems)
 
 
 def _short(problems: tuple[Problem, ...]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.exceptions import Problem
@@ -23,11 +24,16 @@ __all__ = ["Document", "read_document"]
 _MOST_VALUES = 20_000
 """Values in one file, aliases expanded; a goal has some hundred. It keeps nested aliases from filling the memory."""
 
+_DEEPEST = 50
+"""Levels of lists and mappings; a goal has six."""
+
 _TAG = "tag:yaml.org,2002:"
 # The parser gives the last three to texts such as a date, "=" and "<<".
 _PLAIN_TAGS = frozenset(
     _TAG + name for name in ("str", "int", "float", "bool", "null", "map", "seq", "timestamp", "value", "merge")
 )
+
+_UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 # The core schema of YAML 1.2.2, section 10.3.2, except that a number with leading zeros stays text: who writes 007
 # means those three characters.
@@ -35,7 +41,7 @@ _CORE_SCHEMA: tuple[tuple[re.Pattern[str], Callable[[str], int | float | bool | 
     (re.compile(r"~|null|Null|NULL|"), lambda _: None),
     (re.compile(r"true|True|TRUE|false|False|FALSE"), lambda text: text.casefold() == "true"),
     (re.compile(r"[-+]?(0|[1-9][0-9]{0,999})"), int),  # Python refuses to convert thousands of digits
-    (re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+"), lambda text: int(text, 0)),
+    (re.compile(r"0o[0-7]{1,1000}|0x[0-9a-fA-F]{1,800}"), lambda text: int(text, 0)),
     (re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
     (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), lambda text: float(text.replace(".", ""))),
 )
@@ -61,18 +67,22 @@ def read_document(text: str, *, file: str) -> Document:
     :param file: the name that problems carry.
     """
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.error import MarkedYAMLError
     from ruamel.yaml.reader import ReaderError
 
     document = Document()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _composer()
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
+        node = yaml.compose(text)
+    except (_TooManyValuesError, RecursionError):
+        document.problems.append(_too_much(file))
     except MarkedYAMLError as error:
         document.problems.append(_syntax_problem(error, file))
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else None
         document.problems.append(Problem("", "holds a control character that YAML doesn't allow.", file, line))
-    except (YAMLError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001  the parser's edge: of odd texts it raises what Python raises
         document.problems.append(Problem("", f"can't be read as YAML ({type(error).__name__}).", file))
     else:
         if node is not None:
@@ -82,6 +92,35 @@ def read_document(text: str, *, file: str) -> Document:
 
 class _TooManyValuesError(Exception):
     pass
+
+
+def _too_much(file: str) -> Problem:
+    return Problem("", f"holds more than {_MOST_VALUES:,} values, or too deep ones.", file)
+
+
+@cache
+def _composer() -> type[Any]:
+    from ruamel.yaml.composer import Composer
+
+    class Bounded(Composer):
+        """Stops early at what is no goal: the parser takes up to a minute for a megabyte of brackets or commas."""
+
+        def __init__(self, loader: Any = None) -> None:
+            super().__init__(loader)
+            self.warn_double_anchors = False  # YAML 1.2 allows them
+            self._nodes = 0
+            self._level = 0
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            self._nodes += 1
+            self._level += 1
+            if self._nodes > _MOST_VALUES or self._level > _DEEPEST:
+                raise _TooManyValuesError
+            node = super().compose_node(parent, index)
+            self._level -= 1
+            return node
+
+    return Bounded
 
 
 class _Builder:
@@ -100,9 +139,7 @@ class _Builder:
             self._document.value = self._build(node, "")
         except (_TooManyValuesError, RecursionError):
             self._document.value = None
-            self._document.problems = [
-                Problem("", f"holds more than {_MOST_VALUES:,} values, or too deep ones.", self._file)
-            ]
+            self._document.problems = [_too_much(self._file)]
 
     def _build(self, node: Node, path: str) -> Any:
         self._values += 1
@@ -115,7 +152,8 @@ class _Builder:
         if tag not in _PLAIN_TAGS:
             self._report(path, node, f"has the tag {quoted(tag.removeprefix(_TAG))}; tags are not used in goal files.")
         if isinstance(node.value, str):
-            return node.value if tag == f"{_TAG}str" else _plain_value(node.value)
+            text = self._text(node, path)
+            return text if tag == f"{_TAG}str" else _plain_value(text)
         self._open.add(id(node))
         value = self._sequence(node, path) if isinstance(node, self._list) else self._mapping(node, path)
         self._open.discard(id(node))
@@ -128,7 +166,7 @@ class _Builder:
             if not isinstance(key_node.value, str):
                 self._report(path, key_node, "has a list or a mapping as a key; expected text.")
                 continue
-            key = key_node.value
+            key = self._text(key_node, path)
             below = join_path([path, short(key)])
             if key in first:
                 self._report(below, key_node, f"is there twice; the first time in line {first[key]}.")
@@ -145,6 +183,14 @@ class _Builder:
             self._document.lines[below] = _line(item)
             built.append(self._build(item, below))
         return built
+
+    def _text(self, node: Node, path: str) -> str:
+        """Give the text of a node. What an escape can write and no database or file can hold is a mistake."""
+        text = str(node.value)
+        if not _UNWRITABLE.search(text):
+            return text
+        self._report(path, node, "holds half a character or a NUL, written as an escape; neither can be stored.")
+        return _UNWRITABLE.sub("\ufffd", text)
 
     def _report(self, path: str, node: Node, message: str) -> None:
         self._document.problems.append(Problem(path, message, self._file, _line(node)))

@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
 from airflow_provider_braze_blueconic.goals.checks import export_hints
 from airflow_provider_braze_blueconic.goals.document import Document, read_document
+from airflow_provider_braze_blueconic.goals.models import ExportGoal
 from airflow_provider_braze_blueconic.goals.places import check_places, places_of
 from airflow_provider_braze_blueconic.goals.validation import validate_goal, validate_part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from airflow_provider_braze_blueconic.goals.findings import Finding
-    from airflow_provider_braze_blueconic.goals.models import ExportGoal, ImportGoal
+    from airflow_provider_braze_blueconic.goals.models import ImportGoal
 
 __all__ = [
     "RECONCILE_SUFFIX",
     "BrokenGoal",
     "LoadedGoal",
     "Origin",
+    "broken_goal",
     "find_hints",
     "load_folder",
     "load_goal",
@@ -34,6 +36,11 @@ _ENDINGS = (".yaml", ".yml")
 
 RECONCILE_SUFFIX = "__reconcile"
 """What the id of a goal's reconcile DAG has more than that of the goal's own."""
+
+_LARGEST_FILE = 250_000
+"""Bytes of a goal file that are read; a goal of a thousand fields has some seventy thousand."""
+
+_TIMEZONE = str(ExportGoal.model_fields["timezone"].default)
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,7 @@ class BrokenGoal:
 
     :param id: ``None`` if there is none, if it is no valid id, or if another file has it already.
     :param problems: all mistakes, by line.
+    :param schedule: ``None`` also for a goal that is switched off.
     """
 
     file: str
@@ -86,6 +94,7 @@ class BrokenGoal:
     name: str | None = None
     schedule: str | None = None
     labels: tuple[str, ...] = field(default=())
+    timezone: str = _TIMEZONE
 
 
 def load_goal(path: Path) -> LoadedGoal:
@@ -99,14 +108,18 @@ def load_goal(path: Path) -> LoadedGoal:
     return outcome
 
 
-def load_folder(folder: Path) -> list[LoadedGoal | BrokenGoal]:
+def load_folder(folder: Path, *, wanted: Callable[[str, bytes], bool] | None = None) -> list[LoadedGoal | BrokenGoal]:
     """Read all goal files (``*.yaml``, ``*.yml``) of a folder, without the folders in it.
 
+    :param wanted: (file name, content) → whether to read it further; ``None`` reads all.
     :return: by file name; a goal whose id an earlier file has is a :class:`BrokenGoal` without id, and one that would
         write into another's folder is broken too.
     :raises GoalError: if the folder can't be listed.
     """
-    return _as_one_set(_read(path) for path in _goal_files(folder))
+    paths = _goal_files(folder)
+    if wanted is not None:
+        paths = [path for path in paths if wanted(_shown_name(path), _content(path))]
+    return _as_one_set(_read(path) for path in paths)
 
 
 def validate_paths(paths: Sequence[Path]) -> list[Problem]:
@@ -150,24 +163,64 @@ def _goal_files(folder: Path) -> list[Path]:
     except OSError as error:
         raise GoalError([Problem("", f"can't be listed: {_reason(error)}.", str(folder))]) from error
     files = (path for path in entries if path.suffix.lower() in _ENDINGS and not path.name.startswith("."))
-    return sorted((path for path in files if path.is_file()), key=lambda path: path.name)
+    return sorted((path for path in files if not _is_folder(path)), key=lambda path: path.name)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # not even that can be known; reading it says why
+        return False
 
 
 def _reason(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def _read(path: Path) -> LoadedGoal | BrokenGoal:
+def _shown_name(path: Path) -> str:
+    """Give the name of a file as text that can be shown and stored: a name is bytes, and may hold line breaks."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in path.name)
+
+
+def _content(path: Path) -> bytes:
+    """Read a file, or nothing of one that can't be read."""
     try:
-        raw = path.read_bytes()
+        return _bytes_of(path)
+    except OSError:
+        return b""
+
+
+def _bytes_of(path: Path) -> bytes:
+    if path.exists() and not path.is_file():  # reading a pipe would wait for whoever writes to it
+        raise OSError(None, "is not a regular file")
+    with path.open("rb") as file:
+        return file.read(_LARGEST_FILE + 1)
+
+
+def _read(path: Path) -> LoadedGoal | BrokenGoal:
+    file = _shown_name(path)
+    try:
+        return _read_goal(path, file)
+    except Exception as error:  # noqa: BLE001  whatever a file holds, the goals beside it go on
+        kind = type(error).__name__
+        message = f"can't be checked ({kind}). Please report this as a bug, with the file."
+        return BrokenGoal(file, None, (Problem("", message, file),))
+
+
+def _read_goal(path: Path, file: str) -> LoadedGoal | BrokenGoal:
+    try:
+        raw = _bytes_of(path)
     except OSError as error:
-        return BrokenGoal(path.name, None, (Problem("", f"can't be read: {_reason(error)}.", path.name),))
+        return BrokenGoal(file, None, (Problem("", f"can't be read: {_reason(error)}.", file),))
+    if len(raw) > _LARGEST_FILE:
+        message = f"has more than {_LARGEST_FILE:,} bytes; a goal has far less."
+        return BrokenGoal(file, None, (Problem("", message, file),))
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        return BrokenGoal(path.name, None, (Problem("", "is not UTF-8 text.", path.name, line),))
-    return _goal_from(text, path.name)
+        return BrokenGoal(file, None, (Problem("", "is not UTF-8 text.", file, line),))
+    return _goal_from(text, file)
 
 
 def _goal_from(text: str, file: str) -> LoadedGoal | BrokenGoal:
@@ -198,8 +251,26 @@ def _broken(file: str, document: Document, problems: Sequence[Problem]) -> Broke
         id=validate_part("id", identifier) if identifier is not None else None,
         problems=tuple(problems),
         name=validate_part("name", value.get("name")),
-        schedule=validate_part("schedule", value.get("schedule")),
+        schedule=None if value.get("enabled") is False else validate_part("schedule", value.get("schedule")),
         labels=tuple(validate_part("labels", value.get("labels", [])) or ()),
+        timezone=validate_part("timezone", value.get("timezone", _TIMEZONE)) or _TIMEZONE,
+    )
+
+
+def broken_goal(loaded: LoadedGoal, *problems: Problem, goal_id: str | None = None) -> BrokenGoal:
+    """Take a goal that is right by itself for broken.
+
+    :param goal_id: its id, unless that is another's.
+    """
+    goal = loaded.goal
+    return BrokenGoal(
+        file=loaded.origin.file,
+        id=goal_id,
+        problems=problems,
+        name=goal.name,
+        schedule=goal.schedule if goal.enabled else None,
+        labels=goal.labels,
+        timezone=goal.timezone,
     )
 
 
@@ -260,10 +331,8 @@ def _refuse_shared_places(outcomes: Sequence[LoadedGoal | BrokenGoal]) -> list[L
 
 def _refused(outcome: LoadedGoal | BrokenGoal, problems: Sequence[Problem], *, loses_id: bool = False) -> BrokenGoal:
     if isinstance(outcome, LoadedGoal):
-        goal = outcome.goal
-        placed = tuple(outcome.origin.problem(problem.where, problem.message) for problem in problems)
-        goal_id = None if loses_id else goal.id
-        return BrokenGoal(outcome.origin.file, goal_id, placed, goal.name, goal.schedule, goal.labels)
+        placed = [outcome.origin.problem(problem.where, problem.message) for problem in problems]
+        return broken_goal(outcome, *placed, goal_id=None if loses_id else outcome.goal.id)
     return replace(outcome, id=None if loses_id else outcome.id, problems=(*problems, *outcome.problems))
 
 
@@ -294,4 +363,6 @@ def _line_of(path: str, lines: Mapping[str, int]) -> int | None:
 
 def _sort_key(path: str) -> list[tuple[int, str]]:
     """Put ``fields[10]`` after ``fields[9]``."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.\[\]]+", path)]
+    return [
+        (int(part), "") if re.fullmatch(r"[0-9]{1,9}", part) else (-1, part) for part in re.split(r"[.\[\]]+", path)
+    ]

@@ -82,6 +82,7 @@ _S3_FILES = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^?#]*[^/?#]$"
 _PROPERTY_ID = r"^[A-Za-z0-9_-]+$"  # BlueConic: letters, digits, "-" and "_"
 _EMAIL = r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".]+$"
 _LARGEST_REQUEST_RATE = 10_000  # requests per second; above any limit that either vendor publishes
+_YEARS = range(1970, 3000)  # of a start; the first and last years of the calendar can't be written in all time zones
 _LONGEST_RETENTION = 3_650  # days; a typing error above that
 
 
@@ -141,14 +142,16 @@ def _scalar(value: object) -> object:
 
 
 def _iso_date(value: object) -> object:
-    if isinstance(value, date):
-        return value
-    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
         try:
-            return date.fromisoformat(value)
+            value = date.fromisoformat(value)
         except ValueError:
             raise ValueError("there is no such day in the calendar.") from None
-    raise ValueError("expected a date, such as 2026-11-30.")
+    if not isinstance(value, date):
+        raise ValueError("expected a date, such as 2026-11-30.")  # noqa: TRY004  pydantic wants it
+    if value.year not in _YEARS:
+        raise ValueError(f"expected a date between the years {_YEARS[0]} and {_YEARS[-1]}.")
+    return value
 
 
 def _raise(findings: Iterable[Finding]) -> None:

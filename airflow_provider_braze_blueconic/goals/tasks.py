@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from airflow_provider_braze_blueconic.goals.literals import Template, literal
 from airflow_provider_braze_blueconic.goals.loading import Origin
 from airflow_provider_braze_blueconic.goals.models import CsvSource, ExportGoal, ImportGoal, LeaversSet, Reconcile
 from airflow_provider_braze_blueconic.operators.blueconic import (
@@ -95,7 +96,8 @@ def goal_tasks(goal: ExportGoal | ImportGoal, origin: Origin, *, reconcile: Reco
     extract = ends.extract(common)
     if look is not None:
         look >> extract
-    map_fields = MapFieldsOperator(
+    map_fields = _task(
+        MapFieldsOperator,
         task_id="map_fields",
         snapshot=extract.output,
         identifiers=identifiers,
@@ -105,61 +107,80 @@ def goal_tasks(goal: ExportGoal | ImportGoal, origin: Origin, *, reconcile: Reco
         **ends.mapping,
         **common,
     )
-    compute_delta = ComputeDeltaOperator(
+    compute_delta = _task(
+        ComputeDeltaOperator,
         task_id="compute_delta",
         mapped=map_fields.output,
         identifiers=identifiers,
         fields=fields,
         direction=goal.goal,
-        allow_stale="{{ params.allow_stale }}",
+        allow_stale=Template("{{ params.allow_stale }}"),
         max_attempts=goal.max_attempts,
-        retry_held="{{ params.retry_held }}",
+        retry_held=Template("{{ params.retry_held }}"),
         looked=look.output if look is not None else None,
         **ends.delta,
         **common,
     )
-    guard = GuardOperator(
+    guard = _task(
+        GuardOperator,
         task_id="guard",
         delta=compute_delta.output,
         limits=limits,
-        plan_only="{{ params.dry_run }}",
+        plan_only=Template("{{ params.dry_run }}"),
         **ends.guard,
         **common,
     )
     upload = ends.upload({"limits": limits, **common}, compute_delta, guard, map_fields)
-    commit = CommitLedgerOperator(
+    commit = _task(
+        CommitLedgerOperator,
         task_id="commit",
         delta=compute_delta.output,
         partitions=guard.output,
-        plan_only="{{ params.dry_run }}",
+        plan_only=Template("{{ params.dry_run }}"),
         # What was acknowledged is kept whatever became of the rest.
         trigger_rule="all_done",
         **common,
     )
-    clean_up = CleanUpOperator(
+    clean_up = _task(
+        CleanUpOperator,
         task_id="clean_up",
         retention=goal.retention.model_dump(),
         # Personal data go in time also where the goal fails for long. What this leaves, the next run removes: no retry.
         trigger_rule="all_done",
         **{**common, "retries": 0},
     )
-    report = SyncReportOperator(
+    report = _task(
+        SyncReportOperator,
         task_id="report",
         snapshot=extract.output,
         mapped=map_fields.output,
         delta=compute_delta.output,
         partitions=guard.output,
-        plan_only="{{ params.dry_run }}",
+        plan_only=Template("{{ params.dry_run }}"),
         uploads=upload.output,
         commit=commit.output,
         # Not extract.output["skipped"]: where nothing was pushed, Airflow can't resolve that.
-        skipped="{{ ti.xcom_pull(task_ids='extract', key='skipped') or '' }}",
+        skipped=Template("{{ ti.xcom_pull(task_ids='extract', key='skipped') or '' }}"),
         limits=limits,
         trigger_rule="all_done",
         **ends.report,
         **{**common, "retries": 0},
     )
     upload >> commit >> clean_up >> report
+
+
+def _task(operator: type[Any], **settings: Any) -> Any:
+    """Make a task whose settings come from a goal: in a templated field they are taken literally."""
+    return operator(**_literal_fields(operator, settings))
+
+
+def _partial(operator: type[Any], **settings: Any) -> Any:
+    """Begin a mapped task as :func:`_task` makes one."""
+    return operator.partial(**_literal_fields(operator, settings))
+
+
+def _literal_fields(operator: type[Any], settings: _Settings) -> _Settings:
+    return {name: literal(value) if name in operator.template_fields else value for name, value in settings.items()}
 
 
 def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
@@ -176,7 +197,8 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
     def extract(common: _Settings) -> Any:
         source = goal.source
         if isinstance(source, CsvSource):
-            return S3CsvToS3Operator(
+            return _task(
+                S3CsvToS3Operator,
                 task_id="extract",
                 s3_csv=source.s3_csv,
                 columns={name: place for name, place in needed.items() if place},
@@ -185,11 +207,12 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
                 required=source.required,
                 broken_percent=source.broken_percent,
                 timezone=goal.timezone,
-                full="{{ params.full }}",
+                full=Template("{{ params.full }}"),
                 source_aws_conn_id=source.aws,
                 **common,
             )
-        return BlueConicSegmentToS3Operator(
+        return _task(
+            BlueConicSegmentToS3Operator,
             task_id="extract",
             segment=source.segment,
             properties=needed,
@@ -198,7 +221,7 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
             objectives=goal.objectives,
             read=source.read,
             # Who rests did not change in BlueConic, so only a whole read meets them.
-            full="{{ params.full or params.retry_held }}" if reconcile is None else True,
+            full=Template("{{ params.full or params.retry_held }}") if reconcile is None else True,
             settings=decides,
             timezone=goal.timezone,
             replay=reconcile is None,
@@ -207,7 +230,8 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
         )
 
     def upload(settings: _Settings, delta: Any, guard: Any, _: Any) -> Any:
-        return S3ToBrazeUsersOperator.partial(
+        return _partial(
+            S3ToBrazeUsersOperator,
             task_id="upload",
             map_index_template="partition {{ task.partition }}",
             max_active_tis_per_dagrun=goal.upload.workers,
@@ -257,7 +281,8 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
 
 
 def _look(goal: ExportGoal, reconcile: Reconcile, common: _Settings) -> Any:
-    return LookAtBrazeOperator(
+    return _task(
+        LookAtBrazeOperator,
         task_id="look",
         segment=reconcile.segment,
         export=reconcile.export,
@@ -284,7 +309,8 @@ def _import_ends(goal: ImportGoal) -> _Ends:
     )
 
     def extract(common: _Settings) -> Any:
-        return BrazeSegmentToS3Operator(
+        return _task(
+            BrazeSegmentToS3Operator,
             task_id="extract",
             segment=goal.source.segment,
             export=goal.source.export,
@@ -307,7 +333,8 @@ def _import_ends(goal: ImportGoal) -> _Ends:
 
     def upload(settings: _Settings, delta: Any, guard: Any, mapped: Any) -> Any:
         if deliver is not None:
-            return S3ToS3CsvOperator(
+            return _task(
+                S3ToS3CsvOperator,
                 task_id="upload",
                 delta=delta.output,
                 partitions=guard.output,
@@ -319,7 +346,8 @@ def _import_ends(goal: ImportGoal) -> _Ends:
                 target_aws_conn_id=deliver.aws,
                 **{name: value for name, value in settings.items() if name != "limits"},
             )
-        return S3ToBlueConicProfilesOperator.partial(
+        return _partial(
+            S3ToBlueConicProfilesOperator,
             task_id="upload",
             map_index_template="partition {{ task.partition }}",
             max_active_tis_per_dagrun=goal.upload.workers,

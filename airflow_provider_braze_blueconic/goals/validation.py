@@ -53,7 +53,7 @@ def validate_goal(value: object) -> ExportGoal | ImportGoal | list[Finding]:
     return findings or goal
 
 
-def validate_part(name: Literal["id", "name", "schedule", "labels"], value: object) -> Any:
+def validate_part(name: Literal["id", "name", "schedule", "labels", "timezone"], value: object) -> Any:
     """Read one setting of a goal that is broken elsewhere.
 
     :return: the value, or ``None`` if it is broken too.

@@ -18,6 +18,7 @@ from airflow_provider_braze_blueconic.exceptions import (
     AccessError,
     GoalError,
     Problem,
+    SettingError,
     SyncError,
     TransientError,
     UnexpectedAnswer,
@@ -33,6 +34,7 @@ from airflow_provider_braze_blueconic.hooks.connection_form import with_connecti
 from airflow_provider_braze_blueconic.hooks.http import Answer, Call, Caller, Patience, Site
 from airflow_provider_braze_blueconic.hooks.segments import find_segment
 from airflow_provider_braze_blueconic.hooks.settings import Settings
+from airflow_provider_braze_blueconic.sync.characters import repaired_text
 from airflow_provider_braze_blueconic.sync.sending import Sender
 
 __all__ = [
@@ -141,7 +143,7 @@ def modified_between(since: datetime, until: datetime) -> dict[str, str]:
     :param until: aware.
     """
     if since.tzinfo is None or until.tzinfo is None:
-        raise ValueError("modified_between needs times with a zone.")
+        raise SettingError("modified_between needs times with a zone.")
     return {
         "property": "lastmodifieddate",
         "operator": "IN_RANGE",
@@ -417,7 +419,7 @@ class BlueConicHook(BaseHook):
         :raises UnexpectedAnswer: pages stay empty.
         """
         if not 0 < page_size <= PAGE_MAXIMUM:
-            raise ValueError(f"page_size has to be between 1 and {PAGE_MAXIMUM:,}, it is {page_size:,}.")
+            raise SettingError(f"page_size has to be between 1 and {PAGE_MAXIMUM:,}, it is {page_size:,}.")
         params: dict[str, str | int | list[str]] = {
             "count": page_size,
             "profileProperty": list(dict.fromkeys(properties)) or [_ALONE],
@@ -463,6 +465,7 @@ class BlueConicHook(BaseHook):
                         list_of="profiles",
                         errors=errors,
                         why_again=why_again,
+                        whole_texts=False,  # write_snapshot repairs them, and counts the people
                     )
                 ),
             )
@@ -511,7 +514,7 @@ def _refusals(segment_id: str) -> dict[int, SyncError]:
 def _page(cursor: str, answer: Answer) -> ProfilePage:
     body = answer.body
     following = body.get("nextCursor")
-    if following is not None and not isinstance(following, str):
+    if following is not None and (not isinstance(following, str) or repaired_text(following) != following):
         raise UnexpectedAnswer("BlueConic gave a cursor that is not a text.")
     return ProfilePage(body["profiles"], _whole(body.get("totalResults")), cursor, following or None)
 

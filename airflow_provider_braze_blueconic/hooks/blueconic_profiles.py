@@ -20,7 +20,7 @@ from airflow_provider_braze_blueconic.hooks.attempts import (
     pacing_headers,
     read_limited,
 )
-from airflow_provider_braze_blueconic.hooks.http import Bearer, Site
+from airflow_provider_braze_blueconic.hooks.http import Bearer, Site, read_json
 from airflow_provider_braze_blueconic.sync.pacing import Rate
 from airflow_provider_braze_blueconic.sync.sending import BatchLimits, NotTaken, Refusal, Reply, Sender, Verdict
 
@@ -96,7 +96,7 @@ _NOT_TAKEN: Mapping[str, tuple[NotTaken, str]] = {
 _REPLY_BYTES = 16 << 20
 """Bytes of an answer that are read: a thousand entries that are all refused for several reasons fit in."""
 
-_REASON_CHARACTERS = 300
+_OTHER = "another property"
 
 _SENT_KEY = re.compile(rb'\{\s*"identifier"\s*:\s*"([^"\\]+)"')
 """The name at the beginning of each entry. In a value every quote has a backslash, so it can't be found there."""
@@ -228,13 +228,13 @@ class ProfileReplies:
         """
         verdict = verdict_for(status)
         if status in (200, 413):
-            reply = self._read_entries(status, headers, sent, _json(answer), word)
+            reply = self._read_entries(status, headers, sent, read_json(answer), word)
             if reply is not None:
                 return reply
         if status == 200:
             return self._unclear(status, headers)
         if status == 400:
-            return self._read_refusal(headers, sent, _json(answer), word)
+            return self._read_refusal(headers, sent, read_json(answer), word)
         return Reply(verdict, status, (), headers, self._sentence(verdict, status), doubtful=status == 413)
 
     def _read_entries(
@@ -408,15 +408,17 @@ class _Entries:
             outcome, reason = _NOT_TAKEN[state]
             if listed and outcome == "rejected":
                 reason = f"{reason}: {listed}"
-            return Refusal(position, reason[:_REASON_CHARACTERS], outcome)
+            return Refusal(position, reason, outcome)
         if state not in _ACCEPTED_STATES:
             return None
+        # Names are counted in the report: one that the entry does not have could be anything.
+        errors = {name if name in self._properties(position) else _OTHER: text for name, text in errors.items()}
         for name in self._not_added(position, answer):
             errors[name] = _NOT_ADDED
             listed = "; ".join(f"{name}: {text}" for name, text in errors.items())
         # A profile that was created is there, whatever it lacks: rejected it would be created anew each time.
         if errors and state != "CREATED" and self._rules(position).keys() <= errors.keys():
-            return Refusal(position, listed[:_REASON_CHARACTERS])
+            return Refusal(position, listed)
         return errors
 
     def _not_added(self, position: int, answer: Mapping[str, Any]) -> set[str]:
@@ -447,6 +449,9 @@ class _Entries:
         """Return property → strategy of what an entry does to a profile that exists."""
         rules = self._entry(position).get("properties", ())
         return {rule["id"]: rule.get("strategy") for rule in rules if rule.get("restriction") != "NEW_PROFILES_ONLY"}
+
+    def _properties(self, position: int) -> set[str]:
+        return {rule["id"] for rule in self._entry(position).get("properties", ())}
 
     def _entry(self, position: int) -> Mapping[str, Any]:
         if self._parsed is None:
@@ -481,14 +486,7 @@ def _refusal_text(answer: object) -> str:
     texts = [answer.get("message")]
     texts += [f"{error.get('field')}: {error.get('message')}" for error in errors if isinstance(error, dict)]
     text = "; ".join(text for text in texts if isinstance(text, str) and text)
-    return text[:_REASON_CHARACTERS] or "refused (400)"
-
-
-def _json(answer: bytes | None) -> object:
-    try:
-        return json.loads(answer) if answer else None
-    except (ValueError, RecursionError):
-        return None
+    return text or "refused (400)"
 
 
 class _Tokens:

@@ -16,6 +16,7 @@ from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 from airflow_provider_braze_blueconic.exceptions import (
     GoalError,
     Problem,
+    SettingError,
     SyncError,
     TransientError,
     UnexpectedAnswer,
@@ -258,11 +259,11 @@ class BrazeHook(BaseHook):
         :raises TransientError: no answer; it may have been started.
         """
         if not fields:
-            raise ValueError("An export needs at least one field.")
+            raise SettingError("An export needs at least one field.")
         if custom_attributes and "custom_attributes" in fields:
-            raise ValueError('Name custom attributes or export all with the field "custom_attributes", not both.')
+            raise SettingError('Name custom attributes or export all with the field "custom_attributes", not both.')
         if len(custom_attributes) > EXPORT_ATTRIBUTES:
-            raise ValueError(f"An export takes {EXPORT_ATTRIBUTES} custom attributes, not {len(custom_attributes)}.")
+            raise SettingError(f"An export takes {EXPORT_ATTRIBUTES} custom attributes, not {len(custom_attributes)}.")
         body: dict[str, Any] = {
             "segment_id": segment_id,
             "fields_to_export": list(fields),

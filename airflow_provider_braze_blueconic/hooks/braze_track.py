@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.hooks.attempts import lost_reply, open_session, pacing_headers, read_limited
-from airflow_provider_braze_blueconic.hooks.http import Site
+from airflow_provider_braze_blueconic.hooks.http import Site, read_json
 from airflow_provider_braze_blueconic.sync.pacing import Rate
 from airflow_provider_braze_blueconic.sync.sending import BatchLimits, Refusal, Reply, Sender, Verdict
 
@@ -66,8 +66,6 @@ _ACCEPTED_MESSAGES = frozenset({"success", "queued"})
 
 _REPLY_BYTES = 1 << 20
 """Bytes of an answer that are read: a thousand refusals of a bulk request fit in several times over."""
-
-_REASON_CHARACTERS = 300
 
 _ARRAYS = ("attributes", "events", "purchases")
 """In this order Braze begins with them, and in this order positions count: docs "API limits", read 2026-11."""
@@ -156,10 +154,7 @@ class TrackReplies:
 
 
 def _object(answer: bytes | None) -> dict[str, Any]:
-    try:
-        parsed = json.loads(answer) if answer else None
-    except (ValueError, RecursionError):
-        return {}
+    parsed = read_json(answer)
     return parsed if isinstance(parsed, dict) else {}
 
 
@@ -203,7 +198,7 @@ def _read_refusals(answer: Mapping[str, Any], counts: Mapping[str, int]) -> tupl
         return located
     message = answer.get("message")
     reasons = [_reason(entry) for entry in entries] or [message if isinstance(message, str) else ""]
-    return (Refusal(0, reasons[0][:_REASON_CHARACTERS]),) if reasons[0] else ()
+    return (Refusal(0, reasons[0]),) if reasons[0] else ()
 
 
 def _position(
@@ -217,8 +212,7 @@ def _position(
 
 def _reason(entry: Mapping[str, Any]) -> str:
     reason = entry.get("type")
-    text = reason if isinstance(reason, str) and reason else json.dumps(entry, ensure_ascii=False)
-    return text[:_REASON_CHARACTERS]
+    return reason if isinstance(reason, str) and reason else json.dumps(entry, ensure_ascii=False)
 
 
 def _falls_short(answer: Mapping[str, Any], refusals: Mapping[int, Refusal], sent: bytes) -> bool:

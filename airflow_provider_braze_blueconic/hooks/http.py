@@ -24,6 +24,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from airflow_provider_braze_blueconic import __version__
 from airflow_provider_braze_blueconic.exceptions import AccessError, SyncError, TransientError, UnexpectedAnswer
+from airflow_provider_braze_blueconic.sync.characters import may_hold_halves, repaired
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
@@ -39,6 +40,7 @@ __all__ = [
     "Patience",
     "Site",
     "action_for",
+    "read_json",
     "requested_wait",
     "usable_key",
 ]
@@ -182,6 +184,18 @@ def _base_url(host: str | None, schema: str | None, port: int | None) -> str | N
     return "/".join(part for part in (f"{parts.scheme}://{place}", parts.path.strip("/"), path) if part)
 
 
+def read_json(text: bytes | bytearray | None, *, whole_texts: bool = True) -> Any:
+    """Read the JSON of an answer; ``None`` if there is none, or if it is none.
+
+    :param whole_texts: repair halves of characters.
+    """
+    try:
+        value = json.loads(text) if text else None
+        return repaired(value) if text and whole_texts and may_hold_halves(text) else value
+    except (ValueError, RecursionError):  # also bad UTF-8; the text of the error could quote the body
+        return None
+
+
 def usable_key(value: str | None, *, name: str, conn_id: str) -> str:
     """Return a key that fits into a header, without the blanks that copying leaves round it.
 
@@ -235,6 +249,8 @@ class Call:
     :param errors: what to raise for a status, where the endpoint's own meaning differs from the table's.
     :param why_again: says what is odd about a whole answer that can't be gone on from, such as "gave the same page
         twice"; ``None`` for a good one. The call is made again then, as often as a busy server is asked.
+    :param whole_texts: ``False`` leaves halves of characters as they are, for a caller that repairs them itself and
+        counts the people.
     """
 
     method: str
@@ -248,6 +264,7 @@ class Call:
     list_of: str | None = None
     errors: Mapping[int, SyncError] = field(default_factory=dict)
     why_again: Callable[[Answer], str | None] | None = None
+    whole_texts: bool = True
 
     @property
     def title(self) -> str:
@@ -434,10 +451,7 @@ class Caller:
                     f"{self.site.place} answered {call.title} with more than {MAX_ANSWER_BYTES:,} bytes. "
                     "Use smaller pages."
                 )
-        try:
-            body = json.loads(chunks)
-        except ValueError:  # also bad UTF-8; the text of the error could quote the body
-            body = None
+        body = read_json(chunks, whole_texts=call.whole_texts)
         if not isinstance(body, dict):
             hint = " It looks like a web page: check the host." if chunks.lstrip()[:1] == b"<" else ""
             raise _TryAgainError(

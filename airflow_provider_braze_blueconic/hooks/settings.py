@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_braze_blueconic.exceptions import SettingError
 from airflow_provider_braze_blueconic.get_provider_info import get_provider_info
 
 if TYPE_CHECKING:
@@ -73,12 +74,12 @@ class Settings:
             value = getattr(self, name)
             if not 0 < value < float("inf"):
                 msg = f"[{SECTION}] {name} has to be a number above 0, it is {value}."
-                raise ValueError(msg)
+                raise SettingError(msg)
         for name in ("braze_settle_seconds", "blueconic_settle_seconds", "lock_gap_seconds", "wait_for_goal_minutes"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
                 msg = f"[{SECTION}] {name} has to be a number of 0 or more, it is {value}."
-                raise ValueError(msg)
+                raise SettingError(msg)
 
     @property
     def settles_in(self) -> dict[System, timedelta]:
@@ -92,7 +93,7 @@ class Settings:
     def load(cls) -> Settings:
         """Read the section; what is not set has the default of the provider's metadata.
 
-        :raises ValueError: for a number that makes no sense, such as a time of less than nothing.
+        :raises SettingError: for a number that makes no sense, such as a time of less than nothing.
         """
         # Airflow knows the defaults too, but not where the package runs without being installed.
         options = get_provider_info()["config"][SECTION]["options"]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_braze_blueconic.exceptions import AccessError, TransientError, UnexpectedAnswer
+from airflow_provider_braze_blueconic.exceptions import AccessError, SettingError, TransientError, UnexpectedAnswer
 from airflow_provider_braze_blueconic.sync.staging import fresh_id, store_folder
 
 if TYPE_CHECKING:
@@ -88,12 +88,12 @@ class StagedObject:
 def split_uri(uri: str) -> tuple[str, str]:
     """Split ``s3://bucket/key`` into bucket and key; the key may be empty.
 
-    :raises ValueError: it has another form.
+    :raises SettingError: it has another form.
     """
     scheme, separator, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")
     if scheme not in ("s3", "s3a") or not separator or not bucket:
-        raise ValueError(f'"{uri}" is not of the form s3://bucket/key.')
+        raise SettingError(f'"{uri}" is not of the form s3://bucket/key.')
     return bucket, key
 
 

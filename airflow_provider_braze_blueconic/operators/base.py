@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
+import traceback
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -23,6 +24,7 @@ from airflow_provider_braze_blueconic.exceptions import (
     GoalBusy,
     GoalError,
     Problem,
+    SettingError,
     SyncError,
     TransientError,
     WriterConflict,
@@ -52,6 +54,8 @@ _DEFER_SLACK = dt.timedelta(minutes=10)
 _ENDED = frozenset({"success", "failed"})
 """States of a run in Airflow's words (``DagRunState``)."""
 
+_PACKAGE = Path(__file__).parents[1]
+
 
 def as_airflow_exception(error: SyncError) -> AirflowException:
     """Turn an error of ours into Airflow's: only what can go better by itself is tried again."""
@@ -73,14 +77,14 @@ def _status(error: Exception) -> object:
 def is_true(value: object) -> bool:
     """Read a flag that may come out of a template as text.
 
-    :raises ValueError: for text that is neither true nor false.
+    :raises SettingError: for text that is neither true nor false.
     """
     if isinstance(value, bool):
         return value
     words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "none": False, "": False}
     text = str(value).strip().lower()
     if text not in words:
-        raise ValueError(f"{value!r} is neither true nor false")
+        raise SettingError(f"{value!r} is neither true nor false")
     return words[text]
 
 
@@ -162,12 +166,27 @@ class GoalOperator(BaseOperator):
                     if meeting.lock.lost:
                         self.on_lock_lost(workspace)
                         raise
-                    self._wait_or_fail(error, meeting)
-        except GoalError as error:
-            raise as_airflow_exception(GoalError([self._located(problem) for problem in error.problems])) from None
-        except SyncError as error:
-            # The cause can hold an answer's body: its message was written for people, the chain was not.
-            raise as_airflow_exception(error) from None
+                    busy = error
+                self._wait_or_fail(busy, meeting)
+        except Exception as error:  # noqa: BLE001  what leaves a task is read by people, whatever it is
+            failure = error
+        # Outside of the block: an error carries along what was being handled, and its text and chain can hold people.
+        raise self._for_airflow(failure)
+
+    def _for_airflow(self, error: Exception) -> Exception:
+        """Turn what ended a step into what Airflow shows. Only our own errors and Airflow's were written for people."""
+        if isinstance(error, GoalError):
+            return as_airflow_exception(GoalError([self._located(problem) for problem in error.problems]))
+        if isinstance(error, SyncError):
+            return as_airflow_exception(error)
+        if isinstance(error, AirflowException) or type(error).__module__.startswith("airflow."):
+            return error
+        frames = traceback.extract_tb(error.__traceback__)
+        frame = next((frame for frame in reversed(frames) if Path(frame.filename).is_relative_to(_PACKAGE)), frames[-1])
+        return AirflowException(
+            f"{self.goal_id}: {type(error).__name__} in {self.task_id}, at {Path(frame.filename).name}:{frame.lineno}. "
+            "Try again; if it lasts, please report it as a bug. What it says is not shown, since it can hold values."
+        )
 
     def wait_between_steps(self, seconds: float) -> None:
         """Have other runs wait for so long after this stretch of the step, if it ends in a deferral."""

@@ -171,7 +171,7 @@ class BlueConicSegmentToS3Operator(GoalOperator):
         if self._killed:
             raise Stopped(f"{self.goal_id}: stopped while reading the segment; nothing was sent.")
         self._tell(counts, segment, since)
-        return {
+        reference: SnapshotRef = {
             "uri": uri,
             "profiles": counts.profiles,
             "segment_id": segment.id,
@@ -186,6 +186,9 @@ class BlueConicSegmentToS3Operator(GoalOperator):
             "property_types": types,
             "repeated_pages": hook.repeated_pages,
         }
+        if counts.repaired:
+            reference["repaired"] = counts.repaired
+        return reference
 
     def _check(self, hook: BlueConicHook) -> tuple[Segment, dict[str, str]]:
         """Look up every name before anything is read.

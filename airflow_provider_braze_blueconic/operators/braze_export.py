@@ -371,6 +371,8 @@ class ExportRun:
             "files": counts.files,
             "broken_lines": counts.broken_lines,
         }
+        if counts.repaired:
+            reference["repaired"] = counts.repaired
         if counts.rejects is not None:
             reference["rejects_uri"] = f"{uri}/{counts.rejects}"
         return reference

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from airflow_provider_braze_blueconic.exceptions import SettingError
 from airflow_provider_braze_blueconic.sync.columns import (
     FIELD_PREFIX,
     INCREASE_PREFIX,
@@ -64,7 +65,7 @@ def profiles_sql(
     :param links: properties by which people are looked for.
     :param legislation: zone of the profiles that are created.
     :param domain_group: where BlueConic looks for profiles and creates them; ``None`` for its default.
-    :raises ValueError: the delta holds a target without a merge, or with an unknown one.
+    :raises SettingError: the delta holds a target without a merge, or with an unknown one.
     """
     sums = [column for column in columns if column.startswith(INCREASE_PREFIX)]
     fields = [column for column in columns if column.startswith(FIELD_PREFIX)]
@@ -107,7 +108,7 @@ def _rule(column: str, merges: Mapping[str, str]) -> str:
     merge = merges.get(target, "")
     if merge not in STRATEGIES:
         msg = f'The delta holds the property "{target}", but nothing says how it is merged.'
-        raise ValueError(msg)
+        raise SettingError(msg)
     name = canonical_json(target)
     values = quote(column)
     rule = f"""{literal(f'{{"id":{name},"values":')} || {values} || {literal(f',"strategy":"{STRATEGIES[merge]}"}}')}"""

@@ -31,6 +31,7 @@ from airflow_provider_braze_blueconic.sync.braze_paths import (
     parse_path,
     value_texts,
 )
+from airflow_provider_braze_blueconic.sync.characters import may_hold_halves, repaired
 from airflow_provider_braze_blueconic.sync.columns import source_column
 from airflow_provider_braze_blueconic.sync.parts import PartWriter, Progress
 from airflow_provider_braze_blueconic.sync.rejects import Rejects
@@ -74,9 +75,6 @@ _TIME = re.compile(
 )
 _SHORTEST_TIME = len("2026-11-30T12:00")
 
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
 
 @dataclass(frozen=True)
 class ExportCounts:
@@ -89,6 +87,7 @@ class ExportCounts:
     :param bytes: bytes of the parts.
     :param rejects: name of the published file with the broken lines; ``None`` if there are none.
     :param stopped: the read was told to end before the last line.
+    :param repaired: users with a text that held half a character.
     """
 
     profiles: int
@@ -98,6 +97,7 @@ class ExportCounts:
     bytes: int
     rejects: str | None
     stopped: bool
+    repaired: int = 0
 
 
 def read_lines(path: Path, *, name: str = "") -> Iterator[bytes]:
@@ -173,7 +173,14 @@ def write_export_snapshot(  # noqa: PLR0913 - what to read, how to write it, and
     fields.unlink()
     name_of_rejects = rejects.path.name if rejects.count else None
     return ExportCounts(
-        users.rows, lines.files, lines.count, rejects.count, parts.bytes, name_of_rejects, stopped=lines.stopped
+        users.rows,
+        lines.files,
+        lines.count,
+        rejects.count,
+        parts.bytes,
+        name_of_rejects,
+        stopped=lines.stopped,
+        repaired=users.repaired,
     )
 
 
@@ -183,7 +190,10 @@ def _add_line(users: _Users, line: bytes) -> str | None:
     :return: why the line is none, in words that hold nothing of it.
     """
     try:
-        users.add(_user(line), len(line))
+        user = _user(line)
+        whole = repaired(user) if may_hold_halves(line) else user
+        users.add(whole, len(line))
+        users.repaired += whole is not user
     except _BrokenLine as broken:
         return str(broken)
     except RecursionError:
@@ -263,9 +273,14 @@ def _numbered_lines(path: Path, name: str) -> Generator[tuple[str, int, bytes], 
         raise TransientError(_too_short(name)) from error
     except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise UnexpectedAnswer(
-            f"{name} is damaged, or packed in a way that can't be read ({error}). Export the segment again; if that "
-            "does not help, look what else writes into the bucket."
-        ) from error
+            f"{name} is damaged, or packed in a way that can't be read ({_damage(error)}). Export the segment "
+            "again; if that does not help, look what else writes into the bucket."
+        ) from None
+
+
+def _damage(error: Exception) -> str:
+    # The libraries' texts can quote bytes of the file.
+    return "it is encrypted" if type(error) is RuntimeError else type(error).__name__
 
 
 def _streams(path: Path, name: str) -> Iterator[tuple[str, IO[bytes]]]:
@@ -313,7 +328,7 @@ def _user(line: bytes) -> dict[str, Any]:
     :raises _BrokenLine: it is no user.
     """
     try:
-        user = _parse_json(line.decode())
+        user = _parse_json(line.decode(errors="surrogatepass"))
     except UnicodeDecodeError as error:
         raise _BrokenLine(f"not UTF-8 at byte {error.start + 1:,}") from None
     except json.JSONDecodeError as error:
@@ -325,8 +340,6 @@ def _user(line: bytes) -> dict[str, Any]:
     braze_id = user.get("braze_id")
     if type(braze_id) is not str or not braze_id.strip():
         raise _BrokenLine("no braze_id")
-    if b"\\u" in line and _SURROGATE.search(line):
-        return dict(_repaired(user))
     return user
 
 
@@ -342,17 +355,6 @@ def _no_constant(text: str) -> float:
 
 
 _parse_json = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant).decode
-
-
-def _repaired(value: Any) -> Any:
-    """Replace halves of characters, such as of an emoji that was cut in two: JSON can hold them and no file can."""
-    if type(value) is str:
-        return _LONE_SURROGATE.sub("\ufffd", value)
-    if type(value) is list:
-        return [_repaired(element) for element in value]
-    if type(value) is dict:
-        return {_repaired(name): _repaired(element) for name, element in value.items()}
-    return value
 
 
 class _TextLists:
@@ -411,6 +413,7 @@ class _Users:
         self._kinds: dict[str, set[str]] = {}
         self._as_of = as_of
         self.rows = 0
+        self.repaired = 0
         self._begin_part()
 
     def _begin_part(self) -> None:

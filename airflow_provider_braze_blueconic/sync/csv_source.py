@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import logging
+import re
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from airflow_provider_braze_blueconic.exceptions import (
     Problem,
     TransientError,
 )
+from airflow_provider_braze_blueconic.sync.characters import repaired_text, text_array
 from airflow_provider_braze_blueconic.sync.csv_files import (
     DONE_SUFFIX,
     CsvFile,
@@ -62,6 +64,8 @@ _REJECTED_TEXT = 2_000
 _GZIP_MAGIC = b"\x1f\x8b"
 _OTHER_DELIMITERS = ",;\t|"
 _WHERE = "source.s3_csv"
+_COLUMN_NAME = re.compile(r"[^\W\d]\w*(?:[ .-]\w+)*")
+"""What a name of a column that the goal does not know looks like, unlike an address or a number."""
 
 _NO_DATA = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 """Version of a snapshot without files. It knows nothing, so no data may look older than it."""
@@ -154,6 +158,8 @@ def read_csv_files(
         "property_types": {},
         "files": len(choice.files),
     }
+    if parts.repaired:
+        reference["repaired"] = parts.repaired
     if rejects.count:
         reference |= {"broken_lines": rejects.count, "rejects_uri": rejects_uri}
     return cast("SnapshotRef", reference)
@@ -280,21 +286,30 @@ def _read_file(
 
 
 def _header_problems(file: CsvFile, header: Sequence[str], columns: Mapping[str, str], delimiter: str) -> list[Problem]:
+    """Find what is wrong with the line of column names. What it holds is shown only where it is sure to be one."""
     problems = []
     named = [name for name in header if name]
-    twice = sorted({name for name in named if named.count(name) > 1})
-    if twice:
-        listed = ", ".join(f'"{name}"' for name in twice)
-        problems.append(Problem(_WHERE, f"{file.uri} has more than one column of the name {listed}."))
     missing = [(column, place) for column, place in columns.items() if place and column not in header]
     other = next((mark for mark in _OTHER_DELIMITERS if mark != delimiter and mark in header[0]), None)
     if missing and len(header) == 1 and other is not None:
         message = f"{file.uri} has one column only. It seems to be delimited by {other!r}: set source.delimiter."
-        return [*problems, Problem("source.delimiter", message)]
-    problems += [
-        Problem(place, f'{file.uri} has no column "{column}".{nearest(column, named)}') for column, place in missing
+        return [Problem("source.delimiter", message)]
+    near = {column: nearest(column, filter(_COLUMN_NAME.fullmatch, named)) for column, _ in missing}
+    is_header = any(name in columns for name in named) or all(near.values())
+    twice = sorted({name for name in named if named.count(name) > 1})
+    if twice and is_header:
+        listed = ", ".join(f'"{name}"' for name in twice)
+        problems.append(Problem(_WHERE, f"{file.uri} has more than one column of the name {listed}."))
+    if not is_header:
+        message = (
+            f"{file.uri} seems to begin without the names of its columns. Let it be written with them. "
+            f"Its first line is not shown, since it may be a person's."
+        )
+        problems.append(Problem(_WHERE, message))
+    return problems + [
+        Problem(place, f'{file.uri} has no column "{column}".{near[column] if is_header else ""}')
+        for column, place in missing
     ]
-    return problems
 
 
 @contextmanager
@@ -320,8 +335,12 @@ def _open(path: Path) -> IO[bytes]:
 
 @contextmanager
 def _open_text(path: Path) -> Iterator[IO[str]]:
-    # newline="" keeps line breaks inside values as they are; "-sig" takes the byte order mark away.
-    with _open(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+    # newline="" keeps line breaks inside values as they are; "-sig" takes the byte order mark away. Halves of
+    # characters pass here, and are repaired where the cells are written.
+    with (
+        _open(path) as file,
+        io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogatepass", newline="") as text,
+    ):
         yield text
 
 
@@ -330,7 +349,7 @@ def _undecodable_line(path: Path) -> int:
     with _open(path) as file:
         for number, line in enumerate(file, start=1):
             try:
-                line.decode()
+                line.decode(errors="surrogatepass")
             except UnicodeDecodeError:
                 return number
     return 0
@@ -386,7 +405,7 @@ class _Records:
             if isinstance(row, _Broken):
                 return row
             if row:
-                return [trimmed(name) for name in row]
+                return [trimmed(repaired_text(name)) for name in row]
         return None
 
     def __iter__(self) -> Iterator[list[str] | _Broken]:
@@ -431,6 +450,7 @@ class _Parts:
         self._moment = _NO_DATA
         self._characters = 0
         self.rows = 0
+        self.repaired = 0
 
     def begin(self, as_of: dt.datetime, places: Sequence[int | None], separator: str | None) -> None:
         """Get ready for the rows of a file, of which it is known where each column stands."""
@@ -472,8 +492,14 @@ class _Parts:
             "last_modified": self._as_of,
             **dict(zip(self._schema.names[len(self._schema) - len(self._columns) :], self._columns, strict=True)),
         }
-        arrays = [pa.array(known.get(field.name, nothing), field.type) for field in self._schema]
+        arrays: list[pa.Array] = []
+        repaired: set[int] = set()
+        for field in self._schema:
+            array, rows = text_array(known.get(field.name, nothing), field.type)
+            arrays.append(array)
+            repaired |= rows
         self._written.write(pa.Table.from_arrays(arrays, schema=self._schema))
+        self.repaired += len(repaired)
         self._columns = [[] for _ in self._columns]
         self._as_of = []
         self._characters = 0

@@ -14,10 +14,11 @@ class SnapshotRef(TypedDict):
     """A snapshot in S3.
 
     ``as_of`` is the start of the read, ISO 8601 UTC; ``complete`` tells that every member was read. A read of files
-    says how many they were, how many lines of them could not be read, and where those are kept. ``replayed`` tells that
-    an earlier run read it. ``whole`` tells that it brought all that were announced, so that a later read of changes may
-    begin where it began, ``fingerprint`` (JSON) what decided who was read and what is said of them, ``repeated_pages``
-    how often BlueConic led back to a page and was asked again.
+    says how many they were, how many lines of them could not be read, and where those are kept. ``repaired`` counts
+    people with a text that held half a character. ``replayed`` tells that an earlier run read it. ``whole`` tells that
+    it brought all that were announced, so that a later read of changes may begin where it began, ``fingerprint``
+    (JSON) what decided who was read and what is said of them, ``repeated_pages`` how often BlueConic led back to a page
+    and was asked again.
     """
 
     uri: str
@@ -32,6 +33,7 @@ class SnapshotRef(TypedDict):
     property_types: dict[str, str]
     files: NotRequired[int]
     broken_lines: NotRequired[int]
+    repaired: NotRequired[int]
     rejects_uri: NotRequired[str]
     replayed: NotRequired[bool]
     whole: NotRequired[bool]

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import IO
 
+from airflow_provider_braze_blueconic.sync.characters import repaired_text
+
 __all__ = ["Rejects"]
 
 _SHOWN = 3
@@ -44,7 +46,7 @@ class Rejects:
         """
         if self._file is None:
             self._file = self.path.open("w", encoding="utf-8")
-        entry = {"file": file, "line": line, "error": error, "text": text[: self._longest]}
+        entry = {"file": file, "line": line, "error": error, "text": repaired_text(text[: self._longest])}
         self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
         self.count += 1
         if len(self.first) < _SHOWN:

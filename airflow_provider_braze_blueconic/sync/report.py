@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 from airflow_provider_braze_blueconic.sync.doubt import CREATES
 from airflow_provider_braze_blueconic.sync.receipts import ReceiptSummary
@@ -25,12 +25,13 @@ class Report(TypedDict):
     target could not take the same values before, ``quarantined`` those whom it refused too often. ``drifted`` are
     people of whom it was seen not to hold any more what it acknowledged (``drift``: the same by field), ``unstuck``
     those of them who are not put right again, ``absent`` those whom a read of everybody did not meet. ``left_out`` are
-    fields of the source that no target takes. ``proven`` tells that who was accepted is there: a Braze that is not to
-    create people takes those whom it does not know too, does nothing with them and bills nothing, in silence. ``as_of``
-    tells how old the data are, ``replayed`` that an earlier run read them, ``whole`` that the read brought all that it
-    was to bring: the segment, or its changes. ``sent_before`` are people whom the target accepted in earlier tries of
-    the run that compared for themselves; the other counters don't hold them. ``repeated_pages`` were asked for again,
-    since BlueConic led back to one that was read.
+    fields of the source that no target takes, ``repaired`` people with a text that held half a character, where there
+    are any. ``proven`` tells that who was accepted is there: a Braze that is not to create people takes those whom it
+    does not know too, does nothing with them and bills nothing, in silence. ``as_of`` tells how old the data are,
+    ``replayed`` that an earlier run read them, ``whole`` that the read brought all that it was to bring: the segment,
+    or its changes. ``sent_before`` are people whom the target accepted in earlier tries of the run that compared for
+    themselves; the other counters don't hold them. ``repeated_pages`` were asked for again, since BlueConic led back to
+    one that was read.
     """
 
     goal_id: str
@@ -48,6 +49,7 @@ class Report(TypedDict):
     people: int
     broken_lines: int
     repeated_pages: int
+    repaired: NotRequired[int]
     skipped: dict[str, int]
     warnings: dict[str, int]
     warning_sources: dict[str, str]
@@ -119,7 +121,7 @@ def make_report(
     if skipped_because:
         status = "skipped"
     seconds = _wall_seconds(uploads)
-    return Report(
+    report = Report(
         goal_id=goal_id,
         run_key=run_key,
         status=status,
@@ -172,6 +174,9 @@ def make_report(
         seconds=round(seconds, 3),
         people_per_second=round(accepted / seconds, 1) if seconds else 0.0,
     )
+    if snapshot and snapshot.get("repaired"):
+        report["repaired"] = snapshot["repaired"]
+    return report
 
 
 def _wall_seconds(uploads: Sequence[UploadRef]) -> float:
@@ -215,6 +220,7 @@ def render(report: Report) -> list[tuple[str, str]]:
         ("profiles read", f"{report['profiles']:,}"),
         *counted("broken lines", report["broken_lines"]),
         *counted("pages asked for again", report["repeated_pages"]),
+        *counted("repaired: half a character", report.get("repaired", 0)),
         ("people mapped", f"{report['people']:,}"),
         ("skipped", f"{sum(report['skipped'].values()):,}"),
         *part(report["skipped"]),

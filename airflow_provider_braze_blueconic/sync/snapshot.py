@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_provider_braze_blueconic.exceptions import UnexpectedAnswer
+from airflow_provider_braze_blueconic.sync.characters import text_array
 from airflow_provider_braze_blueconic.sync.columns import property_column
 from airflow_provider_braze_blueconic.sync.parts import PartWriter, Progress
 
@@ -53,12 +55,14 @@ class SnapshotCounts:
     :param announced: size that the server announced with the pages, if it did.
     :param bytes: bytes of the parts.
     :param profile_count: size of the segment as BlueConic lists it, if it is known.
+    :param repaired: profiles with a text that held half a character.
     """
 
     profiles: int
     announced: int | None
     bytes: int
     profile_count: int | None = None
+    repaired: int = 0
 
     @property
     def size(self) -> int | None:
@@ -104,6 +108,8 @@ def write_snapshot(
     :param publish: uploads a finished part and returns its size in bytes.
     :param should_stop: asked once a page; a true answer ends the read as incomplete.
     :param profile_count: size of the segment as BlueConic lists it; ``None`` for a part of the segment.
+    :raises UnexpectedAnswer: a profile has another form than BlueConic's definition says; the message holds nothing of
+        it.
     """
     writer = _Profiles(properties, interaction_names, as_of, PartWriter(folder, publish))
     announced: int | None = None
@@ -123,7 +129,8 @@ def write_snapshot(
             stopped = True
             break
     writer.flush()
-    return SnapshotCounts(writer.rows, None if stopped else announced, writer.parts.bytes, profile_count)
+    announced = None if stopped else announced
+    return SnapshotCounts(writer.rows, announced, writer.parts.bytes, profile_count, writer.repaired)
 
 
 class _Profiles:
@@ -141,14 +148,26 @@ class _Profiles:
         self._columns: list[list[Any]] = [[] for _ in self._schema]
         self.parts = parts
         self.rows = 0
+        self.repaired = 0
 
     def __len__(self) -> int:
         return len(self._columns[0])
 
     def add(self, profile: Mapping[str, Any]) -> None:
-        values = {entry["id"]: entry.get("values") for entry in profile.get("properties") or () if "id" in entry}
+        try:
+            row = self._row(profile)
+        except (KeyError, TypeError, AttributeError):  # their texts, and the chain, can hold values
+            row = None
+        if row is None:
+            raise _odd_profile("is not built as BlueConic says")
+        for column, value in zip(self._columns, row, strict=True):
+            column.append(value)
+        self.rows += 1
+
+    def _row(self, profile: Mapping[str, Any]) -> list[Any]:
+        values = {entry["id"]: entry.get("values") for entry in profile.get("properties") or () if entry.get("id")}
         segments = profile.get("segments") or ()
-        row = [
+        return [
             self.rows,
             profile["id"],
             self._as_of,
@@ -156,13 +175,10 @@ class _Profiles:
             (profile.get("permissions") or {}).get("level"),
             [segment["id"] for segment in segments],
             [segment.get("name") or segment["id"] for segment in segments],
-            self._names(values.get(INTERACTIONS_PROPERTY)),
-            profile.get("consentedObjectives"),
-            *(values.get(property_id) for property_id in self._properties),
+            self._names(_texts(INTERACTIONS_PROPERTY, values.get(INTERACTIONS_PROPERTY))),
+            _texts("consentedObjectives", profile.get("consentedObjectives")),
+            *(_texts(property_id, values.get(property_id)) for property_id in self._properties),
         ]
-        for column, value in zip(self._columns, row, strict=True):
-            column.append(value)
-        self.rows += 1
 
     def _names(self, interactions: Sequence[str] | None) -> list[str] | None:
         if self._interaction_names is None or not interactions:
@@ -175,9 +191,36 @@ class _Profiles:
         # Also without rows: an empty segment is a snapshot too, and the mapping wants its columns.
         if not self and self.parts.written:
             return
-        arrays = [pa.array(column, field.type) for column, field in zip(self._columns, self._schema, strict=True)]
+        arrays: list[pa.Array] = []
+        repaired: set[int] = set()
+        for column, field in zip(self._columns, self._schema, strict=True):
+            array, rows = _array(column, field)
+            arrays.append(array)
+            repaired |= rows
         self.parts.write(pa.Table.from_arrays(arrays, schema=self._schema))
+        self.repaired += len(repaired)
         self._columns = [[] for _ in self._schema]
+
+
+def _texts(name: str, values: Any) -> Any:
+    """Check what has to be a list: Arrow would take a text for a list of its characters."""
+    if values is None or type(values) is list:
+        return values
+    raise _odd_profile(f'has something else than a list in "{name}"')
+
+
+def _array(column: list[Any], field: pa.Field) -> tuple[pa.Array, set[int]]:
+    import pyarrow as pa
+
+    try:
+        return text_array(column, field.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):  # Arrow's texts quote values
+        pass
+    raise _odd_profile(f'has something else than texts in "{field.name}"')
+
+
+def _odd_profile(what: str) -> UnexpectedAnswer:
+    return UnexpectedAnswer(f"BlueConic gave a profile that {what}. Nothing was sent.")
 
 
 def profile_schema(properties: Sequence[str]) -> pa.Schema:

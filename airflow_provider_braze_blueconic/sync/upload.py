@@ -22,9 +22,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import heapq
-import json
 import logging
-import re
 import time
 import traceback
 from collections import deque
@@ -37,6 +35,7 @@ from typing import Literal
 from airflow_provider_braze_blueconic.exceptions import AccessError, SyncError, TransientError
 from airflow_provider_braze_blueconic.sync.batches import Batch, Outgoing, cut
 from airflow_provider_braze_blueconic.sync.fence import Watch
+from airflow_provider_braze_blueconic.sync.masking import mask_values
 from airflow_provider_braze_blueconic.sync.pacing import Pacing
 from airflow_provider_braze_blueconic.sync.receipts import PartReceipts, Receipt
 from airflow_provider_braze_blueconic.sync.rejections import too_many_rejected
@@ -749,38 +748,3 @@ def _speaks_of(batch: Batch, reply: Reply) -> bool:
 def _growing_pause(number: int) -> float:
     """1, 2, 4 … s, at most a minute."""
     return min(_LONGEST_PAUSE_SECONDS, 2.0 ** min(number, 10))
-
-
-_EMAIL_LIKE = re.compile(r"[^\s'\"<>]+@[^\s'\"<>]+")
-
-
-def _own_texts(value: object, shown_keys: frozenset[str]) -> Iterator[str]:
-    """Walk through the values of a record, as texts."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key not in shown_keys:
-                yield from _own_texts(inner, shown_keys)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _own_texts(inner, shown_keys)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
-
-
-def mask_values(reason: str, body: bytes, *, shown_keys: frozenset[str] = frozenset()) -> str:
-    """Hide the person's own values in a text of the server, so that it can be shown.
-
-    :param body: the record as it was sent.
-    :param shown_keys: keys under which there is never a value of the person.
-    """
-    try:
-        texts = list(_own_texts(json.loads(body), shown_keys))
-    except ValueError:
-        return "refused; the server's text is not shown because the record could not be read"
-    texts += [json.dumps(text, ensure_ascii=ascii_)[1:-1] for text in texts for ascii_ in (True, False)]
-    for text in sorted(set(texts) - {""}, key=len, reverse=True):
-        if len(text) > 2:
-            reason = reason.replace(text, "***")
-        else:
-            reason = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", "***", reason)
-    return _EMAIL_LIKE.sub("***", reason)[:300]

@@ -6,12 +6,16 @@ import importlib
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, get_parsing_context
 from ruamel.yaml import YAML
 
+from airflow_provider_braze_blueconic.goals import loading
 from airflow_provider_braze_blueconic.goals.dag import build_dag, build_reconcile_dag, load_goals
 from airflow_provider_braze_blueconic.goals.models import ExportGoal
 
@@ -29,6 +33,9 @@ identifiers: [{{blueconic: crm_id, braze: external_id}}]
 fields:
   - {{from: property.firstname, to: first_name}}
 {more}"""
+
+
+RECONCILE = 'reconcile: {segment: X, export: s3://acme-exports, schedule: "0 5 * * 1"}\n'
 
 
 def write(folder: Path, name: str, *, id: str = "people", more: str = "") -> None:  # noqa: A002
@@ -304,3 +311,142 @@ def test_every_template_field_of_every_task_is_there(tmp_path: Path) -> None:
         given = getattr(task, "partial_kwargs", None)
         for name in task.template_fields:
             assert name in {**given, "partition": 0} if given is not None else hasattr(task, name), (task.task_id, name)
+
+
+# A broken goal
+
+
+@pytest.mark.parametrize(
+    ("more", "schedule"), [("nonsense: 1\n", "0 2 * * *"), ("nonsense: 1\nenabled: false\n", None)]
+)
+def test_the_placeholder_of_a_broken_goal_runs_when_the_goal_would_have(
+    tmp_path: Path, more: str, schedule: str | None
+) -> None:
+    write(tmp_path, "people", more=more)
+
+    dag = load_goals(tmp_path)["braze_blueconic__people"]
+
+    assert dag.has_task("goal_file")
+    assert dag.schedule == schedule
+    assert dag.catchup is False
+    if schedule:
+        assert "Europe/Amsterdam" in repr(dag.timetable.serialize())  # type: ignore[attr-defined]
+
+
+def test_a_placeholder_of_a_goal_whose_time_zone_is_the_mistake_runs_in_utc(tmp_path: Path) -> None:
+    (tmp_path / "people.yaml").write_text(GOAL.format(id="people", more="").replace("Europe/Amsterdam", "Mars/Base"))
+
+    dag = load_goals(tmp_path)["braze_blueconic__people"]
+
+    assert dag.has_task("goal_file")
+    assert "UTC" in repr(dag.timetable.serialize())  # type: ignore[attr-defined]
+
+
+def test_the_second_goal_of_an_id_keeps_its_own_switch_and_zone(tmp_path: Path) -> None:
+    write(tmp_path, "a")
+    write(tmp_path, "b", more="enabled: false\n")
+    write(tmp_path, "c")
+
+    dags = load_goals(tmp_path)
+
+    assert dags["braze_blueconic__b__broken"].schedule is None
+    assert "Europe/Amsterdam" in repr(dags["braze_blueconic__c__broken"].timetable.serialize())  # type: ignore[attr-defined]
+
+
+def test_a_message_with_a_code_fence_stays_inside_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path, "people", more='send: "```` # a heading"\n')
+
+    dag = load_goals(tmp_path)["braze_blueconic__people"]
+
+    assert (dag.doc_md or "").count("`````") == 2
+
+
+# What a task parses
+
+
+@contextmanager
+def asked_for(dag_id: str, task_id: str | None = None) -> Iterator[None]:
+    """Parse as Airflow does in a task of a DAG. Its own context manager leaves its marks in the environment."""
+    marks = {"_AIRFLOW_PARSING_CONTEXT_DAG_ID": dag_id, "_AIRFLOW_PARSING_CONTEXT_TASK_ID": task_id}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in marks.items():
+            if value is not None:
+                patch.setenv(name, value)
+        assert (get_parsing_context().dag_id, get_parsing_context().task_id) == (dag_id, task_id)
+        yield
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the goal files that were read further than their bytes, as they are."""
+    names: list[str] = []
+    real = loading._read_goal
+
+    def spy(path: Path, file: str) -> Any:
+        names.append(file)
+        return real(path, file)
+
+    monkeypatch.setattr(loading, "_read_goal", spy)
+    return names
+
+
+@pytest.fixture
+def crowd(tmp_path: Path) -> Path:
+    write(tmp_path, "a", id="people")
+    write(tmp_path, "b", id="other", more=RECONCILE)
+    write(tmp_path, "c", id="broken", more="nonsense: 1\n")
+    write(tmp_path, "d", id="other", more="nonsense: 1\n")
+    (tmp_path / "e e.yaml").write_text("nonsense")
+    (tmp_path / ("f" * 240 + ".yaml")).write_text("nonsense")
+    (tmp_path / "g.yaml").write_text(GOAL.format(id='"esc\\x61ped"', more=""))
+    return tmp_path
+
+
+def test_a_task_gets_the_very_dag_that_was_scheduled(crowd: Path) -> None:
+    whole = load_goals(crowd)
+
+    assert len(whole) == 8
+    for dag_id, dag in whole.items():
+        for task_id in [None, *dag.task_ids]:
+            with asked_for(dag_id, task_id):
+                own = load_goals(crowd)
+            assert {name: found.task_ids for name, found in own.items()} == {dag_id: dag.task_ids}
+            assert own[dag_id].dag_display_name == dag.dag_display_name
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "task_id", "files"),
+    [
+        ("braze_blueconic__people", "upload", {"a.yaml", "g.yaml"}),
+        ("braze_blueconic__other__reconcile", "look", {"b.yaml", "d.yaml", "g.yaml"}),
+        ("braze_blueconic__broken", "goal_file", {"c.yaml", "g.yaml"}),
+        ("braze_blueconic__e_e__broken", "goal_file", {"e e.yaml", "g.yaml"}),
+        ("by_hand", "upload", set()),
+    ],
+)
+def test_a_task_reads_its_own_goal_s_file_and_tells_of_no_other_s_mistakes(
+    crowd: Path, parsed: list[str], caplog: pytest.LogCaptureFixture, dag_id: str, task_id: str, files: set[str]
+) -> None:
+    with asked_for(dag_id, task_id):
+        load_goals(crowd)
+
+    assert set(parsed) == files  # g.yaml has a backslash, with which an id can be written otherwise
+    told = {record.getMessage().partition(" has ")[0] for record in caplog.records if record.levelname == "ERROR"}
+    assert told == ({next(iter(files - {"g.yaml"}))} if task_id == "goal_file" else set())
+
+
+def test_a_task_of_a_placeholder_that_only_the_whole_folder_shows_finds_it(crowd: Path, parsed: list[str]) -> None:
+    with asked_for("braze_blueconic__d__broken", "goal_file"):
+        dags = load_goals(crowd)
+
+    assert dags["braze_blueconic__d__broken"].has_task("goal_file")
+    assert len(set(parsed)) == 7
+
+
+def test_a_goal_that_has_gone_leaves_its_task_without_a_dag_and_without_others_mistakes(
+    crowd: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with asked_for("braze_blueconic__gone", "upload"):
+        assert load_goals(crowd) == {}
+
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -511,3 +511,26 @@ def test_creating_a_property_is_tried_again_since_twice_is_harmless(
     blueconic.save_property("braze_x", "X", "SELECT")
 
     assert len(server.asked("/rest/v2/profileProperties/braze_x")) == 3
+
+
+def test_half_a_character_in_a_name_stops_nobody(server: OddServer, blueconic: BlueConicHook) -> None:
+    halved = {"id": "seg-1", "name": "VIP \ud83d", "odd \ude00": "\ud83d\ude00"}
+    server.on(f"GET {SEGMENTS}", answer({"totalResults": 2, "segments": [{"id": "seg-0", "name": "A"}, halved]}))
+
+    found = blueconic.list_segments()
+
+    assert [segment.name for segment in found] == ["A", "VIP \ufffd"]
+    assert blueconic.resolve_segment("seg-1").name == "VIP \ufffd"
+
+
+def test_halves_in_profiles_are_left_to_who_counts_them(server: OddServer, blueconic: BlueConicHook) -> None:
+    server.on(f"GET {PROFILES}", answer({"totalResults": 1, "profiles": [{"id": "p \ud83d"}]}))
+
+    assert read(blueconic) == [["p \ud83d"]]
+
+
+def test_an_answer_that_is_nested_without_end_is_no_json(server: OddServer, blueconic: BlueConicHook) -> None:
+    server.on(f"GET {SEGMENTS}", answer(b'{"segments":' + b"[" * 200_000))
+
+    with pytest.raises(UnexpectedAnswer, match="something else than whole JSON"):
+        blueconic.list_segments()

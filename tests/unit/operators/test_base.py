@@ -3,20 +3,29 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import json
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pytest
 from airflow.exceptions import AirflowRescheduleException
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, TaskDeferred
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowSkipException,
+    TaskDeferred,
+)
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_braze_blueconic import exceptions
 from airflow_provider_braze_blueconic.exceptions import Problem
+from airflow_provider_braze_blueconic.goals.models import ExportField
 from airflow_provider_braze_blueconic.hooks.staging import StagingHook
 from airflow_provider_braze_blueconic.operators import base
 from airflow_provider_braze_blueconic.operators.base import GoalOperator, as_airflow_exception, is_true
@@ -525,3 +534,76 @@ def test_a_step_at_work_is_stopped_when_it_lost_the_goal(s3: StagingHook, monkey
 
     with pytest.raises(AirflowFailException, match='Run "thief" took over goal people'):
         Step(task_id="upload", does=work).execute(run("first"))
+
+
+SECRET = "jane@planted.example"
+
+
+def duckdb_error(_: Step) -> Any:
+    duckdb.sql(f"SELECT '{SECRET}'::INTEGER").fetchall()
+
+
+def arrow_error(_: Step) -> Any:
+    pa.array([{SECRET: 1}], pa.list_(pa.string()))
+
+
+def json_error(_: Step) -> Any:
+    json.loads(f'{{"{SECRET}"')
+
+
+def model_error(_: Step) -> Any:
+    ExportField.model_validate({"from": SECRET, "to": SECRET, SECRET: 1})
+
+
+def chained_error(_: Step) -> Any:
+    try:
+        json_error(_)
+    except ValueError as error:
+        raise exceptions.UnexpectedAnswer(f"the answer is odd ({type(error).__name__})") from KeyError(SECRET)
+
+
+def error_while_handling(_: Step) -> Any:
+    try:
+        json_error(_)
+    except ValueError:
+        raise exceptions.GoalError([exceptions.Problem("fields", "is odd")])  # noqa: B904  as it happens by accident
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize(
+    "does",
+    [duckdb_error, arrow_error, json_error, model_error, chained_error, error_while_handling],
+    ids=lambda does: does.__name__,
+)
+def test_no_error_that_leaves_a_task_holds_a_value_nor_does_what_it_came_from(
+    s3: StagingHook, does: Callable[[Step], Any]
+) -> None:
+    with pytest.raises(AirflowException) as caught:
+        Step(task_id="compute_delta", does=does).execute(run("r1"))
+
+    shown = "".join(traceback.format_exception(caught.value, chain=True))
+    assert SECRET not in shown
+    error: BaseException | None = caught.value
+    assert (error.__cause__, error.__context__) == (None, None)
+    assert SECRET not in repr(error)
+
+
+def test_an_error_that_is_not_ours_says_where_it_happened_and_is_tried_again(s3: StagingHook) -> None:
+    with pytest.raises(AirflowException) as caught:
+        Step(task_id="compute_delta", does=duckdb_error).execute(run("r1"))
+
+    assert not isinstance(caught.value, AirflowFailException)
+    assert str(caught.value).startswith("people: ConversionException in compute_delta, at base.py:")
+
+
+def test_a_step_that_is_skipped_is_skipped(s3: StagingHook) -> None:
+    def skip(_: Step) -> Any:
+        raise AirflowSkipException("nothing to do")
+
+    with pytest.raises(AirflowSkipException, match="nothing to do"):
+        Step(task_id="extract", does=skip).execute(run("r1"))
+
+
+def test_a_setting_that_can_not_be_is_told_and_not_tried_again(s3: StagingHook) -> None:
+    with pytest.raises(AirflowFailException, match="'maybe' is neither true nor false"):
+        Step(task_id="extract", does=lambda _: is_true("maybe")).execute(run("r1"))

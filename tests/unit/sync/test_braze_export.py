@@ -600,3 +600,21 @@ def test_no_value_of_a_person_is_logged(export: Export, caplog: pytest.LogCaptur
 
     assert caplog.records
     assert "zoe@" not in caplog.text
+
+
+def test_users_with_half_a_character_are_repaired_and_counted(export: Export) -> None:
+    half = rb'{"braze_id":"b2","email":"x\ud83d","custom_attributes":{"key\ude00":"v"}}' + b"\n"
+    as_bytes = '{"braze_id":"b3","email":"y\ud83d"}\n'.encode(errors="surrogatepass")
+
+    counts = export.read(
+        line(1, email="a"),
+        half,
+        as_bytes,
+        rb'{"braze_id":"b4","email":"\ud83d\ude00"}',
+        paths=["email"],
+        remaining=True,
+    )
+
+    assert export.column("source_email") == [["a"], ["x\ufffd"], ["y\ufffd"], ["😀"]]
+    assert 'custom_attributes["key\ufffd"]' in str(export.fields["remaining"]) or "key\ufffd" in str(export.fields)
+    assert (counts.profiles, counts.broken_lines, counts.repaired) == (4, 0, 2)

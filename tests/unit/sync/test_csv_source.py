@@ -414,3 +414,45 @@ def test_a_read_that_is_told_to_stop_ends_after_the_part_in_hand(bucket: Bucket)
     )
 
     assert snapshot["profiles"] == 4
+
+
+def test_half_a_character_costs_nobody_the_file_and_is_counted(bucket: Bucket) -> None:
+    rows = ["id,city\n", "p1,A\n", "p2,half \ud83d\n", "p3,\ud83d\ude00\n"]
+    bucket.put("a.csv", "".join(rows).encode(errors="surrogatepass"))
+
+    snapshot = bucket.read()
+
+    assert [city for _, city in bucket.values(snapshot)] == [["A"], ["half \ufffd"], ["😀"]]
+    assert snapshot["repaired"] == 2
+
+
+def test_half_a_character_in_a_broken_row_or_a_column_name_is_repaired_too(bucket: Bucket) -> None:
+    bucket.put("a.csv", "id,city,\ud83d\np1,A,x\np2,\ude00\n".encode(errors="surrogatepass"))
+
+    snapshot = bucket.read(columns=["id", "\ufffd"], broken_percent=50)
+
+    assert [list(row.values())[-2:] for row in bucket.rows(snapshot)] == [[["p1"], ["x"]]]
+    assert [reject["text"] for reject in rejects(snapshot)] == ["p2,\ufffd\n"]
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize(
+    "first",
+    [
+        f"{SECRET},{SECRET},Amsterdam",
+        f"{SECRET},citi,Amsterdam",
+        f"cityy,{SECRET}",
+        "Jane,Jane,planted street 5",
+        "planted",
+    ],
+)
+def test_a_file_without_column_names_begins_with_a_person_who_is_not_shown(bucket: Bucket, first: str) -> None:
+    bucket.put("a.csv", f"{first}\n{first}\n")
+
+    found = problems(bucket)
+
+    assert found[0] == (
+        "source.s3_csv: a.csv seems to begin without the names of its columns. Let it be written with them. "
+        "Its first line is not shown, since it may be a person's."
+    )
+    assert not [cell for cell in first.split(",") if cell in "".join(found)]

@@ -313,3 +313,10 @@ def test_pages_that_were_asked_for_again_are_shown() -> None:
 
     assert dict(render(found))["pages asked for again"] == "2"
     assert "pages asked for again" not in dict(render(report()))
+
+
+def test_a_report_counts_whose_texts_were_repaired() -> None:
+    found = report(snapshot={**SNAPSHOT, "repaired": 4})
+
+    assert found["repaired"] == 4
+    assert ("repaired: half a character", "4") in render(found)

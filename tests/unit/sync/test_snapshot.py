@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_braze_blueconic.exceptions import UnexpectedAnswer
 from airflow_provider_braze_blueconic.sync.snapshot import SnapshotCounts, write_snapshot
 from tests.support.core import day
 
@@ -187,3 +188,47 @@ def test_a_segment_that_grows_while_it_is_read_is_measured_by_its_last_size(snap
 
     assert counts.announced == 200
     assert not counts.complete
+
+
+def test_half_a_character_in_one_profile_stops_nobody_and_is_counted(snapshot: Snapshot) -> None:
+    broken = profile(1, firstname=["Ann \ud83d"])
+    broken["segments"] = [{"id": "s1", "name": "VIP \ude00"}]
+
+    counts = snapshot.read(Page([profile(0, firstname=["Bea"]), broken, profile(2, firstname=["\ud83d\ude00"])], 3))
+
+    assert [row["property_firstname"] for row in snapshot.rows] == [["Bea"], ["Ann \ufffd"], ["😀"]]
+    assert snapshot.rows[1]["segment_names"] == ["VIP \ufffd"]
+    assert (counts.profiles, counts.repaired, counts.complete) == (3, 2, True)
+
+
+SECRET = "jane@planted.example"
+
+
+@pytest.mark.promise(8)
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"id": "p", "properties": [{"id": "firstname", "values": SECRET}]},
+        {"id": "p", "properties": [{"id": "firstname", "values": {SECRET: 1}}]},
+        {"id": "p", "properties": [{"id": "firstname", "values": [{"mail": SECRET}]}]},
+        {"id": "p", "properties": [{"id": "firstname", "values": [[SECRET]]}]},
+        {"id": "p", "properties": [SECRET]},
+        {"id": "p", "properties": {"firstname": SECRET}},
+        {"id": "p", "properties": [{"id": [SECRET], "values": []}]},
+        {"id": {"mail": SECRET}},
+        {"mail": SECRET},
+        {"id": "p", "segments": [SECRET]},
+        {"id": "p", "segments": [{"id": "s", "name": [SECRET]}]},
+        {"id": "p", "permissions": SECRET},
+        {"id": "p", "permissions": {"level": [SECRET]}},
+        {"id": "p", "consentedObjectives": SECRET},
+        {"id": "p", "properties": [{"id": "interactions_viewed", "values": SECRET}]},
+    ],
+    ids=str,
+)
+def test_a_profile_that_is_built_otherwise_is_told_without_its_values(snapshot: Snapshot, odd: Any) -> None:
+    with pytest.raises(UnexpectedAnswer, match="BlueConic gave a profile that") as caught:
+        snapshot.read(Page([profile(0, firstname=["Bea"]), odd]), interaction_names={"i": "I"})
+
+    assert "planted" not in str(caught.value)
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
