@@ -152,7 +152,7 @@ def _check_fixed_value(value: Scalar, target: object, kind: object) -> Iterator[
 def _constant_problem(target: str, value: Scalar, type_: FieldType | None) -> str | None:
     """Say why Braze would not store a fixed value; ``None`` if it would."""
     if value is None:
-        return None if is_clearable(target) else f'"{target}" can\'t be cleared: a subscription has no empty state.'
+        return None if is_clearable(target) else f'{quoted(target)} can\'t be empty in Braze. Write "unsubscribed".'
     problem = braze_value_problem(target, str(value) if type_ == "string" else value)
     is_no_number = isinstance(value, float) and not math.isfinite(value)
     if problem or is_no_number or braze_name_problem(target):

@@ -391,7 +391,7 @@ def test_values_for_leavers_take_braze_s_form_or_are_refused(problems: Problems)
     assert found == [
         '16 leavers.set.language: "fy" is no language that Braze supports. Write its code, such as nl.',
         '17 leavers.set.time_zone: "Mars/Phobos" is no time zone. Write its IANA name, such as Europe/Amsterdam.',
-        '18 leavers.set.push_subscribe: "push_subscribe" can\'t be cleared: a subscription has no empty state.',
+        '18 leavers.set.push_subscribe: "push_subscribe" can\'t be empty in Braze. Write "unsubscribed".',
         "19 leavers.set.tier: is empty, and an empty text is no value. Use null to clear.",
     ]
 
