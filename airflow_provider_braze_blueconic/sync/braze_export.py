@@ -34,6 +34,7 @@ from airflow_provider_braze_blueconic.sync.braze_paths import (
 from airflow_provider_braze_blueconic.sync.columns import source_column
 from airflow_provider_braze_blueconic.sync.parts import PartWriter, Progress
 from airflow_provider_braze_blueconic.sync.rejects import Rejects
+from airflow_provider_braze_blueconic.sync.space import trimmed
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -323,7 +324,7 @@ def _user(line: bytes) -> dict[str, Any]:
     if type(user) is not dict:
         raise _BrokenLine("not an object")
     braze_id = user.get("braze_id")
-    if type(braze_id) is not str or not braze_id.strip():
+    if type(braze_id) is not str or not trimmed(braze_id):
         raise _BrokenLine("no braze_id")
     if b"\\u" in line and _SURROGATE.search(line):
         return dict(_repaired(user))
