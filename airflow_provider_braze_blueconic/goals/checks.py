@@ -174,8 +174,12 @@ _REFUSALS: Mapping[str, str] = {
     "bad_date": "is no date that Braze can store. Write it as 2026-11-30 or 2026-11-30T08:00:00Z.",
     "bad_email": "is no e-mail address that Braze takes.",
     "not_text": "holds half a character.",
+    "bad_key_in_object": "has a key that Braze can't store: it is empty or long, or has a space, a dot or a dollar.",
     "not_a_boolean": "is neither true nor false.",
     "not_an_integer": "is no whole number of at most 18 digits. Put an id in quotes.",
+    "not_an_object": "is no JSON object.",
+    "not_json": "is no JSON object.",
+    "operator_in_object": "is an operation to Braze and no value. Name the key otherwise.",
     "objects_in_array": "is a list of objects, and an array holds single values.",
     "too_long": "is longer than Braze stores.",
     "too_many_elements": "has more elements than Braze stores.",
@@ -193,7 +197,7 @@ def _fits(value: Scalar, kind: str) -> bool:
         return kind in ("integer", "float", "string")
     if isinstance(value, float):
         return kind in ("float", "string")
-    return kind in ("string", "array") or (kind == "time" and _is_time(str(value)))
+    return kind in ("string", "array", "object") or (kind == "time" and _is_time(str(value)))
 
 
 def _is_time(text: str) -> bool:
@@ -286,10 +290,8 @@ def _excluded(where: str, target: str, linked: Mapping[str | None, int], excludi
 
 
 def _check_leavers(goal: _Raw, linked: Mapping[str | None, int]) -> Iterator[Finding]:
-    leavers = goal.get("leavers")
-    values = leavers.get("set") if isinstance(leavers, Mapping) else None
     kinds = {_text(row, "to"): row.get("type") for _, row in _rows(goal, "fields")}
-    for target, value in values.items() if isinstance(values, Mapping) else ():
+    for target, value in _leavers_values(goal).items():
         where = f"leavers.set.{short(target)}"
         excluding = excluding_identifiers(target)
         name = braze_name_problem(target)
@@ -305,13 +307,21 @@ def _check_leavers(goal: _Raw, linked: Mapping[str | None, int]) -> Iterator[Fin
                 yield Finding(where, problem.replace("Leave the row out", "Use null to clear"))
 
 
+def _leavers_values(goal: _Raw) -> Mapping[Any, Any]:
+    leavers = goal.get("leavers")
+    values = leavers.get("set") if isinstance(leavers, Mapping) else None
+    return values if isinstance(values, Mapping) else {}
+
+
 def export_hints(goal: _Raw) -> Iterator[Finding]:
     """Name what may be a mistake and can be meant: custom attributes that are called like a standard one elsewhere."""
     for index, row in _rows(goal, "fields"):
         target = _text(row, "to")
-        hint = braze_name_hint(target) if target is not None else None
-        if hint:
-            yield Finding(f"fields[{index}].to", f"{quoted(target or '')} {hint}")
+        if target is not None and (hint := braze_name_hint(target)):
+            yield Finding(f"fields[{index}].to", f"{quoted(target)} {hint}")
+    for target in _leavers_values(goal):
+        if isinstance(target, str) and (hint := braze_name_hint(target)):
+            yield Finding(f"leavers.set.{short(target)}", f"{quoted(target)} {hint}")
 
 
 def _check_export_source(goal: _Raw, fields: Mapping[int, _Raw], identifiers: Mapping[int, _Raw]) -> Iterator[Finding]:

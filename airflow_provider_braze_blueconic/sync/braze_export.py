@@ -35,6 +35,7 @@ from airflow_provider_braze_blueconic.sync.characters import may_hold_halves, re
 from airflow_provider_braze_blueconic.sync.columns import source_column
 from airflow_provider_braze_blueconic.sync.parts import PartWriter, Progress
 from airflow_provider_braze_blueconic.sync.rejects import Rejects
+from airflow_provider_braze_blueconic.sync.space import trimmed
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -338,7 +339,7 @@ def _user(line: bytes) -> dict[str, Any]:
     if type(user) is not dict:
         raise _BrokenLine("not an object")
     braze_id = user.get("braze_id")
-    if type(braze_id) is not str or not braze_id.strip():
+    if type(braze_id) is not str or not trimmed(braze_id):
         raise _BrokenLine("no braze_id")
     return user
 

@@ -305,10 +305,11 @@ def test_whatever_is_written_comes_back_as_sentences(direction: str, values: dic
 
 
 def test_names_that_may_be_a_mistake_are_hints_of_a_goal_that_loads(write: Write) -> None:
-    loaded = load_goal(write(EXPORT + "  - {from: property.born, to: birthday}\n  - {value: x, to: vip}\n"))
+    loaded = load_goal(write(EXPORT + "  - {from: property.born, to: birthday}\nleavers: {set: {avatar: null}}\n"))
 
     assert [str(hint) for hint in loaded.hints] == [
-        'goal.yaml:10 fields[2].to: "birthday" becomes a custom attribute. Did you mean "dob"?'
+        'goal.yaml:10 fields[2].to: "birthday" becomes a custom attribute. Did you mean "dob"?',
+        'goal.yaml:11 leavers.set.avatar: "avatar" becomes a custom attribute. Did you mean "image_url"?',
     ]
     assert load_goal(write(IMPORT)).hints == ()
 
