@@ -180,6 +180,19 @@ def test_only_what_is_delivered_in_a_file_is_not_written_at_once(more: str, at_o
     assert dag.get_task("map_fields").writes_at_once is at_once  # type: ignore[union-attr]
 
 
+def test_the_guard_knows_which_limits_the_goal_set_itself(tmp_path: Path) -> None:
+    write(tmp_path, "plain", id="plain")
+    write(tmp_path, "own", id="own", more="limits: {clears_percent: 50, data_points: 9}\n")
+
+    dags = load_goals(tmp_path)
+
+    limits = {name: dag.get_task("guard").limits for name, dag in dags.items()}  # type: ignore[union-attr]
+    assert limits == {
+        "braze_blueconic__plain": {},
+        "braze_blueconic__own": {"clears_percent": 50.0, "data_points": 9},
+    }
+
+
 def test_a_disabled_goal_is_not_scheduled() -> None:
     goal = ExportGoal(
         id="off",
