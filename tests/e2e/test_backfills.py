@@ -7,12 +7,14 @@ import datetime as dt
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from airflow_provider_braze_blueconic.operators import reprocessed
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
 from tests.support.airflow import GOAL, ROOT
 from tests.support.sandbox import running_sandbox
@@ -25,7 +27,7 @@ _AHEAD = 12 - NOW.hour
 ZONE = f"Etc/GMT{-_AHEAD:+d}"
 """Where it is noon, so that no day ends meanwhile. The database writes signs the other way round."""
 TODAY = (NOW + dt.timedelta(hours=_AHEAD)).date()
-FILES, LIVE = "braze_blueconic__files", "braze_blueconic__live"
+FILES, LIVE, NEW = "braze_blueconic__files", "braze_blueconic__live", "braze_blueconic__new"
 
 
 def day(ago: int) -> dt.date:
@@ -66,17 +68,29 @@ def box() -> Iterator[Sandbox]:
 @pytest.fixture
 def airflow(box: Sandbox, tmp_path: Path) -> Iterator[AirflowServer]:
     """An Airflow with a goal that reads dated files and one that reads a live segment."""
-    dags = tmp_path / "dags"
+    source = {"s3_csv": "s3://sandbox-sync/out/people_%Y-%m-%d.csv"}
+    goals = goal("files", 3, 2, 1, source=source), goal("live", 2, 1)
+    # Also where Airflow forgets the params of a date that is run again: there are none.
+    with an_airflow(box, tmp_path, *goals, AIRFLOW__BRAZE_BLUECONIC__REPROCESSED_RUNS_SEND="True") as running:
+        yield running
+
+
+@contextmanager
+def an_airflow(box: Sandbox, home: Path, *goals: dict[str, Any], **variables: str) -> Iterator[AirflowServer]:
+    """Run an Airflow that has some goals.
+
+    :param variables: of its environment.
+    """
+    dags = home / "dags"
     (dags / "goals").mkdir(parents=True)
     shutil.copy(ROOT / "dags" / "braze_blueconic_goals.py", dags)
-    source = {"s3_csv": "s3://sandbox-sync/out/people_%Y-%m-%d.csv"}
-    for made in (goal("files", 3, 2, 1, source=source), goal("live", 2, 1)):
+    for made in goals:
         with (dags / "goals" / f"{made['id']}.yaml").open("w") as file:
             YAML().dump(made, file)
-    # A run that waits for its turn asks again after four times that. Within a few seconds the scheduler may not have
-    # heard yet that the task ended, and takes its new beginning for the end of a task that it still has in its queue.
-    variables = {**box.connections(), "AIRFLOW__BRAZE_BLUECONIC__LOCK_SECONDS": "4"}
-    with running_airflow(tmp_path / "home", dags, variables) as running:
+    # A run that waits for its turn asks again after twice that. Within a few seconds the scheduler may not have heard
+    # yet that the task ended, and takes its new beginning for the end of a task that it still has in its queue.
+    seconds = {"AIRFLOW__BRAZE_BLUECONIC__LOCK_SECONDS": "8"}
+    with running_airflow(home / "home", dags, {**box.connections(), **seconds, **variables}) as running:
         yield running
 
 
@@ -95,6 +109,14 @@ def report(airflow: AirflowServer, dag_id: str, ago: int) -> dict[str, Any]:
     (run,) = (run for run in airflow.runs(dag_id) if _ago(run) == ago)
     told: dict[str, Any] = airflow.returned(dag_id, run.run_id, "report")
     return told
+
+
+def waited(airflow: AirflowServer, dag_id: str) -> int:
+    """Count the runs whose log says that they waited for their turn."""
+    logs = airflow.home / "logs" / f"dag_id={dag_id}"
+    return sum(
+        any("waits for its turn" in log.read_text() for log in run.rglob("*.log")) for run in logs.glob("run_id=*")
+    )
 
 
 def names_sent(box: Sandbox, start: str) -> dict[str, list[str]]:
@@ -151,3 +173,52 @@ def test_dates_are_backfilled_by_a_real_scheduler(airflow: AirflowServer, box: S
     assert f"nothing was done for {day(2)}" in skipped["skipped_because"]
     before, yesterday = airflow.runs(LIVE)
     assert yesterday.began < before.began
+
+
+def test_the_first_backfill_of_a_new_goal_and_todays_run_that_airflow_makes_of_it_wait_for_each_other(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    with an_airflow(box, tmp_path, goal("new", 3, 2, 1, 0)) as airflow:
+        airflow.command(
+            "backfill", "create", "--dag-id", NEW, "--from-date", midnight(3).isoformat(),
+            "--to-date", midnight(1).isoformat(),
+        )  # fmt: skip
+        with airflow.scheduling():
+            airflow.finish({NEW: 4})
+
+        assert shown(airflow, NEW) == {
+            **dict.fromkeys((3, 2, 1), ("backfill", "success")),
+            0: ("scheduled", "success"),
+        }
+        assert report(airflow, NEW, 0)["accepted"] > 0
+        assert {report(airflow, NEW, ago)["status"] for ago in (3, 2, 1)} == {"skipped"}
+        # Three dates and today's at once, and one at a time works.
+        assert waited(airflow, NEW) > 0
+    listed = box.s3_client().list_objects_v2(Bucket="sandbox-sync", Prefix="tests/new/lock/waiting/")
+    assert listed.get("Contents", []) == []
+
+
+def test_a_backfill_that_is_a_dry_run_sends_nothing_whatever_airflow_makes_of_its_params(
+    box: Sandbox, tmp_path: Path
+) -> None:
+    source = {"s3_csv": "s3://sandbox-sync/out/people_%Y-%m-%d.csv"}
+    put_file(box, 1, "crm_id,firstname\nx-1,First\n")
+    with an_airflow(box, tmp_path, goal("files", 2, 1, source=source)) as airflow:
+        with airflow.scheduling():
+            airflow.finish({FILES: 1})
+        sent = names_sent(box, "x-")
+        put_file(box, 1, "crm_id,firstname\nx-1,Changed\nx-2,New\n")
+        date = midnight(1).isoformat()
+        airflow.backfill(FILES, date, date, reprocess_behavior="completed", dag_run_conf={"dry_run": True})
+        with airflow.scheduling():
+            airflow.finish({FILES: 1})
+
+        (run,) = airflow.runs(FILES)
+        knew = run.state == "success"
+        assert sent == {"x-1": ["First"]}
+        assert names_sent(box, "x-") == {}
+        assert run.run_type == "backfill"
+        assert knew is reprocessed._KEEPS_PARAMS
+        if knew:
+            told = report(airflow, FILES, 1)
+            assert (told["dry_run"], told["to_send"]) == (True, 2)

@@ -26,7 +26,7 @@ from tests.support.sandbox import running_sandbox
 pytestmark = pytest.mark.airflow
 
 _DEADLINE_SECONDS = 90
-DATE = dt.datetime(2026, 11, 1, 2, tzinfo=dt.UTC)
+DATE = dt.datetime.now(dt.UTC).replace(minute=0, second=0, microsecond=0)
 
 # Not "airflow dags test", which gives each of its runs an id of its own: a retry belongs to the same run.
 _RUN = """

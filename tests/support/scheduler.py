@@ -21,6 +21,8 @@ from urllib.parse import quote
 
 import requests
 
+from airflow_provider_braze_blueconic.operators import base
+
 __all__ = ["AirflowServer", "DagRun", "running_airflow"]
 
 _PRELOADED = """
@@ -102,16 +104,19 @@ class AirflowServer:
 
     @contextmanager
     def scheduling(self) -> Iterator[None]:
-        """Run a scheduler for the length of a block.
+        """Run a scheduler for the length of a block; and a triggerer where tasks wait for their turn in one.
 
         Backfills are asked for outside of one: while a scheduler writes, SQLite may refuse the transaction that makes
         their runs, and then half of them are there.
         """
         self.start("scheduler", "--skip-serve-logs")
+        if not base._CAN_WAIT:
+            self.start("triggerer", "--skip-serve-logs")
         try:
             yield
         finally:
-            self.stop("scheduler")
+            for name in {"scheduler", "triggerer"} & set(self._processes):
+                self.stop(name)
 
     def wait_for_api(self) -> None:
         """Wait until the API answers, and take a token."""

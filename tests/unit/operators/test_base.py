@@ -284,9 +284,10 @@ def test_a_run_of_a_backfill_that_begins_when_another_ends_lets_the_nights_run_g
     assert [each["run_id"] for each in waiting(s3)] == ["backfill__2"]
 
 
-@pytest.mark.parametrize("state", ["success", "failed"])
+@pytest.mark.parametrize("state", ["success", "failed", "queued"])
 def test_a_goal_whose_run_has_ended_without_saying_so_is_free_at_once(s3: StagingHook, state: str) -> None:
-    # Somebody marked it as failed between two steps, or cleared one mapped upload without what follows it.
+    # Somebody marked it as failed between two steps, or cleared one mapped upload without what follows it. Or cleared it
+    # as a whole since then, so that it waits until the DAG's active run, which is the one that asks, has ended.
     asked = []
 
     def says(dag_id: str, run_id: str) -> str:
@@ -321,7 +322,11 @@ def test_a_run_that_waits_for_a_retry_keeps_its_goal_for_as_long_as_airflow_says
         Step(task_id="extract").execute(run("nightly", says=lambda *_: "running"))
 
 
-@pytest.mark.parametrize("says", [None, no_answer], ids=["an Airflow that can't be asked", "an API that fails"])
+def broken(_: str, __: str) -> str:
+    raise OSError("the supervisor is gone")
+
+
+@pytest.mark.parametrize("says", [None, no_answer, broken], ids=["it can't be asked", "its API fails", "no supervisor"])
 def test_where_airflow_does_not_say_what_became_of_a_run_it_keeps_its_goal_for_as_long_as_it_asked_for(
     s3: StagingHook, says: Callable[[str, str], str] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
