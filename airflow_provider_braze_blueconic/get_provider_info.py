@@ -209,10 +209,7 @@ def get_provider_info() -> dict[str, Any]:
             },
         ],
         "triggers": [
-            {
-                "integration-name": "Braze",
-                "python-modules": [f"{_PACKAGE}.triggers.braze_export", f"{_PACKAGE}.triggers.turn"],
-            },
+            {"integration-name": "Braze", "python-modules": [f"{_PACKAGE}.triggers.braze_export"]},
         ],
         "connection-types": _connection_types(),
         "config": _config(),

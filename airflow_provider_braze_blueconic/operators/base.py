@@ -51,8 +51,9 @@ the task at once, again and again. Read in ``TaskInstance.are_dependencies_met``
 _DEFER_SLACK = dt.timedelta(minutes=10)
 """Until a wait in the triggerer counts as failed, so that a task ends also where no triggerer runs."""
 
-_ENDED = frozenset({"success", "failed"})
-"""States of a run in Airflow's words (``DagRunState``)."""
+_ENDED = frozenset({"success", "failed", "queued"})
+"""States of a run in Airflow's words (``DagRunState``). One that had its goal and is queued was cleared: it begins
+anew, and perhaps not before the run that asks has ended, since a DAG has one scheduled run at a time."""
 
 _PACKAGE = Path(__file__).parents[1]
 

@@ -48,8 +48,8 @@ What stands here is public. Everything else, `sync/` above all, can change witho
 What is marked *(templated)* may be a Jinja template or another task's `output`.
 `dags/braze_blueconic_operators.py` and `dags/braze_blueconic_import_operators.py` are examples of the operators used by
 hand, one for each direction.
-Of the errors, `TransientError` and `WriterConflict` are tried again by Airflow as the task's `retries` say; the others
-fail the task at once, since nothing gets better by itself.
+Of the errors, `TransientError` and `WriterConflict` are tried again by Airflow as the task's `retries` say; with
+`GoalBusy` the task waits for its turn; the others fail the task at once, since nothing gets better by itself.
 The fields of goals are in [goal-file.md](goal-file.md), the commands in [cli.md](cli.md).
 """
 

@@ -170,6 +170,15 @@ def test_state_is_never_cleaned_up(goal: Goal) -> None:
     assert {"files/abc.json", "sum-strategy", "ledger/notes.txt"} <= set(goal.left(""))
 
 
+def test_a_run_that_stopped_waiting_for_the_goal_long_ago_is_forgotten(goal: Goal) -> None:
+    goal.put("lock/waiting/marked-as-failed~1", age=30)
+    goal.put("lock/waiting/waits~1", age=1)
+
+    goal.clean_up()
+
+    assert goal.left("lock/waiting/") == ["waits~1"]
+
+
 def test_only_the_highest_generation_of_the_lock_stays_for_ever(goal: Goal) -> None:
     goal.put("lock/00000001.json", age=30)
     goal.put("lock/00000002.json", age=1)
