@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import tempfile
 import traceback
 from abc import abstractmethod
@@ -73,6 +74,12 @@ def _status(error: Exception) -> object:
         return (error.error.detail or {}).get("status_code")
     # In dag.test(), which has no supervisor between the task and the API.
     return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _kind(error: Exception) -> str:
+    """Name an error, and what the system says of its number, such as of a full disk."""
+    name = type(error).__name__
+    return f"{name} ({os.strerror(error.errno)})" if isinstance(error, OSError) and error.errno else name
 
 
 def is_true(value: object) -> bool:
@@ -182,10 +189,12 @@ class GoalOperator(BaseOperator):
             return as_airflow_exception(error)
         if isinstance(error, AirflowException) or type(error).__module__.startswith("airflow."):
             return error
+        if isinstance(error, FileNotFoundError):
+            return AirflowException(f"{self.goal_id}: {error}")  # the address of a file or an object, no more
         frames = traceback.extract_tb(error.__traceback__)
         frame = next((frame for frame in reversed(frames) if Path(frame.filename).is_relative_to(_PACKAGE)), frames[-1])
         return AirflowException(
-            f"{self.goal_id}: {type(error).__name__} in {self.task_id}, at {Path(frame.filename).name}:{frame.lineno}. "
+            f"{self.goal_id}: {_kind(error)} in {self.task_id}, at {Path(frame.filename).name}:{frame.lineno}. "
             "Try again; if it lasts, please report it as a bug. What it says is not shown, since it can hold values."
         )
 

@@ -608,3 +608,21 @@ def test_a_step_that_is_skipped_is_skipped(s3: StagingHook) -> None:
 def test_a_setting_that_can_not_be_is_told_and_not_tried_again(s3: StagingHook) -> None:
     with pytest.raises(AirflowFailException, match="'maybe' is neither true nor false"):
         Step(task_id="extract", does=lambda _: is_true("maybe")).execute(run("r1"))
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (FileNotFoundError("s3://b/x: there is no such object."), "people: s3://b/x: there is no such object."),
+        (OSError(28, SECRET), "people: OSError (No space left on device) in extract, at "),
+    ],
+)
+def test_what_the_system_says_of_files_and_disks_is_told(s3: StagingHook, error: OSError, shown: str) -> None:
+    def fails(_: Step) -> Any:
+        raise error
+
+    with pytest.raises(AirflowException) as caught:
+        Step(task_id="extract", does=fails).execute(run("r1"))
+
+    assert str(caught.value).startswith(shown)
+    assert SECRET not in str(caught.value)
