@@ -27,7 +27,7 @@ from airflow_provider_braze_blueconic.exceptions import SyncError
 from airflow_provider_braze_blueconic.sync.columns import field_column, increase_column
 from airflow_provider_braze_blueconic.sync.csv_files import DONE_SUFFIX
 from airflow_provider_braze_blueconic.sync.database import connect, literal, parquet_source, quote
-from airflow_provider_braze_blueconic.sync.fence import Fence
+from airflow_provider_braze_blueconic.sync.fence import Fence, Superseded, superseded
 from airflow_provider_braze_blueconic.sync.pipeline import (
     Workspace,
     attempt,
@@ -164,7 +164,10 @@ def deliver_csv(
     rows = 0
     with workspace.local("deliver") as local, connect(workspace.engine) as connection:
         # Whatever goes wrong once there are books, the file may be in its place by then: it is the same as a kill.
-        with attempt(workspace, delta, tallies, began=began, receipts=lambda: len(books)) as fence:
+        with (
+            attempt(workspace, delta, tallies, began=began, receipts=lambda: len(books)) as fence,
+            _nothing_placed_if_superseded(books),
+        ):
             fence.wait_for_older()
             _load(connection, workspace, delta, partitions, links, targets, format_, local)
             is_delivered = _is_delivered(connection, target_staging, uri)
@@ -189,6 +192,16 @@ def deliver_csv(
     uploads = tuple(upload_ref(partition, tally, began) for partition, tally in tallies.items())
     is_there = rows > 0 or is_delivered
     return Delivery(uploads, uri if is_there else None, rows, left_out)
+
+
+@contextmanager
+def _nothing_placed_if_superseded(books: dict[int, _Books]) -> Iterator[None]:
+    """Drop the books of an attempt that ended before it placed a file: all that it wrote is durable."""
+    try:
+        yield
+    except Superseded:
+        books.clear()
+        raise
 
 
 def _properties(links: Sequence[str], targets: Mapping[str, str]) -> list[str]:
@@ -351,9 +364,11 @@ def _put(
 ) -> None:
     adding = "adds AND NOT told AND refusal IS NULL"
     _settle(connection, books, adding, "intended", is_end=False)
+    # Between the intents and the file: a newer attempt finds the former, or this one finds the newer.
+    if not fence.is_newest():
+        _settle(connection, books, adding, "withdrawn", is_end=False)
+        raise superseded(fence.label)
     try:
-        # Between the intents and the file: a newer attempt finds the former, or this one finds the newer.
-        fence.check()
         staging.upload_file(path, uri)
     except SyncError:
         # S3 shows an object from the moment it is written. What is not there when its request has failed was refused

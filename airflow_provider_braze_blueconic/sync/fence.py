@@ -34,7 +34,7 @@ from typing import Any
 from airflow_provider_braze_blueconic.exceptions import SyncError, TransientError
 from airflow_provider_braze_blueconic.sync.staging import StagedFile, Staging
 
-__all__ = ["Fence", "Superseded", "Watch", "close", "counters", "is_anybody_at_work", "unfinished"]
+__all__ = ["Fence", "Superseded", "Watch", "close", "counters", "is_anybody_at_work", "superseded", "unfinished"]
 
 log = logging.getLogger(__name__)
 
@@ -160,8 +160,9 @@ def counters(staging: Staging, folder: str) -> list[dict[str, Any]]:
 def superseded(label: str) -> Superseded:
     """Make the error of an attempt that must not go on."""
     return Superseded(
-        f"{label}: a newer attempt at this step has begun, so this one sends nothing more. The newer one reads the "
-        "receipts of this one and sends the rest; there is nothing to do."
+        f"{label}: a newer attempt at this step has begun, or its outcomes were committed, so this one sends nothing "
+        "more. What it sent has its receipts, and the rest goes with the newer attempt or the next run. There is "
+        "nothing to do."
     )
 
 

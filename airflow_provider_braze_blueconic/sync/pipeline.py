@@ -437,15 +437,15 @@ def attempt(
         fence.begin()
         yield fence
     except Exception as error:
-        if not receipts():
-            try:
-                if isinstance(error, Superseded):
-                    # Whoever came after may have committed, and removed the mark, before the last answers came.
-                    mark_open(workspace, delta)
+        try:
+            if isinstance(error, Superseded):
+                # Whoever came after may have committed, and removed the mark, before the last answers came.
+                mark_open(workspace, delta)
+            if not receipts():
                 end()
-            except (SyncError, OSError) as other:
-                log.warning("%s: the end of an attempt could not be noted; it is taken for killed. %s",
-                            fence.label, other)  # fmt: skip
+        except (SyncError, OSError) as other:
+            log.warning("%s: the end of an attempt could not be noted; it is taken for killed. %s",
+                        fence.label, other)  # fmt: skip
         raise
     end()
 

@@ -17,6 +17,7 @@ from airflow_provider_braze_blueconic.exceptions import AccessError, TransientEr
 from airflow_provider_braze_blueconic.sync.columns import field_column, increase_column
 from airflow_provider_braze_blueconic.sync.csv_delivery import CsvFormat, Delivery, deliver_csv
 from airflow_provider_braze_blueconic.sync.database import connect
+from airflow_provider_braze_blueconic.sync.fence import Superseded
 from airflow_provider_braze_blueconic.sync.pipeline import commit_uploads
 from airflow_provider_braze_blueconic.sync.receipts import best_receipts
 from tests.support.clock import in_clock_time
@@ -357,6 +358,28 @@ def test_a_delivery_killed_at_any_write_and_run_again_adds_each_number_once_or_h
             assert (outcomes[name], rows.get(name, [""])[-1]) in (("accepted", points), ("unknown", ""))
         if first is not None:
             assert goal.rows() == first
+
+
+@pytest.mark.promise(2)
+def test_an_older_copy_of_a_delivery_places_no_file_once_a_newer_one_has_begun(make: Any) -> None:
+    """The newer copy delivers while the older is about to place its file."""
+    goal = make(person("a", points=["5"]), person("b", firstname=["Bo"]))
+    delivered: list[Delivery] = []
+
+    class Older(LocalStaging):
+        def upload_file(self, local: Path, uri: str) -> int:
+            size = super().upload_file(local, uri)
+            if not delivered:  # its intents are durable now
+                delivered.append(goal.deliver())
+            return size
+
+    with pytest.raises(Superseded):
+        goal.deliver(Older())
+
+    assert delivered[0].rows == 1
+    assert [row[0] for row in goal.rows()] == ["b"]
+    # The newer copy could not know whether the older would place its file.
+    assert {name: outcome for name, (outcome, *_) in goal.outcomes().items()} == {"a": "unknown", "b": "accepted"}
 
 
 @pytest.mark.promise(2)
