@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_braze_blueconic.sync.braze_paths import BRAZE_EXPORT_FIELDS, alias_path, attribute_path
@@ -27,6 +26,7 @@ from airflow_provider_braze_blueconic.sync.delta import DeltaPlan, SendPolicy
 from airflow_provider_braze_blueconic.sync.mapping import IdentifierLink, MappedField, MappingPlan
 from airflow_provider_braze_blueconic.sync.observations import Observation
 from airflow_provider_braze_blueconic.sync.snapshot import INTERACTIONS_PROPERTY, LAST_MODIFIED_PROPERTY
+from airflow_provider_braze_blueconic.sync.times import TimeReading
 from airflow_provider_braze_blueconic.sync.values import CLEAR, FieldType, canonical_json
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _field(field: ExportField, property_types: Mapping[str, str]) -> MappedField
         return MappedField(field.to, constant=_constant(field))
     column, is_list = _column(field)
     type_ = _type(field, property_types)
-    rule = braze_rule(field.to, type_)
+    rule = braze_rule(field.to, type_, _reading(field, property_types))
     joined = is_list and field.kind != "property" and not rule.takes_list
     return MappedField(field.to, column, is_list=is_list, rule=rule, joined=joined, clearable=is_clearable(field.to))
 
@@ -165,9 +165,16 @@ def _column(field: ExportField) -> tuple[str, bool]:
             return quote(property_column(field.property_id or "")), True
 
 
+def _reading(field: ExportField, property_types: Mapping[str, str]) -> TimeReading:
+    is_stored = _TYPE_OF_FILTER.get(property_types.get(field.property_id or "", "")) == "time"
+    return TimeReading(date_format=field.date_format, milliseconds=is_stored)
+
+
 def _type(field: ExportField, property_types: Mapping[str, str]) -> FieldType:
     if field.type is not None:
         return field.type
+    if field.date_format is not None:
+        return "time"
     if field.kind in ("segments", "interactions"):
         return "array"
     if field.property_id is not None:
@@ -302,8 +309,9 @@ def observed_users(
 
 def _as_exported(field: ExportField, property_types: Mapping[str, str], column: str) -> MappedField:
     """Map an exported attribute as this goal maps its own source; the export's texts are Braze's stored form."""
-    if field.kind != "value":
-        return replace(_field(field, property_types), column=column, is_list=True, joined=False)
     types: Mapping[type, FieldType] = {bool: "boolean", int: "integer", float: "float"}
-    type_ = field.type or types.get(type(field.value), "string")
+    if field.kind == "value":
+        type_ = field.type or types.get(type(field.value), "string")
+    else:
+        type_ = _type(field, property_types)
     return MappedField(field.to, column, rule=braze_rule(field.to, type_), clearable=is_clearable(field.to))

@@ -351,6 +351,10 @@ def _write_mapped(
         refused = f"(v{number} IS NOT NULL AND t{number} IS NULL)"
         flags.append(refused)
         warnings.append(f"CASE WHEN {refused} THEN {_warning_sql(number, rule)} END")
+        for word, condition in rule.doubts:
+            doubted = f"(t{number} IS NOT NULL AND {condition.replace('{v}', f'v{number}')})"
+            flags.append(doubted)
+            warnings.append(f"CASE WHEN {doubted} THEN '{number}:{word}' END")
         if field.is_list and not rule.takes_list and not field.joined:
             sources.append(f"{_has_several(field.column)} AS s{number}")
             flags.append(f"s{number}")
