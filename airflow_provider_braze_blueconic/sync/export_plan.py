@@ -24,7 +24,7 @@ from airflow_provider_braze_blueconic.sync.columns import property_column, sourc
 from airflow_provider_braze_blueconic.sync.database import quote
 from airflow_provider_braze_blueconic.sync.delta import DeltaPlan, SendPolicy
 from airflow_provider_braze_blueconic.sync.mapping import IdentifierLink, MappedField, MappingPlan
-from airflow_provider_braze_blueconic.sync.observations import Observation
+from airflow_provider_braze_blueconic.sync.observations import Observation, Route
 from airflow_provider_braze_blueconic.sync.snapshot import INTERACTIONS_PROPERTY, LAST_MODIFIED_PROPERTY
 from airflow_provider_braze_blueconic.sync.times import TimeReading
 from airflow_provider_braze_blueconic.sync.values import CLEAR, FieldType, canonical_json
@@ -36,6 +36,7 @@ __all__ = [
     "delta_plan",
     "expansions",
     "exported_pairs",
+    "exported_routes",
     "mapping_hash",
     "mapping_plan",
     "observable_sources",
@@ -246,6 +247,15 @@ def exported_pairs(fields: Sequence[ExportField]) -> dict[str, tuple[str, str]]:
     return {field.to: (field.to, field.property_id) for field in fields if field.property_id is not None}
 
 
+def exported_routes(fields: Sequence[ExportField], property_types: Mapping[str, str]) -> dict[str, Route]:
+    """Say which attributes take a property in whatever form: target → how it is brought over."""
+    return {
+        field.to: Route(field.to, field.property_id, _field(field, property_types))
+        for field in fields
+        if field.property_id is not None
+    }
+
+
 def observable_sources(identifiers: Sequence[ExportIdentifier], fields: Sequence[ExportField]) -> dict[str, str]:
     """Name what an export of a Braze segment can show of what a goal writes, and where in the goal each is named.
 
@@ -314,4 +324,7 @@ def _as_exported(field: ExportField, property_types: Mapping[str, str], column: 
         type_ = field.type or types.get(type(field.value), "string")
     else:
         type_ = _type(field, property_types)
+    if type_ == "object":
+        # Braze's list of objects was read as a text for each, and the goal writes one text for all of them.
+        column = f"(CASE WHEN len({column}) > 1 THEN ['[' || array_to_string({column}, ',') || ']'] ELSE {column} END)"
     return MappedField(field.to, column, rule=braze_rule(field.to, type_), clearable=is_clearable(field.to))

@@ -28,7 +28,7 @@ from airflow_provider_braze_blueconic.sync.database import quote
 from airflow_provider_braze_blueconic.sync.delta import DeltaPlan, SendPolicy
 from airflow_provider_braze_blueconic.sync.mapping import IdentifierLink, MappedField, MappingPlan, Matching, MatchLink
 from airflow_provider_braze_blueconic.sync.near_names import nearest
-from airflow_provider_braze_blueconic.sync.observations import Observation
+from airflow_provider_braze_blueconic.sync.observations import Observation, Route
 from airflow_provider_braze_blueconic.sync.times import TimeReading
 from airflow_provider_braze_blueconic.sync.values import ValueRule
 
@@ -43,6 +43,7 @@ __all__ = [
     "import_mapping_plan",
     "import_policy",
     "imported_pairs",
+    "imported_routes",
     "link_source",
     "observed_profiles",
     "read_targets",
@@ -357,16 +358,35 @@ def imported_pairs(targets: Sequence[ImportTarget]) -> dict[str, tuple[str, str]
     return pairs
 
 
+def imported_routes(targets: Sequence[ImportTarget]) -> dict[str, Route]:
+    """Say which properties take a whole Braze field in whatever form: target → how it is brought over.
+
+    Whoever takes values from a list means them, also where they came from there.
+    """
+    routes = {}
+    for target in targets:
+        path = parse_path(target.source)
+        if path.is_whole and target.merge != "remove":
+            field = MappedField(target.target, rule=target.rule)
+            routes[target.target] = Route(path.attribute or path.field, target.target, field)
+    return routes
+
+
 def observed_profiles(
     identifiers: Sequence[ImportIdentifier],
     targets: Sequence[ImportTarget],
     property_types: Mapping[str, str],
     observation: Observation,
+    *,
+    sums: bool = False,
 ) -> list[MappingPlan]:
     """Read what an export goal saw of BlueConic: the properties that this goal writes, found again by each link.
 
     A profile that two links name is found by either of them; to know somebody again by a link is only certain where
     one is enough for the target too.
+
+    :param sums: also look where only numbers are added to: of these a read does not tell what to add, but whether they
+        came from there.
     """
     there = set(observation.columns)
     fields = tuple(
@@ -378,7 +398,7 @@ def observed_profiles(
         for target in targets
         if target.target in there and target.merge != "sum"
     )
-    if not fields:
+    if not fields and not (sums and any(target.target in there for target in targets)):
         return []
     plans = []
     for link in identifiers:
