@@ -53,6 +53,9 @@ MERGE_NUMBERS: Mapping[Merge, int] = {"set": 1, "set_or_clear": 1, "add": 2, "su
 """Merges by which the same value leaves something else in the target have other numbers. They are kept in ledgers, so
 none may ever change."""
 
+_DIFFERS_HASH = "differs_hash"
+"""Column of a delta of whole profiles in the making: the fingerprint of what differs, and not only goes along."""
+
 _ONE_NUMBER = "DECIMAL(38, 4)"
 """Exact to four decimals, which is what a number of BlueConic holds."""
 
@@ -506,6 +509,12 @@ def _collect_delta(
             wanted.append(f"CASE WHEN ({any_change}) AND NOT {original} THEN m.{quote(column)} END AS {quote(column)}")
         else:
             wanted.append(f"CASE WHEN {looks.differs[targets[column]]} THEN m.{quote(column)} END AS {quote(column)}")
+    if plan.send == "whole_profile":
+        differing = {
+            column: f"(CASE WHEN {looks.differs[target]} THEN m.{quote(column)} END)"
+            for column, target in targets.items()
+        }
+        wanted.append(f"{sent_hash_sql(columns, plan.policy, values=differing)} AS {_DIFFERS_HASH}")
     wanted += [f"{text} AS {quote(increase_column(target))}" for target, text in looks.increase.items()]
     wanted += [f"{text} AS {quote(noted_column(target))}" for target, text in looks.noted.items()]
     # A file that says the same as before makes it true for longer: what is older than the file must not undo it.
@@ -597,6 +606,9 @@ def _rest(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: Del
     What the ledger is to learn of them stays, or a counter that fell and grew again meanwhile would count too little.
     """
     again = f"{sent_hash_sql(every, plan.policy, prefix='d.')} = l.refused_hash"
+    if plan.send == "whole_profile":
+        # A row that was taken without some fields has all others again: what counts is whether more than these differ.
+        again = f"({again} OR coalesce(l.refused_as = 'fields' AND d.{_DIFFERS_HASH} = l.refused_hash, FALSE))"
     held = "FALSE"
     if plan.holds_back:
         held = f"l.refused_as IN ({_listed(HELD_REASONS)}) AND l.tried_at > $since::TIMESTAMPTZ"
@@ -616,6 +628,8 @@ def _rest(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: Del
     )
     sent = [*every, *(increase_column(target) for target in looks.increase)]
     unsent = ", ".join(f"{quote(column)} = NULL" for column in sent)
+    if plan.send == "whole_profile":
+        connection.execute(f"ALTER TABLE delta DROP COLUMN {_DIFFERS_HASH}")
     connection.execute("DELETE FROM delta WHERE identifier IN (SELECT identifier FROM resting WHERE NOT keeps_books)")
     connection.execute(
         f"UPDATE delta SET kind = 'return', to_send = FALSE, {unsent} "
