@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from typing import Any, cast, get_args
 
 from airflow_provider_braze_blueconic.goals.findings import Finding, quoted, short, shown
@@ -26,6 +25,7 @@ from airflow_provider_braze_blueconic.sync.braze_paths import parse_path
 from airflow_provider_braze_blueconic.sync.braze_values import excluding_identifiers, is_clearable
 from airflow_provider_braze_blueconic.sync.constants import constant_text
 from airflow_provider_braze_blueconic.sync.near_names import nearest
+from airflow_provider_braze_blueconic.sync.times import date_format_problem, read_moment
 
 __all__ = [
     "check_export",
@@ -84,8 +84,14 @@ def import_source_problem(text: str) -> str | None:
 
 def import_identifier_problem(text: str) -> str | None:
     """Say why an exported Braze user can't be recognised by this; ``None`` if it can."""
-    if text in _IMPORT_IDENTIFIERS or _custom_attribute(text):
+    if text in _IMPORT_IDENTIFIERS:
         return None
+    if _custom_attribute(text):
+        place = next((f"[{step}]" for step in parse_path(text).steps if isinstance(step, int)), None)
+        if place is None:
+            return None
+        # Which of several is the first may be another one tomorrow, and then another person.
+        return f'{quoted(text)} can\'t be read from "{place}" on. A person is found by a single value.'
     if len(text) > len(_CUSTOM) and text.startswith(_CUSTOM):
         return import_source_problem(text)
     expected = ", ".join(_IMPORT_IDENTIFIERS)
@@ -109,12 +115,32 @@ def check_export_field(row: _Raw) -> Iterator[Finding]:
         yield from _check_kind(source, target, kind)
     if isinstance(row.get("value"), str | int | float):
         yield from _check_fixed_value(row["value"], target, kind)
+    yield from _check_date_format(row)
     attribute = braze_attribute(target) if isinstance(target, str) else None
     if attribute is not None and attribute.writable and kind in get_args(FieldType):
         accepted = attribute.accepted_types
         if kind not in accepted:
             wanted = " or ".join(f'"{word}"' for word in accepted)
             yield Finding("type", f'"{target}" is {wanted} in Braze; found "{kind}". Leave "type" out or correct it.')
+
+
+def _check_date_format(row: _Raw) -> Iterator[Finding]:
+    """Check that a row that says how dates are written is one of dates."""
+    text, target, kind = row.get("date_format"), row.get("to"), row.get("type")
+    if not isinstance(text, str):
+        return
+    source = row.get("from")
+    if not isinstance(source, str) or not source.startswith(_PROPERTY):
+        yield Finding("date_format", 'is possible only with "from: property.<id>".')
+        return
+    attribute = braze_attribute(target) if isinstance(target, str) else None
+    if attribute is not None and "time" not in attribute.accepted_types:
+        yield Finding("date_format", f'"{target}" holds {_A[attribute.kind]} in Braze, and no date.')
+    elif attribute is None and kind in get_args(FieldType) and kind != "time":
+        yield Finding("date_format", f'makes a time, and the row says "type: {kind}". Leave one of the two out.')
+    is_birthday = attribute is not None and attribute.kind == "date" and date_format_problem(text) is None
+    if is_birthday and (problem := date_format_problem(text, day_only=True)):
+        yield Finding("date_format", f"{quoted(text)} {problem}")
 
 
 def _check_kind(source: str, target: object, kind: object) -> Iterator[Finding]:
@@ -197,15 +223,7 @@ def _fits(value: Scalar, kind: str) -> bool:
         return kind in ("integer", "float", "string")
     if isinstance(value, float):
         return kind in ("float", "string")
-    return kind in ("string", "array", "object") or (kind == "time" and _is_time(str(value)))
-
-
-def _is_time(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+    return kind in ("string", "array", "object") or (kind == "time" and read_moment(str(value)) is not None)
 
 
 def check_export_identifier(link: _Raw) -> Iterator[Finding]:
@@ -239,6 +257,8 @@ def check_import_field(row: _Raw) -> Iterator[Finding]:
                 yield Finding("merge", f'"sum" needs a number; {quoted(source)} is {a} {kind} in Braze.')
     elif row.get("of") is not None:
         yield Finding("of", 'is possible only with "merge: sum".')
+    if row.get("merge") == "sum" and row.get("date_format") is not None:
+        yield Finding("date_format", "is possible only for dates, and nothing can be added to one.")
 
 
 def check_rows(goal: _Raw) -> Iterator[Finding]:

@@ -41,6 +41,7 @@ from airflow_provider_braze_blueconic.goals.targets import LEGISLATIONS, FieldTy
 from airflow_provider_braze_blueconic.sync.csv_files import FilePattern
 from airflow_provider_braze_blueconic.sync.near_names import nearest
 from airflow_provider_braze_blueconic.sync.staging import folder_problem
+from airflow_provider_braze_blueconic.sync.times import date_format_problem
 
 __all__ = [
     "Connections",
@@ -185,6 +186,16 @@ Delimiter = Annotated[str, *_pattern(r'^[^"\r\n]$', "one character that is neith
 Separator = Annotated[
     str, *_pattern(r'^[^"\r\n]{1,10}$', "up to ten characters without quotation marks and line breaks")
 ]
+
+
+def _date_format(text: str) -> str:
+    problem = date_format_problem(text)
+    if problem:
+        raise ValueError(f"{quoted(text)} {problem}")
+    return text
+
+
+DateFormat = Annotated[str, AfterValidator(_date_format)]
 
 
 def _known_legislation(zone: str) -> str:
@@ -492,6 +503,13 @@ class ExportField(_Part):
             "by default segments as names and interactions as ids."
         ),
     )
+    date_format: DateFormat | None = Field(
+        default=None,
+        description=(
+            "How the property writes its dates, as Python's `strptime` has it: `%d/%m/%Y`, "
+            "`%Y-%m-%d %H:%M:%S %z`. Without it ISO 8601, numbers since 1970 and `MM/DD/YYYY` are read."
+        ),
+    )
 
     @field_validator("from_")
     @classmethod
@@ -709,7 +727,8 @@ class ImportField(_Part):
         description=(
             "A field of the exported Braze user: `email`, `custom_attributes.<name>`, a part of one "
             "(`custom_attributes.address.city`, `devices.model`), or one element of a list "
-            "(`purchases[name=sku1].count`, `custom_events[name=x].last`). `campaigns_received` alone gives the names "
+            "(`purchases[name=sku1].count`, `custom_events[name=x].last`, `last_coordinates[0]`). "
+            "`campaigns_received` alone gives the names "
             'of the campaigns. A name with a dot is written `custom_attributes["a.b"]`.'
         ),
     )
@@ -727,6 +746,13 @@ class ImportField(_Part):
         description=(
             "What `sum` adds: the whole `value` in every run in which it changed, or only its `increase` "
             "since the value that was last acknowledged (all of it the first time). Needed with `sum`."
+        ),
+    )
+    date_format: DateFormat | None = Field(
+        default=None,
+        description=(
+            "How the field writes its dates, as Python's `strptime` has it: `%d/%m/%Y`; for properties of dates and "
+            "times. Without it ISO 8601, numbers since 1970 and `MM/DD/YYYY` are read."
         ),
     )
 

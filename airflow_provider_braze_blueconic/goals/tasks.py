@@ -307,6 +307,9 @@ def _import_ends(goal: ImportGoal) -> _Ends:
         mode="json",
         include={"allow_creation", "match", "legislation", "objectives", "domain_group", "identifiers"},
     )
+    if deliver is not None:
+        # What can stand in a file: another separator makes a field that was left out worth a try.
+        policy["multi_value_separator"] = deliver.multi_value_separator
 
     def extract(common: _Settings) -> Any:
         return _task(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from airflow_provider_braze_blueconic.sync.delta import Seen
     from airflow_provider_braze_blueconic.sync.mapping import MappingPlan
-    from airflow_provider_braze_blueconic.sync.observations import Observation, System
+    from airflow_provider_braze_blueconic.sync.observations import Observation, Route, System
     from airflow_provider_braze_blueconic.sync.pacing import Rate
     from airflow_provider_braze_blueconic.sync.pipeline import Workspace
     from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, SnapshotRef, UploadRef
@@ -155,6 +155,8 @@ class MapFieldsOperator(GoalOperator):
             "blueconic",
             columns=tuple(properties_to_read(identifiers, fields)),
             pairs=tuple(exported_pairs(fields).values()),
+            # Each property as it is, whatever becomes of it on its way.
+            routes=tuple(exported_pairs(fields).values()),
             writes=tuple(field.to for field in fields),
             mapped=mapped,
         )
@@ -166,6 +168,7 @@ class MapFieldsOperator(GoalOperator):
         from airflow_provider_braze_blueconic.sync.import_plan import (
             import_mapping_plan,
             imported_pairs,
+            imported_routes,
             resolve_fields,
             unmapped_links,
         )
@@ -208,6 +211,7 @@ class MapFieldsOperator(GoalOperator):
             "braze",
             columns=(*sources, *found),
             pairs=tuple(imported_pairs(resolved.targets).values()),
+            routes=tuple((route.braze, route.blueconic) for route in imported_routes(resolved.targets).values()),
             writes=tuple(target.target for target in resolved.targets),
             mapped=mapped,
         )
@@ -221,6 +225,7 @@ class MapFieldsOperator(GoalOperator):
         *,
         columns: tuple[str, ...],
         pairs: tuple[tuple[str, str], ...],
+        routes: tuple[tuple[str, str], ...],
         writes: tuple[str, ...],
         mapped: MappedRef,
     ) -> None:
@@ -239,6 +244,7 @@ class MapFieldsOperator(GoalOperator):
             target=self.target_conn_id or "",
             writes=writes,
             mapped=mapped["uri"],
+            routes=routes,
         )
         publish_observation(workspace.staging, workspace.folder, observation)
 
@@ -326,6 +332,7 @@ class ComputeDeltaOperator(GoalOperator):
         from airflow_provider_braze_blueconic.sync.export_plan import (
             delta_plan,
             exported_pairs,
+            exported_routes,
             observable_sources,
             observed_users,
         )
@@ -346,11 +353,11 @@ class ComputeDeltaOperator(GoalOperator):
         )
         plan = replace(plan, confirms=self.confirms, missing=mapped.get("missing", 0))
         plans = partial(observed_users, identifiers, fields, mapped["property_types"])
-        pairs = exported_pairs(fields)
+        pairs, routes = exported_pairs(fields), exported_routes(fields, mapped["property_types"])
 
         def look(local: Path) -> Sequence[Seen]:
             again = self._look_again(workspace, tuple(observable_sources(identifiers, fields)), plans, pairs, local)
-            return [*again, *self._look(workspace, mapped, "braze", plans, pairs, local)]
+            return [*again, *self._look(workspace, mapped, "braze", plans, pairs, routes, local)]
 
         return compute_staged_delta(workspace, mapped, plan, look=look)
 
@@ -359,6 +366,7 @@ class ComputeDeltaOperator(GoalOperator):
             import_delta_plan,
             import_policy,
             imported_pairs,
+            imported_routes,
             observed_profiles,
             read_targets,
         )
@@ -378,12 +386,14 @@ class ComputeDeltaOperator(GoalOperator):
             max_attempts=self.max_attempts,
             retry_held=is_true(self.retry_held),
         )
-        plans = partial(observed_profiles, identifiers, targets, mapped["property_types"])
+        plans = partial(observed_profiles, identifiers, targets, mapped["property_types"], sums=True)
         return compute_staged_delta(
             workspace,
             mapped,
             plan,
-            look=partial(self._look, workspace, mapped, "blueconic", plans, imported_pairs(targets)),
+            look=partial(
+                self._look, workspace, mapped, "blueconic", plans, imported_pairs(targets), imported_routes(targets)
+            ),
             rows=rows,
         )
 
@@ -394,6 +404,7 @@ class ComputeDeltaOperator(GoalOperator):
         system: System,
         plans: Callable[[Observation], Sequence[MappingPlan]],
         pairs: Mapping[str, tuple[str, str]],
+        routes: Mapping[str, Route],
         local: Path,
     ) -> Sequence[Seen]:
         from airflow_provider_braze_blueconic.hooks.settings import Settings
@@ -411,6 +422,7 @@ class ComputeDeltaOperator(GoalOperator):
             read_at=dt.datetime.fromisoformat(mapped["as_of"]),
             plans=plans,
             pairs=pairs,
+            routes=routes,
             settles_in=Settings.load().settles_in,
         )
 

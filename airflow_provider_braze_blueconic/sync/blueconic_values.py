@@ -1,7 +1,8 @@
 """What BlueConic stores of a value: a list of texts, checked by the type of the property.
 
 A property of BlueConic holds a list of strings, whatever its type; the JSON text of that list is what is compared and
-sent, distinct and in code-point order, so that one content always has one text. A list with a value that the type does
+sent, distinct and in code-point order, so that one content always has one text; only what has an order in Braze keeps
+it, with what is there twice. A list with a value that the type does
 not allow is left out whole: half of it would pass for all of it.
 All pages read 2026-11.
 """
@@ -12,7 +13,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from airflow_provider_braze_blueconic.sync.emails import address_sql
-from airflow_provider_braze_blueconic.sync.values import INTEGER_PATTERN, NUMBER_PATTERN, ValueRule, timestamp_sql
+from airflow_provider_braze_blueconic.sync.times import AS_FOUND, TimeReading, ambiguous_date_sql, timestamp_sql
+from airflow_provider_braze_blueconic.sync.values import INTEGER_PATTERN, NUMBER_PATTERN, ValueRule
 
 __all__ = [
     "NUMBER_TYPES",
@@ -46,7 +48,13 @@ _DECIMAL = (
 )
 _TEXT = f"CASE WHEN length(x) <= {_TEXT_CHARACTERS} AND strlen(x) <= {_TEXT_BYTES} THEN x END"
 _EMAIL = f"CASE WHEN {address_sql('x')} THEN x END"
-_MOMENT = f"epoch_ms({timestamp_sql('x')})::VARCHAR"
+_MOMENT = "epoch_ms({timestamp})::VARCHAR"
+
+_MOMENTS = "DATETIME"
+_STORED_MOMENT = (
+    f"CASE WHEN regexp_full_match(x, '-?[0-9]{{1,15}}') THEN TRY_CAST(x AS BIGINT)::VARCHAR ELSE {_MOMENT} END"
+)
+"""As BlueConic itself holds it: its numbers are milliseconds, of whatever size."""
 
 # filterType → one value of the list, and the reasons why it can't be one; the last one's condition is TRUE.
 _FORMS: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
@@ -60,31 +68,51 @@ _FORMS: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "DECIMAL": (_DECIMAL, (("not_a_number", "TRUE"),)),
     "CURRENCY": (_DECIMAL, (("not_a_number", "TRUE"),)),
     "EMAIL": (_EMAIL, (("bad_email", "TRUE"),)),
-    "DATETIME": (_MOMENT, (("bad_date", "TRUE"),)),
+    _MOMENTS: (_MOMENT, (("bad_date", "TRUE"),)),
 }
 _TEXT_FORM = (_TEXT, (("too_long", "TRUE"),))
 
 
-def blueconic_rule(filter_type: str, merge: Merge) -> ValueRule:
+def blueconic_rule(
+    filter_type: str,
+    merge: Merge,
+    *,
+    reading: TimeReading = AS_FOUND,
+    is_ordered: bool = False,
+    is_stored: bool = False,
+) -> ValueRule:
     """Return how values of a BlueConic property are written.
 
     :param filter_type: as BlueConic names the property's type; an unknown one is taken for text, which it does not
         validate.
     :param merge: ``sum`` takes a single value.
+    :param reading: how the source writes times, where the property holds some.
+    :param is_ordered: the order of the source means something, and so does a value that is there twice. To add to a
+        property and to take from it keep neither: BlueConic unites sets there.
+    :param is_stored: the values are BlueConic's own.
     """
     form, faults = _FORMS.get(filter_type, _TEXT_FORM)
+    doubts: tuple[tuple[str, str], ...] = ()
+    if filter_type == _MOMENTS:
+        form = (_STORED_MOMENT if is_stored else form).replace("{timestamp}", timestamp_sql("x", reading))
+        if reading.date_format is None and not is_stored:
+            doubts = (("ambiguous_date", f"len([x FOR x IN {{v}} IF {ambiguous_date_sql('x')}]) > 0"),)
     refused = f"len([x FOR x IN {{v}} IF ({form}) IS NULL]) > 0"
     reasons = tuple(
         (reason, "TRUE" if condition == "TRUE" else f"len([x FOR x IN {{v}} IF ({form}) IS NULL AND {condition}]) > 0")
         for reason, condition in faults
     )
-    text = f"to_json(list_sort(list_distinct([{form} FOR x IN {{v}}])))::VARCHAR"
+    listed = f"[{form} FOR x IN {{v}}]"
+    if not is_ordered or merge in ("add", "remove"):
+        listed = f"list_sort(list_distinct({listed}))"
+    text = f"to_json({listed})::VARCHAR"
     if merge == "sum":
         refused = f"len({{v}}) <> 1 OR {refused}"
         reasons = (("several_values", "len({v}) <> 1"), *reasons)
     return ValueRule(
         text=f"CASE WHEN {refused} THEN NULL ELSE {text} END",
         reasons=reasons,
+        doubts=doubts,
         source=f"{_TYPES}: {filter_type or 'text'}",
         takes_list=True,
     )

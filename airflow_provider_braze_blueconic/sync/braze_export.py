@@ -12,7 +12,6 @@ import gzip
 import io
 import json
 import logging
-import re
 import zipfile
 import zlib
 from array import array
@@ -36,6 +35,7 @@ from airflow_provider_braze_blueconic.sync.columns import source_column
 from airflow_provider_braze_blueconic.sync.parts import PartWriter, Progress
 from airflow_provider_braze_blueconic.sync.rejects import Rejects
 from airflow_provider_braze_blueconic.sync.space import trimmed
+from airflow_provider_braze_blueconic.sync.times import is_time
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -70,11 +70,6 @@ _LINES_PER_LOOK = 1_000
 _KINDS = ("integer", "big_integer", "float", "long_float", "boolean", "time", "text", "object")
 _LARGEST_INTEGER = 2_147_483_647  # of a BlueConic Number property: docs "Profile properties", read 2026-11
 _DECIMALS = 4  # of a BlueConic Decimal property, at most: the same page
-_TIME = re.compile(
-    r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?"
-    r"( ?(Z|UTC|[+-][0-9]{2}:?[0-9]{2}))?"
-)
-_SHORTEST_TIME = len("2026-11-30T12:00")
 
 
 @dataclass(frozen=True)
@@ -499,7 +494,7 @@ def _note_kind(value: object, kinds: set[str]) -> None:
     """Add the kind of a value, or of each element of a list. An empty text fits every kind and is none."""
     if type(value) is str:
         if value and not value.isspace():
-            kinds.add("time" if _is_time(value) else "text")
+            kinds.add("time" if is_time(value.strip()) else "text")
     elif type(value) is list:
         for element in value:
             if type(element) is list:
@@ -515,7 +510,3 @@ def _note_kind(value: object, kinds: set[str]) -> None:
         kinds.add("float" if len(decimals) <= _DECIMALS else "long_float")
     else:
         kinds.add("object")
-
-
-def _is_time(text: str) -> bool:
-    return len(text) >= _SHORTEST_TIME and text[4] == "-" and _TIME.fullmatch(text) is not None

@@ -7,6 +7,7 @@
     custom_attributes["a.b"]                        a name with a dot, a bracket or a quote
     devices.model                                   a step over a list visits each element
     purchases[name=sku1].count                      only the elements with this value
+    last_coordinates[0]                             one of several: 0 is the first, -1 the last
     user_aliases[alias_label="my crm"].alias_name   quoted where the value holds a bracket or a quote
     campaigns_received                              alone: the names of the campaigns
 
@@ -148,6 +149,9 @@ _NAME = re.compile(r'[^.\[\]"]+')
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _QUOTED_KEY = re.compile(rf"\[({_QUOTED})\]")
 _WHERE = re.compile(rf'\[([^.\[\]"=]+)=({_QUOTED}|[^\[\]"]+)\]')
+_INDEX = re.compile(r"\[(-?[0-9]{1,4})\]")
+_COORDINATES = "last_coordinates"
+_COORDINATES_THERE = 2  # the same page: longitude and latitude
 _BARE_VALUE = re.compile(r'[^\[\]"]+')
 _SHOWN_CHARACTERS = 60
 
@@ -160,6 +164,10 @@ class Where:
     value: str
 
 
+Step = str | Where | int
+"""A key, a filter, or the place of one of several values."""
+
+
 @dataclass(frozen=True)
 class BrazePath:
     """One path, ready to be read from a million users.
@@ -167,13 +175,13 @@ class BrazePath:
     :param text: as its author wrote it.
     :param field: what Braze's ``fields_to_export`` must hold; ``custom_attributes`` are asked for one by one instead.
     :param attribute: the custom attribute's name; ``None`` for any other field.
-    :param steps: what follows the field, the attribute's name included: keys and filters.
+    :param steps: what follows the field, the attribute's name included: keys, filters and places.
     """
 
     text: str
     field: str
     attribute: str | None
-    steps: tuple[str | Where, ...]
+    steps: tuple[Step, ...]
 
     @property
     def owner(self) -> tuple[str, str | None]:
@@ -186,13 +194,25 @@ class BrazePath:
         return len(self.steps) == (0 if self.attribute is None else 1)
 
     @property
+    def is_ordered(self) -> bool:
+        """Whether the order of several values means something, and so does one that is there twice.
+
+        Coordinates are a pair, and what stands inside a nested attribute is kept as it was written. A list that is a
+        whole attribute is a set to Braze, which moves an element to the end when it comes again; the lists of devices,
+        purchases and the like have no order either.
+        """
+        if self.attribute is not None:
+            return len(self.steps) > 1
+        return self.field == _COORDINATES
+
+    @property
     def kind(self) -> ExportKind:
         """What Braze holds there, as far as its pages say."""
         if not self.steps:
             return BRAZE_EXPORT_FIELDS[self.field]
         keys = [step for step in self.steps if isinstance(step, str)]
         if not keys:
-            return "array"
+            return "float" if self.field == _COORDINATES else "array"
         return _PARTS.get(self.field, {}).get(keys[0], "any") if len(keys) == 1 else "any"
 
     def texts(self, user: User) -> list[str] | None:
@@ -244,15 +264,22 @@ def parse_path(text: str) -> BrazePath:
     field = head[0] if head else ""
     if field != CUSTOM_ATTRIBUTES and field not in BRAZE_EXPORT_FIELDS:
         _refuse_field(text, field)
-    steps = _parse_steps(text, len(field))
+    # Devices, purchases and the like stand in no order, so the first of them is another one every night.
+    steps = _parse_steps(text, len(field), places=field in (CUSTOM_ATTRIBUTES, _COORDINATES))
     if field == CUSTOM_ATTRIBUTES:
         attribute = steps[0] if steps else None
         if not isinstance(attribute, str):
             raise ValueError(f'custom attributes are read one by one: write "{CUSTOM_ATTRIBUTES}.<name>".')
         return BrazePath(text, field, attribute, steps)
+    if field == _COORDINATES and len(steps) == 1 and isinstance(place := steps[0], int):
+        if place in range(-_COORDINATES_THERE, _COORDINATES_THERE):
+            return BrazePath(text, field, None, steps)
+        raise ValueError(f'"{field}" is a pair of numbers. Write "{field}[0]" or "{field}[1]".')
     if steps and field not in _PARTS:
-        kind = "a list of numbers" if field == "last_coordinates" else f"a {BRAZE_EXPORT_FIELDS[field]}"
-        raise ValueError(f'"{field}" is {kind} in Braze and has no parts. Write "{field}" alone.')
+        is_pair = field == _COORDINATES
+        kind = "a list of numbers" if is_pair else f"a {BRAZE_EXPORT_FIELDS[field]}"
+        one = f', or "{field}[0]" for one of them' if is_pair else ""
+        raise ValueError(f'"{field}" is {kind} in Braze and has no parts. Write "{field}" alone{one}.')
     return BrazePath(text, field, None, steps)
 
 
@@ -271,8 +298,8 @@ def _refuse_field(text: str, field: str) -> NoReturn:
     raise ValueError(f"Braze exports no field {_quoted(field)}.{near}")
 
 
-def _parse_steps(text: str, position: int) -> tuple[str | Where, ...]:
-    steps: list[str | Where] = []
+def _parse_steps(text: str, position: int, *, places: bool) -> tuple[Step, ...]:
+    steps: list[Step] = []
     while position < len(text):
         if text[position] == "." and (name := _NAME.match(text, position + 1)) and _is_plain(name[0]):
             steps.append(name[0])
@@ -280,6 +307,9 @@ def _parse_steps(text: str, position: int) -> tuple[str | Where, ...]:
         elif quoted := _QUOTED_KEY.match(text, position):
             steps.append(_unquoted(quoted[1]))
             position = quoted.end()
+        elif places and (place := _INDEX.match(text, position)):
+            steps.append(int(place[1]))
+            position = place.end()
         elif (where := _WHERE.match(text, position)) and _is_plain(where[1]):
             value = where[2]
             if not value.startswith('"') and not _is_plain(value):
@@ -287,9 +317,10 @@ def _parse_steps(text: str, position: int) -> tuple[str | Where, ...]:
             steps.append(Where(where[1], _unquoted(value) if value.startswith('"') else value))
             position = where.end()
         else:
+            place_too = ", or [<number>] for one of several" if places else ""
             raise ValueError(
                 f"{_quoted(text)} can't be read from {_quoted(text[position:])} on. "
-                'Expected .<name>, ["<name with a dot>"] or [<name>=<value>].'
+                f'Expected .<name>, ["<name with a dot>"] or [<name>=<value>]{place_too}.'
             )
     return tuple(steps)
 
@@ -369,11 +400,14 @@ def _attribute_reader(name: str) -> Reader:
     return read
 
 
-def _step_reader(field: str, steps: tuple[str | Where, ...]) -> Reader:
+def _step_reader(field: str, steps: tuple[Step, ...]) -> Reader:
     def read(user: User) -> list[str] | None:
         values = [user.get(field)]
         for step in steps:
             reached: list[Any] = []
+            if isinstance(step, int):
+                values = _pick(values, step)
+                continue
             for value in values:
                 _reach(value, step, reached)
             values = reached
@@ -383,6 +417,17 @@ def _step_reader(field: str, steps: tuple[str | Where, ...]) -> Reader:
         return found[0] if len(found) == 1 else [text for texts in found for text in texts]
 
     return read
+
+
+def _pick(values: list[Any], place: int) -> list[Any]:
+    """Pick one of all the values that were reached; in a list, one that is null keeps its place."""
+    several: list[Any] = []
+    for value in values:
+        if type(value) is list:
+            several += value
+        elif value is not None:
+            several.append(value)
+    return [several[place]] if -len(several) <= place < len(several) else []
 
 
 def _reach(value: object, step: str | Where, reached: list[Any]) -> None:

@@ -7,7 +7,6 @@ All pages read 2026-11.
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +16,7 @@ from airflow_provider_braze_blueconic.sync.countries import country_text
 from airflow_provider_braze_blueconic.sync.emails import braze_email_sql
 from airflow_provider_braze_blueconic.sync.languages import language_text
 from airflow_provider_braze_blueconic.sync.space import SPACE_CLASS
+from airflow_provider_braze_blueconic.sync.times import AS_FOUND, TimeReading, read_moment
 from airflow_provider_braze_blueconic.sync.values import (
     FieldType,
     Lookup,
@@ -103,18 +103,22 @@ _NAMED_ZONES = (
 """Names that Braze takes beside IANA's; its page gives ``Eastern Time (US & Canada)`` as the example of the family."""
 
 
-def braze_rule(target: str, type_: FieldType) -> ValueRule:
+def braze_rule(target: str, type_: FieldType, reading: TimeReading = AS_FOUND) -> ValueRule:
     """Return how values of a Braze attribute are written.
 
     :param target: attribute name, or ``subscription_groups.<id>``.
     :param type_: the type that the goal or the source property gives; a standard attribute's own form comes first.
+    :param reading: how the source writes times, where the attribute is one.
     """
     if target.startswith(SUBSCRIPTION_GROUP_PREFIX):
         return _subscription_group()
     standard = _STANDARD_RULES.get(target)
-    if standard is not None:
-        return standard()
-    return _TYPE_RULES[type_]()
+    rule = standard() if standard is not None else _TYPE_RULES[type_]()
+    if target in _DAYS:
+        return date_rule(source=rule.source, reading=reading)
+    if target in _MOMENTS or (standard is None and type_ == "time"):
+        return time_rule(source=rule.source, reading=reading)
+    return rule
 
 
 def is_standard(target: str) -> bool:
@@ -203,12 +207,8 @@ def _stored_object(item: dict[str, object]) -> dict[str, object] | None:
 
 def _stored_time(text: object) -> str | bool:
     """Return a moment as Braze stores it, ``False`` if it can't be read."""
-    try:
-        moment = dt.datetime.fromisoformat(str(text))
-        moment = moment.astimezone(dt.UTC) if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    except (ValueError, OverflowError):
-        return False
-    if moment.year > _LAST_YEAR:
+    moment = read_moment(str(text))
+    if moment is None or moment.year > _LAST_YEAR:
         return False
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -330,6 +330,9 @@ _TYPE_RULES: Mapping[FieldType, Callable[[], ValueRule]] = {
     ),
     "object": lambda: object_rule(check_document, source=f"{_NESTED}: 100 KB, names without space, dot and dollar"),
 }
+
+_DAYS = frozenset({"dob"})
+_MOMENTS = frozenset({"date_of_first_session", "date_of_last_session", "marked_email_as_spam_at"})
 
 _STANDARD_RULES: Mapping[str, Callable[[], ValueRule]] = {
     "country": _country,

@@ -12,10 +12,12 @@ import re
 
 __all__ = [
     "CERTAIN_PREFIX",
+    "ECHO_PREFIX",
     "FIELD_PREFIX",
     "INCREASE_PREFIX",
     "NOTED_PREFIX",
     "certain_column",
+    "echo_column",
     "field_column",
     "field_name",
     "increase_column",
@@ -29,6 +31,8 @@ INCREASE_PREFIX = "increase_"
 """What is added to a number in the target; the field's own column then says what the counter stands at."""
 CERTAIN_PREFIX = "certain_"
 """Whether what was seen of a field is the target's own, and not one that is still on its way to it."""
+ECHO_PREFIX = "echo_"
+"""What would be mapped of a field if the source held just what the other goal sends there."""
 NOTED_PREFIX = "noted_"
 """What the ledger learns of a field without anything being sent."""
 _PROPERTY_PREFIX = "property_"
@@ -60,6 +64,11 @@ def increase_column(target: str) -> str:
 def certain_column(target: str) -> str:
     """Name the column that tells whether what was seen of a target field is the target's own."""
     return CERTAIN_PREFIX + _encode(target)
+
+
+def echo_column(target: str) -> str:
+    """Name the column that holds what a target field would be if the source held what the other goal sends there."""
+    return ECHO_PREFIX + _encode(target)
 
 
 def noted_column(target: str) -> str:

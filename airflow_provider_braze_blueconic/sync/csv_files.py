@@ -20,10 +20,10 @@ import re
 import zoneinfo
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from airflow_provider_braze_blueconic.exceptions import TransientError
-from airflow_provider_braze_blueconic.sync.staging import Staging
+from airflow_provider_braze_blueconic.sync.staging import StagedFile, Staging
 
 if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.sync.pipeline import Workspace
@@ -49,6 +49,7 @@ DONE_SUFFIX = ".done"
 """What BlueConic's own S3 connection adds to a file that it has read: support article "Amazon Web Services S3",
 read 2026-11."""
 
+_FOLDER_MARKERS = ("/", "_$folder$")  # Amazon's console and SDKs; Hadoop and what is built on it
 _CODES: Mapping[str, str] = {
     "Y": r"\d{4}",
     "m": r"\d{2}",
@@ -66,6 +67,12 @@ class SourceStaging(Staging, Protocol):
     def copy_object(self, source_uri: str, target_uri: str) -> None: ...
 
 
+class ConditionalStaging(Protocol):
+    """What a store can do besides whose listings tell an ETag."""
+
+    def move_object(self, source_uri: str, target_uri: str, *, etag: str) -> bool: ...
+
+
 @dataclass(frozen=True)
 class CsvFile:
     """One version of a CSV file.
@@ -73,12 +80,14 @@ class CsvFile:
     :param size: bytes.
     :param modified: when it was written, UTC.
     :param dated: date in its name, without a zone, if the pattern has one.
+    :param etag: what the store calls this version; empty where it has no word for it.
     """
 
     uri: str
     size: int
     modified: dt.datetime
     dated: dt.datetime | None
+    etag: str = ""
 
     @property
     def as_of(self) -> dt.datetime:
@@ -96,9 +105,20 @@ class CsvFile:
 
     @property
     def fingerprint(self) -> str:
-        """Name of this version: another file under the same name is another version."""
-        version = f"{self.uri}\n{self.size}\n{self.modified.astimezone(dt.UTC).isoformat()}"
-        return hashlib.sha256(version.encode()).hexdigest()
+        """Name of this version: another file under the same name is another version.
+
+        Times in S3 are whole seconds, so another file of the same size may have the same one: the ETag tells.
+        """
+        return self._fingerprint(self.etag)
+
+    @property
+    def fingerprints(self) -> frozenset[str]:
+        """Names by which this version may be known: without the ETag, which older marks don't have, too."""
+        return frozenset({self._fingerprint(self.etag), self._fingerprint("")})
+
+    def _fingerprint(self, etag: str) -> str:
+        version = [self.uri, str(self.size), self.modified.astimezone(dt.UTC).isoformat(), *([etag] if etag else [])]
+        return hashlib.sha256("\n".join(version).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -153,8 +173,11 @@ class FilePattern:
         return cls(text, prefix, bool(named), re.compile("".join(parts), re.DOTALL))
 
     def means(self, uri: str) -> bool:
-        """Tell whether a file is meant, whatever the date in its name."""
-        return self._expression.fullmatch(uri) is not None and not uri.endswith(DONE_SUFFIX)
+        """Tell whether a file is meant, whatever the date in its name.
+
+        The empty object by which a console or a tool marks a folder is no file.
+        """
+        return self._expression.fullmatch(uri) is not None and not uri.endswith((DONE_SUFFIX, *_FOLDER_MARKERS))
 
     def match(self, uri: str) -> tuple[bool, dt.datetime | None]:
         """Tell whether a file is meant, and the date in its name.
@@ -201,7 +224,7 @@ def list_csv_files(source: SourceStaging, pattern: FilePattern) -> list[CsvFile]
             log.warning("%s is left out: the digits in the place of the date are no date", listed.uri)
             continue
         if is_meant:
-            found.append(CsvFile(listed.uri, listed.size, listed.modified.astimezone(dt.UTC), dated))
+            found.append(_version(listed, dated))
     return sorted(found, key=lambda file: (file.dated or file.as_of, file.modified, file.uri))
 
 
@@ -229,7 +252,7 @@ def choose_files(
     chosen = []
     late = own = 0
     for file in files:
-        waits = everything or file.fingerprint not in finished
+        waits = everything or file.fingerprints.isdisjoint(finished)
         if day is None or file.dated is None:
             chosen += [file] if waits else []
         elif file.dated.date() == day:
@@ -276,20 +299,32 @@ def mark_files_finished(
     return len(entries)
 
 
+def _version(listed: StagedFile, dated: dt.datetime | None = None) -> CsvFile:
+    modified = listed.modified.astimezone(dt.UTC)
+    return CsvFile(listed.uri, listed.size, modified, dated, str(getattr(listed, "etag", "")))
+
+
 def _rename(source: SourceStaging, entry: Mapping[str, Any]) -> None:
-    """Rename a file. A copy comes first, so that a kill leaves the file twice and never not at all."""
+    """Rename a file. A copy comes first, so that a kill leaves the file twice and never not at all.
+
+    A store that names versions does both only for the one that was read: what comes in between is not renamed unread.
+    """
     uri = entry["uri"]
     there = next((listed for listed in source.list_objects(uri) if listed.uri == uri), None)
     if there is None:
         return
-    if CsvFile(uri, there.size, there.modified, None).fingerprint != entry["fingerprint"]:
-        log.warning("%s keeps its name: it was replaced since it was read, and is read again", uri)
-        return
+    now = _version(there)
+    is_moved = entry["fingerprint"] in now.fingerprints
     try:
-        source.copy_object(uri, uri + DONE_SUFFIX)
+        if is_moved and now.etag:
+            is_moved = cast("ConditionalStaging", source).move_object(uri, uri + DONE_SUFFIX, etag=now.etag)
+        elif is_moved:
+            source.copy_object(uri, uri + DONE_SUFFIX)
+            source.delete([uri])
     except FileNotFoundError:
         raise TransientError(f"{uri} was removed while it was renamed.") from None
-    source.delete([uri])
+    if not is_moved:
+        log.warning("%s keeps its name: it was replaced since it was read, and is read again", uri)
 
 
 def _marks(workspace: Workspace) -> str:

@@ -15,7 +15,7 @@ import logging
 import re
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,8 @@ latest."""
 _REJECTED_TEXT = 2_000
 """Characters of a rejected row that are kept."""
 _GZIP_MAGIC = b"\x1f\x8b"
+_MARK = "\ufeff"
+"""The byte order mark. At the beginning of the text the decoder takes it away."""
 _OTHER_DELIMITERS = ",;\t|"
 _WHERE = "source.s3_csv"
 _COLUMN_NAME = re.compile(r"[^\W\d]\w*(?:[ .-]\w+)*")
@@ -125,8 +127,9 @@ def read_csv_files(
     if reading.required and not choice.expected:
         raise TransientError(_nothing_found(goal_id, reading, source, day, len(listed)))
     if not choice.files:
+        known = sum(not file.fingerprints.isdisjoint(finished) for file in listed)
         log.info("%s: no file to read for %s; %s files are there, %s of them finished", goal_id,
-                 reading.pattern.text, len(listed), sum(file.fingerprint in finished for file in listed))  # fmt: skip
+                 reading.pattern.text, len(listed), known)  # fmt: skip
     uri = workspace.folder.step(workspace.run_key, "snapshot")
     with workspace.local("snapshot") as local:
         written = PartWriter(local, lambda path: workspace.staging.upload_file(path, f"{uri}/{path.name}"))
@@ -234,6 +237,7 @@ def _read_all(
                     "modified": file.modified.isoformat(),
                     "as_of": file.as_of.isoformat(),
                     "fingerprint": file.fingerprint,
+                    "etag": file.etag,
                     "rows": parts.rows - before,
                     "broken": rejects.count - broken,
                 }
@@ -260,22 +264,17 @@ def _read_file(
     """
     with _faults(file, path), _open_text(path) as text:
         records = _Records(text, reading.delimiter)
-        header = records.header()
-        if isinstance(header, _Broken):
-            raise GoalError([Problem(_WHERE, f"{file.uri}: the line of column names can't be read: {header.error}.")])
-        if header is None:  # no byte at all: a file of no changes, since BlueConic's are not known to have a header
+        header = _checked_header(file, records, columns, reading.delimiter)
+        if header is None or only_look:
             return
-        problems = _header_problems(file, header, columns, reading.delimiter)
-        if problems:
-            raise GoalError(problems)
-        if only_look:
-            return
-        places = [header.index(column) if column in header else None for column in columns]
-        parts.begin(file.as_of, places, reading.multi_value_separator)
         width = len(header)
-        for row in records:
+        parts.begin(file.as_of, _places(header, columns), reading.multi_value_separator)
+        for row in _without_headers(records, header):
             if isinstance(row, _Broken):
                 rejects.add(file.uri, row.line, row.error, row.text)
+            elif isinstance(row, _Header):
+                log.info("%s: line %s names the columns again, and is no person", file.uri, f"{records.line:,}")
+                parts.begin(file.as_of, _places(row.names, columns), reading.multi_value_separator)
             elif len(row) == width:
                 if parts.add(row, records.characters):
                     yield
@@ -283,6 +282,44 @@ def _read_file(
                 error = f"{len(row)} fields where the header has {width}"
                 rejects.add(file.uri, records.line, error, records.text())
     yield
+
+
+def _without_headers(
+    records: Iterable[list[str] | _Broken], header: Sequence[str]
+) -> Iterator[list[str] | _Broken | _Header]:
+    """Tell apart the lines that name the columns again: of files that were joined to one, maybe in another order."""
+    names, sorted_names = frozenset(header), sorted(header)
+    for row in records:
+        if isinstance(row, list) and row and _name(row[0]) in names:
+            named = [_name(cell) for cell in row]
+            yield _Header(named) if sorted(named) == sorted_names else row
+        else:
+            yield row
+
+
+def _places(header: Sequence[str], columns: Mapping[str, str]) -> list[int | None]:
+    return [header.index(column) if column in header else None for column in columns]
+
+
+def _name(cell: str) -> str:
+    """Read a cell as the name of a column; at the beginning of a file that was joined to another stands its mark."""
+    return trimmed(repaired_text(cell))
+
+
+def _checked_header(file: CsvFile, records: _Records, columns: Mapping[str, str], delimiter: str) -> list[str] | None:
+    """Read the column names; ``None`` for a file without a byte: one of no changes.
+
+    BlueConic's files are not known to have a header then.
+
+    :raises GoalError: with what is wrong with them.
+    """
+    header = records.header()
+    if isinstance(header, _Broken):
+        raise GoalError([Problem(_WHERE, f"{file.uri}: the line of column names can't be read: {header.error}.")])
+    problems = _header_problems(file, header, columns, delimiter) if header is not None else []
+    if problems:
+        raise GoalError(problems)
+    return header
 
 
 def _header_problems(file: CsvFile, header: Sequence[str], columns: Mapping[str, str], delimiter: str) -> list[Problem]:
@@ -365,6 +402,11 @@ def _large_cells() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
+class _Header:
+    names: list[str]
+
+
+@dataclass(frozen=True)
 class _Broken:
     line: int
     error: str
@@ -405,7 +447,7 @@ class _Records:
             if isinstance(row, _Broken):
                 return row
             if row:
-                return [trimmed(repaired_text(name)) for name in row]
+                return [_name(name) for name in row]
         return None
 
     def __iter__(self) -> Iterator[list[str] | _Broken]:

@@ -15,13 +15,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_braze_blueconic.sync.blueconic_values import Merge, already_holds_sql
-from airflow_provider_braze_blueconic.sync.columns import certain_column, field_column, increase_column, noted_column
+from airflow_provider_braze_blueconic.sync.columns import (
+    certain_column,
+    echo_column,
+    field_column,
+    increase_column,
+    noted_column,
+)
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.doubt import (
     IN_DOUBT,
@@ -39,6 +45,7 @@ from airflow_provider_braze_blueconic.sync.ledger import (
 )
 from airflow_provider_braze_blueconic.sync.mapping import withheld_sql
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
+from airflow_provider_braze_blueconic.sync.times import timestamp_sql
 from airflow_provider_braze_blueconic.sync.values import CLEAR
 
 if TYPE_CHECKING:
@@ -59,6 +66,9 @@ did not stick: a third time would not be another, and costs as much."""
 _LARGE = 10_000
 """People of a partition from which its share of anything is near that of every other partition."""
 
+_DIFFERS_HASH = "differs_hash"
+"""Column of a delta of whole profiles in the making: the fingerprint of what differs, and not only goes along."""
+
 _ONE_NUMBER = "DECIMAL(38, 4)"
 """Exact to four decimals, which is what a number of BlueConic holds."""
 
@@ -69,7 +79,9 @@ class Seen:
 
     :param file: Parquet file, as the mapping writes it: ``row`` (of the read), ``identifier`` (JSON text by which a
         person is found again, each of several on a line of its own), ``as_of``, ``field_…`` columns; ``null`` where the
-        field was seen empty, NULL where it was not looked at.
+        field was seen empty, NULL where it was not looked at. A column ``echo_…`` beside them holds what would be
+        mapped if the source had just what the goal that read sends there: if it is what is mapped, what was seen is the
+        original of it.
     :param settles_in: the target may show a write only after so long; what was seen is that much older.
     :param certain: targets whose value there can be known to be the target's own, and not one on its way from here: it
         counts also where it differs from what is to be sent. A column ``certain_…`` in the file says for whom; without
@@ -241,7 +253,7 @@ def compute_delta(
         ledger.load(connection, partition, every, partitions=plan.partitions, doubts=doubts)
         _load_mapped(connection, mapped, columns)
         floor = newest if plan.confirms else None
-        looks = _Looks.at(plan, floor, _load_seen(connection, plan, seen, skipped))
+        looks = _Looks.at(plan, floor, *_load_seen(connection, plan, seen, skipped))
         looks = replace(looks, is_whole=looks.is_seen and any(look.whole for look in seen))
         absent = _collect_absent(connection, plan) if looks.is_whole else 0
         _compare(connection, columns, plan, floor, looks)
@@ -270,6 +282,7 @@ class _Looks:
     :param increase: target → JSON text of what is added.
     :param repaired: target → whether the target holds something else than it acknowledged and is to hold.
     :param is_seen: anything was seen, so that ``s`` is there; and ``p``, the repairs.
+    :param echo: target → whether the mapped value is only what the target's own value became on its way.
     :param is_whole: a read was made to see everybody, so that the table ``absent`` is there.
     """
 
@@ -278,14 +291,19 @@ class _Looks:
     increase: Mapping[str, str]
     repaired: Mapping[str, str]
     is_seen: bool
+    echo: Mapping[str, str]
     is_whole: bool = False
 
     @classmethod
-    def at(cls, plan: DeltaPlan, floor: dt.datetime | None, seen: Mapping[str, bool]) -> _Looks:
+    def at(
+        cls, plan: DeltaPlan, floor: dt.datetime | None, seen: Mapping[str, bool], echoed: Collection[str]
+    ) -> _Looks:
         """Work out the SQL of every target.
 
         :param seen: targets that were seen → whether what was seen there is certain to be the target's own.
+        :param echoed: targets of which is known what comes back of them.
         """
+        echo = {target: _echo_sql(target) for target in echoed}
         differs: dict[str, str] = {}
         noted: dict[str, str] = {}
         increase: dict[str, str] = {}
@@ -300,12 +318,17 @@ class _Looks:
                 moment = f"{literal(floor.isoformat())}::TIMESTAMPTZ" if floor else "NULL::TIMESTAMPTZ"
                 changed += f" AND coalesce(m.as_of >= greatest(l.as_of, {moment}), TRUE)"
                 increase[target] = _increase_sql(mapped, known, changed, grows=target in plan.increases)
+                if target in echo:
+                    increase[target] = f"CASE WHEN NOT {echo[target]} THEN {increase[target]} END"
+                    noted[target] = f"CASE WHEN {echo[target]} AND {changed} THEN {mapped} END"
                 differs[target] = f"({increase[target]}) IS NOT NULL"
                 unsent = f"{changed} AND {mapped} IS NOT NULL AND ({increase[target]}) IS NULL"
                 noted[target] = f"CASE WHEN {unsent} THEN {mapped} END"
             elif target in seen:
                 looked = f"{_LOOKED} AND s.{column} IS NOT NULL"
                 held = f"({looked} AND {already_holds_sql(plan.merge(target), mapped, f's.{column}')})"
+                if target in echo:
+                    held = f"(coalesce({held}, FALSE) OR {echo[target]})"
                 certain = f"s.{quote(certain_column(target))}"
                 otherwise = f"({looked} AND {mapped} IS NOT NULL AND {certain})" if seen[target] else "FALSE"
                 differs[target] = (
@@ -316,7 +339,7 @@ class _Looks:
                 noted[target] = f"CASE WHEN {held} AND {changed} THEN {mapped} END"
             else:
                 differs[target] = f"({changed})"
-        return cls(differs, noted, increase, repaired, bool(seen))
+        return cls(differs, noted, increase, repaired, bool(seen or echo), echo)
 
     def tells(self, target: str) -> str:
         """SQL that tells whether a target field makes the person worth a request."""
@@ -328,6 +351,26 @@ class _Looks:
     def notes(self) -> str:
         """SQL that tells whether the ledger learns anything."""
         return " OR ".join(f"({text}) IS NOT NULL" for text in self.noted.values()) or "FALSE"
+
+
+def _echo_sql(target: str) -> str:
+    """SQL that tells whether a mapped value is an echo. A moment may come back in another notation than it went."""
+    mapped, echoes = f"m.{quote(field_column(target))}", f"s.{quote(echo_column(target))}"
+    same_moment = f"list_contains([{_moment_sql('x')} FOR x IN {echoes}], {_moment_sql(mapped)})"
+    is_moment = f"regexp_full_match({mapped}, '{_ONE_MOMENT}')"
+    return (
+        f"({_LOOKED} AND coalesce(list_contains({echoes}, {mapped}) OR "
+        f"CASE WHEN {is_moment} THEN {same_moment} END, FALSE))"
+    )
+
+
+_ONE_MOMENT = r'\["[0-9]{4}-[0-9]{2}-[0-9]{2}[^"]*"\]'
+"""A property that holds one text which begins as a moment does."""
+
+
+def _moment_sql(text: str) -> str:
+    is_moment = f"regexp_full_match({text}, '{_ONE_MOMENT}')"
+    return f"CASE WHEN {is_moment} THEN {timestamp_sql(f'({text})[3:-3]')} END"
 
 
 def _increase_sql(mapped: str, known: str, changed: str, *, grows: bool) -> str:
@@ -348,16 +391,18 @@ def _increase_sql(mapped: str, known: str, changed: str, *, grows: bool) -> str:
 
 def _load_seen(
     connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, seen: Sequence[Seen], skipped: Path | None
-) -> dict[str, bool]:
+) -> tuple[dict[str, bool], list[str]]:
     """Load what was seen of this partition's people into ``seen``, the newest look at each of them.
 
     A person is found again by the identifier, or by any of the conditions by which the target would find them. Where
     either side has several records of somebody, what was seen of one of them does not count.
 
     :param skipped: people of whom this goal's own read had a record that was not mapped.
-    :return: targets that were seen → whether what was seen is certain.
+    :return: targets that were seen → whether what was seen is certain; and targets of which is known what comes back
+        of them. Of these every look counts, and not the newest alone.
     """
     targets: dict[str, bool] = {}
+    echoed: dict[str, None] = {}
     looks = []
     for number, look in enumerate(seen):
         source = parquet_source([look.file])
@@ -370,11 +415,14 @@ def _load_seen(
             column = quote(certain_column(target))
             known = column if certain_column(target) in there else "TRUE"
             shown.append(f"{known if target in look.certain else 'FALSE'} AS {column}")
+        back = [target for target in plan.targets if echo_column(target) in there]
+        echoed |= dict.fromkeys(back)
+        shown += [quote(echo_column(target)) for target in back]
         settled = f"as_of - INTERVAL {int(look.settles_in.total_seconds())} SECONDS AS as_of"
         columns = ["identifier AS key", f"{number} AS look", f"{look.whole} AS whole", "row", settled, *shown]
         looks.append(f"SELECT {', '.join(columns)} FROM {source}")
-    if not targets:
-        return {}
+    if not targets and not echoed:
+        return {}, []
     described = {name for name, *_ in connection.execute("DESCRIBE mapped").fetchall()}
     keys = "SELECT identifier, identifier AS key FROM mapped"
     if "matching" in described:
@@ -395,15 +443,22 @@ def _load_seen(
         SELECT k.identifier, s.* FROM ({keys}) AS k JOIN ({" UNION ALL BY NAME ".join(looks)}) AS s ON s.key = k.key
         """
     )
+    echoes = [quote(echo_column(target)) for target in echoed]
+    gathered = [
+        f"list({one}) FILTER (WHERE {one} IS NOT NULL) OVER (PARTITION BY identifier) AS {one}" for one in echoes
+    ]
+    others = f"* EXCLUDE ({', '.join(echoes)})" if echoes else "*"
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE seen AS
         SELECT * EXCLUDE (key, look, whole, row, place) FROM (
-            SELECT *, row_number() OVER (PARTITION BY identifier ORDER BY as_of DESC) AS place FROM found
+            SELECT {", ".join([others, *gathered])},
+                row_number() OVER (PARTITION BY identifier ORDER BY as_of DESC) AS place
+            FROM found
         ) WHERE place = 1 AND {counts}
         """
     )
-    return targets
+    return targets, list(echoed)
 
 
 def _load_mapped(connection: duckdb.DuckDBPyConnection, mapped: Sequence[Path], columns: Sequence[str]) -> None:
@@ -516,6 +571,12 @@ def _collect_delta(
         else:
             is_sent = _is_sent(targets[column], any_change, plan, looks)
             wanted.append(f"CASE WHEN {is_sent} THEN m.{quote(column)} END AS {quote(column)}")
+    if plan.send == "whole_profile":
+        differing = {
+            column: f"(CASE WHEN {looks.differs[target]} THEN m.{quote(column)} END)"
+            for column, target in targets.items()
+        }
+        wanted.append(f"{sent_hash_sql(columns, plan.policy, values=differing)} AS {_DIFFERS_HASH}")
     wanted += [f"{text} AS {quote(increase_column(target))}" for target, text in looks.increase.items()]
     noted = dict(looks.noted)
     news = "FALSE"
@@ -576,7 +637,8 @@ def _is_sent(target: str, any_change: str, plan: DeltaPlan, looks: _Looks) -> st
     column = quote(field_column(target))
     if target in looks.increase:
         return f"({any_change}) AND ({looks.differs[target]} OR m.{column} IS NOT DISTINCT FROM l.{column})"
-    return any_change
+    # All that there is of the person, but nothing over its own original.
+    return f"({any_change}) AND NOT {looks.echo[target]}" if target in looks.echo else any_change
 
 
 def _collect_leavers(
@@ -649,6 +711,9 @@ def _rest(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: Del
     What the ledger is to learn of them stays, or a counter that fell and grew again meanwhile would count too little.
     """
     again = f"{sent_hash_sql(every, plan.policy, prefix='d.')} = l.refused_hash"
+    if plan.send == "whole_profile":
+        # A row that was taken without some fields has all others again: what counts is whether more than these differ.
+        again = f"({again} OR coalesce(l.refused_as = 'fields' AND d.{_DIFFERS_HASH} = l.refused_hash, FALSE))"
     held = "FALSE"
     if plan.holds_back:
         held = f"l.refused_as IN ({_listed(HELD_REASONS)}) AND l.tried_at > $since::TIMESTAMPTZ"
@@ -668,6 +733,8 @@ def _rest(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: Del
     )
     sent = [*every, *(increase_column(target) for target in looks.increase)]
     unsent = ", ".join(f"{quote(column)} = NULL" for column in sent)
+    if plan.send == "whole_profile":
+        connection.execute(f"ALTER TABLE delta DROP COLUMN {_DIFFERS_HASH}")
     connection.execute("DELETE FROM delta WHERE identifier IN (SELECT identifier FROM resting WHERE NOT keeps_books)")
     connection.execute(
         f"UPDATE delta SET kind = 'return', to_send = FALSE, {unsent} "

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_braze_blueconic.sync.braze_paths import BRAZE_EXPORT_FIELDS, alias_path, attribute_path
@@ -28,8 +27,9 @@ from airflow_provider_braze_blueconic.sync.database import quote
 from airflow_provider_braze_blueconic.sync.delta import DeltaPlan, SendPolicy
 from airflow_provider_braze_blueconic.sync.emails import braze_email_sql
 from airflow_provider_braze_blueconic.sync.mapping import IdentifierLink, MappedField, MappingPlan
-from airflow_provider_braze_blueconic.sync.observations import Observation
+from airflow_provider_braze_blueconic.sync.observations import Observation, Route
 from airflow_provider_braze_blueconic.sync.snapshot import INTERACTIONS_PROPERTY, LAST_MODIFIED_PROPERTY
+from airflow_provider_braze_blueconic.sync.times import TimeReading
 from airflow_provider_braze_blueconic.sync.values import CLEAR, FieldType, canonical_json
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ __all__ = [
     "delta_plan",
     "expansions",
     "exported_pairs",
+    "exported_routes",
     "mapping_plan",
     "observable_sources",
     "observed_users",
@@ -138,7 +139,7 @@ def _field(field: ExportField, property_types: Mapping[str, str]) -> MappedField
         return MappedField(field.to, constant=_constant(field.to, field.value, field.type), withheld_from=withheld)
     column, is_list = _column(field)
     type_ = _type(field, property_types)
-    rule = braze_rule(field.to, type_)
+    rule = braze_rule(field.to, type_, _reading(field, property_types))
     is_property = field.kind == "property"
     return MappedField(
         field.to,
@@ -187,9 +188,16 @@ def _column(field: ExportField) -> tuple[str, bool]:
             return quote(property_column(field.property_id or "")), True
 
 
+def _reading(field: ExportField, property_types: Mapping[str, str]) -> TimeReading:
+    is_stored = _TYPE_OF_FILTER.get(property_types.get(field.property_id or "", "")) == "time"
+    return TimeReading(date_format=field.date_format, milliseconds=is_stored)
+
+
 def _type(field: ExportField, property_types: Mapping[str, str]) -> FieldType:
     if field.type is not None:
         return field.type
+    if field.date_format is not None:
+        return "time"
     if field.kind in ("segments", "interactions"):
         return "array"
     if field.property_id is not None:
@@ -261,6 +269,15 @@ def exported_pairs(fields: Sequence[ExportField]) -> dict[str, tuple[str, str]]:
     return {field.to: (field.to, field.property_id) for field in fields if field.property_id is not None}
 
 
+def exported_routes(fields: Sequence[ExportField], property_types: Mapping[str, str]) -> dict[str, Route]:
+    """Say which attributes take a property in whatever form: target → how it is brought over."""
+    return {
+        field.to: Route(field.to, field.property_id, _field(field, property_types))
+        for field in fields
+        if field.property_id is not None
+    }
+
+
 def observable_sources(identifiers: Sequence[ExportIdentifier], fields: Sequence[ExportField]) -> dict[str, str]:
     """Name what an export of a Braze segment can show of what a goal writes, and where in the goal each is named.
 
@@ -324,8 +341,12 @@ def observed_users(
 
 def _as_exported(field: ExportField, property_types: Mapping[str, str], column: str) -> MappedField:
     """Map an exported attribute as this goal maps its own source; the export's texts are Braze's stored form."""
-    if field.kind != "value":
-        return replace(_field(field, property_types), column=column, is_list=True, joined=False, unpacks=False)
-    assert field.value is not None  # noqa: S101  for the type checker: the goal's checks refuse it
-    rule = braze_rule(field.to, constant_type(field.value, field.type))
-    return MappedField(field.to, column, rule=rule, clearable=is_clearable(field.to))
+    if field.kind == "value":
+        assert field.value is not None  # noqa: S101  for the type checker: the goal's checks refuse it
+        type_ = constant_type(field.value, field.type)
+    else:
+        type_ = _type(field, property_types)
+    if type_ == "object":
+        # Braze's list of objects was read as a text for each, and the goal writes one text for all of them.
+        column = f"(CASE WHEN len({column}) > 1 THEN ['[' || array_to_string({column}, ',') || ']'] ELSE {column} END)"
+    return MappedField(field.to, column, rule=braze_rule(field.to, type_), clearable=is_clearable(field.to))

@@ -28,7 +28,9 @@ from airflow_provider_braze_blueconic.sync.delta import DeltaPlan, SendPolicy
 from airflow_provider_braze_blueconic.sync.emails import address_sql
 from airflow_provider_braze_blueconic.sync.mapping import IdentifierLink, MappedField, MappingPlan, Matching, MatchLink
 from airflow_provider_braze_blueconic.sync.near_names import nearest
-from airflow_provider_braze_blueconic.sync.observations import Observation
+from airflow_provider_braze_blueconic.sync.observations import Observation, Route
+from airflow_provider_braze_blueconic.sync.times import TimeReading
+from airflow_provider_braze_blueconic.sync.values import ValueRule
 
 if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.goals.models import ImportField, ImportIdentifier, RemainingFields
@@ -41,6 +43,7 @@ __all__ = [
     "import_mapping_plan",
     "import_policy",
     "imported_pairs",
+    "imported_routes",
     "link_source",
     "observed_profiles",
     "read_targets",
@@ -51,6 +54,7 @@ __all__ = [
 _EXTERNAL_ID = "external_id"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 """What a property id can't hold: BlueConic, letters, digits, ``-`` and ``_``, read 2026-11."""
+_DATETIME = "DATETIME"
 _SCALARS = ("string", "integer", "float", "time", "boolean")
 
 
@@ -63,6 +67,7 @@ class ImportTarget:
     :param merge: how the value meets what the property holds.
     :param of: for ``sum``: ``value`` or ``increase``.
     :param filter_type: BlueConic's type of the property.
+    :param date_format: how the field writes its dates, as ``strptime`` has it; ``None`` where the value itself tells.
     """
 
     target: str
@@ -70,6 +75,20 @@ class ImportTarget:
     merge: Merge
     of: str | None
     filter_type: str
+    date_format: str | None = None
+
+    @property
+    def rule(self) -> ValueRule:
+        """How Braze's values are written."""
+        reading = TimeReading(date_format=self.date_format)
+        is_ordered = parse_path(self.source).is_ordered
+        return blueconic_rule(self.filter_type, self.merge, reading=reading, is_ordered=is_ordered)
+
+    @property
+    def stored_rule(self) -> ValueRule:
+        """How BlueConic's own values are written, in the same form."""
+        is_ordered = parse_path(self.source).is_ordered
+        return blueconic_rule(self.filter_type, self.merge, is_ordered=is_ordered, is_stored=True)
 
     def as_row(self) -> dict[str, Any]:
         """Return the row of ``fields.json``, which the later steps read."""
@@ -79,13 +98,21 @@ class ImportTarget:
             "merge": self.merge,
             "of": self.of,
             "filter_type": self.filter_type,
+            "date_format": self.date_format,
         }
 
 
 def read_targets(rows: Sequence[Mapping[str, Any]]) -> list[ImportTarget]:
     """Read the rows of ``fields.json``."""
     return [
-        ImportTarget(row["target"], row["source"], cast("Merge", row["merge"]), row["of"], row["filter_type"])
+        ImportTarget(
+            row["target"],
+            row["source"],
+            cast("Merge", row["merge"]),
+            row["of"],
+            row["filter_type"],
+            row.get("date_format"),  # a row of an older version has none
+        )
         for row in rows
     ]
 
@@ -161,7 +188,7 @@ def resolve_fields(
     :raises GoalError: two fields would go to one property, or nothing can be added to a property.
     """
     problems = [problem for number, field in enumerate(fields) for problem in _faults(number, field, property_types)]
-    targets = [ImportTarget(f.to, f.from_, f.merge, f.of, property_types.get(f.to, "")) for f in fields]
+    targets = [ImportTarget(f.to, f.from_, f.merge, f.of, _type_of(f, property_types), f.date_format) for f in fields]
     new_properties: dict[str, Mapping[str, str]] = {}
     left_out: dict[str, str] = {}
     owners: dict[str, str] = {}
@@ -191,6 +218,11 @@ def resolve_fields(
     return ResolvedFields(tuple(targets), new_properties, left_out)
 
 
+def _type_of(field: ImportField, property_types: Mapping[str, str]) -> str:
+    # A delivery by file does not always know the types; whoever says how dates are written wants one of dates.
+    return property_types.get(field.to, "" if field.date_format is None else _DATETIME)
+
+
 def _faults(number: int, field: ImportField, property_types: Mapping[str, str]) -> list[Problem]:
     if property_types and field.to not in property_types:
         near = nearest(field.to, property_types)
@@ -202,6 +234,12 @@ def _faults(number: int, field: ImportField, property_types: Mapping[str, str]) 
             "Use another property, or another merge."
         )
         return [Problem(f"fields[{number}].merge", message)]
+    if field.date_format is not None and kind not in (None, _DATETIME):
+        message = (
+            f'"date_format" needs a property of dates and times; "{field.to}" is of type {kind} in BlueConic. '
+            'Use another property, or leave "date_format" out.'
+        )
+        return [Problem(f"fields[{number}].date_format", message)]
     return []
 
 
@@ -242,7 +280,7 @@ def import_mapping_plan(
             MappedField(
                 target.target,
                 quote(source_column(target.source)),
-                rule=blueconic_rule(target.filter_type, target.merge),
+                rule=target.rule,
                 clearable=target.merge == "set_or_clear",
             )
             for target in targets
@@ -321,28 +359,47 @@ def imported_pairs(targets: Sequence[ImportTarget]) -> dict[str, tuple[str, str]
     return pairs
 
 
+def imported_routes(targets: Sequence[ImportTarget]) -> dict[str, Route]:
+    """Say which properties take a whole Braze field in whatever form: target → how it is brought over.
+
+    Whoever takes values from a list means them, also where they came from there.
+    """
+    routes = {}
+    for target in targets:
+        path = parse_path(target.source)
+        if path.is_whole and target.merge != "remove":
+            field = MappedField(target.target, rule=target.rule)
+            routes[target.target] = Route(path.attribute or path.field, target.target, field)
+    return routes
+
+
 def observed_profiles(
     identifiers: Sequence[ImportIdentifier],
     targets: Sequence[ImportTarget],
     property_types: Mapping[str, str],
     observation: Observation,
+    *,
+    sums: bool = False,
 ) -> list[MappingPlan]:
     """Read what an export goal saw of BlueConic: the properties that this goal writes, found again by each link.
 
     A profile that two links name is found by either of them; to know somebody again by a link is only certain where
     one is enough for the target too.
+
+    :param sums: also look where only numbers are added to: of these a read does not tell what to add, but whether they
+        came from there.
     """
     there = set(observation.columns)
     fields = tuple(
         MappedField(
             target.target,
             quote(property_column(target.target)),
-            rule=blueconic_rule(target.filter_type, target.merge),
+            rule=target.stored_rule,
         )
         for target in targets
         if target.target in there and target.merge != "sum"
     )
-    if not fields:
+    if not fields and not (sums and any(target.target in there for target in targets)):
         return []
     plans = []
     for link in identifiers:

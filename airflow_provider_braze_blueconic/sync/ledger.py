@@ -460,16 +460,25 @@ def _load_outcomes(
     return [field for field in fields if INCREASE_PREFIX + field.removeprefix(FIELD_PREFIX) in described]
 
 
-def sent_hash_sql(fields: Sequence[str], policy: str, *, prefix: str = "", only: str = "TRUE") -> str:
+def sent_hash_sql(
+    fields: Sequence[str],
+    policy: str,
+    *,
+    prefix: str = "",
+    only: str = "TRUE",
+    values: Mapping[str, str] | None = None,
+) -> str:
     """SQL for the fingerprint of what is sent of a record: the same for the same fields, values and policy.
 
     :param fields: field columns, in any order.
     :param prefix: of the relation, with its dot.
     :param only: SQL with ``{name}`` for a target's name as a literal: which fields count.
+    :param values: field column → SQL for its value, where that is not the column itself.
     """
+    values = values or {}
     sent = ", ".join(
         f"CASE WHEN {only.replace('{name}', literal(field_name(field)))} "
-        f"THEN {literal(field + ':')} || {prefix}{quote(field)} END"
+        f"THEN {literal(field + ':')} || {values.get(field, prefix + quote(field))} END"
         for field in sorted(fields)
     )
     return f"md5(concat_ws('|', {literal(policy)}{', ' + sent if sent else ''}))"

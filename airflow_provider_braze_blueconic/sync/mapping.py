@@ -405,6 +405,10 @@ def _mapped_sql(source: str, plan: MappingPlan, lookups: Mapping[str, str]) -> s
         refused = f"(v{number} IS NOT NULL AND t{number} IS NULL)"
         flags.append(refused)
         warnings.append(f"CASE WHEN {refused} THEN {_warning_sql(number, rule, is_looked_up=bool(relation))} END")
+        for word, condition in rule.doubts:
+            doubted = f"(t{number} IS NOT NULL AND {condition.replace('{v}', f'v{number}')})"
+            flags.append(doubted)
+            warnings.append(f"CASE WHEN {doubted} THEN '{number}:{word}' END")
         if field.is_list and not rule.takes_list and not field.joined:
             sources.append(f"{_unless_withheld(field, _has_several(field.column))} AS s{number}")
             flags.append(f"s{number}")

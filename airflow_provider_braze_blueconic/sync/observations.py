@@ -23,21 +23,22 @@ import datetime as dt
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from airflow_provider_braze_blueconic.exceptions import BrokenTable, SyncError, TransientError, UnsupportedTable
-from airflow_provider_braze_blueconic.sync.columns import certain_column, field_column
+from airflow_provider_braze_blueconic.sync.columns import certain_column, echo_column, field_column, source_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, literal, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.delta import Seen
 from airflow_provider_braze_blueconic.sync.ledger import Ledger
-from airflow_provider_braze_blueconic.sync.mapping import MappingPlan, map_snapshot
+from airflow_provider_braze_blueconic.sync.mapping import IdentifierLink, MappedField, MappingPlan, map_snapshot
 from airflow_provider_braze_blueconic.sync.staging import GoalFolder, Staging, fetch_folder
 
 __all__ = [
     "SETTLES_IN",
     "Observation",
+    "Route",
     "System",
     "check_settled",
     "fields_written_by_others",
@@ -72,6 +73,7 @@ class Observation:
     :param target: Airflow connection of the other system, which the goal writes to.
     :param writes: fields that it writes there.
     :param mapped: the mapped snapshot, which tells of each row what the goal wanted to write.
+    :param routes: (Braze field, BlueConic property) that the goal brings over in whatever form.
     """
 
     goal_id: str
@@ -84,6 +86,21 @@ class Observation:
     target: str
     writes: tuple[str, ...]
     mapped: str
+    routes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Route:
+    """A field that a goal brings over whole, in whatever form: what it changed on its way may come back.
+
+    :param braze: field of the Braze user.
+    :param blueconic: property.
+    :param field: how the goal writes it; which column it reads does not matter.
+    """
+
+    braze: str
+    blueconic: str
+    field: MappedField
 
 
 def publish_observation(staging: Staging, folder: GoalFolder, observation: Observation) -> None:
@@ -101,6 +118,7 @@ def publish_observation(staging: Staging, folder: GoalFolder, observation: Obser
         "target": observation.target,
         "writes": observation.writes,
         "mapped": observation.mapped,
+        "routes": observation.routes,
     }
     staging.write_bytes(folder.observed, json.dumps(document, indent=1).encode())
 
@@ -148,6 +166,7 @@ def look_at_target(
     read_at: dt.datetime,
     plans: Callable[[Observation], Sequence[MappingPlan]],
     pairs: Mapping[str, tuple[str, str]],
+    routes: Mapping[str, Route] | None = None,
     settles_in: Mapping[System, dt.timedelta] = SETTLES_IN,
 ) -> list[Seen]:
     """Collect what other goals have seen in the system that this goal writes to.
@@ -160,12 +179,17 @@ def look_at_target(
     has brought over what it saw: else an older value could come back over a newer one that was refused, left out or
     skipped on its way.
 
+    An echo is told apart from news by what the other goal makes of what it saw: it may not bring a value over as it is
+    (the first of a list, a text as a number). If the source of this goal holds just what the other sends there, then
+    what it saw is the original, and this goal has nothing to bring.
+
     :param system: where this goal writes.
     :param connection: Airflow connection of that system.
     :param read_at: start of this goal's own read, of the other system.
     :param plans: how this goal reads an observation, in one partition: keys of the people, one plan for each kind of
         key, and its own target fields; none if the observation has nothing for it.
     :param pairs: target field → (Braze field, BlueConic property) that this goal carries over one to one.
+    :param routes: target field → how this goal brings it over, in whatever form.
     """
     other: System = "blueconic" if system == "braze" else "braze"
     looks: list[Seen] = []
@@ -186,9 +210,24 @@ def look_at_target(
         seen = _met_once(engine, parts, wanted, local / observation.goal_id)
         certain: frozenset[str] = frozenset()
         carried = _carried(pairs, observation)
-        writer = GoalFolder(folder.staging, observation.goal_id)
-        if carried and _has_written(staging, writer, observation.as_of, by=read_at - settles_in[other]):
-            mapped = fetch_folder(staging, observation.mapped, local / observation.goal_id / "mapped")
+        back = {
+            target: route
+            for target, route in (routes or {}).items()
+            if (route.braze, route.blueconic) in observation.routes
+        }
+        is_through = _has_written(
+            staging,
+            writer := GoalFolder(folder.staging, observation.goal_id),
+            observation.as_of,
+            by=read_at - settles_in[other],
+        )
+        mapped: list[Path] = []
+        if back or (carried and is_through):
+            found = fetch_folder(staging, observation.mapped, local / observation.goal_id / "mapped")
+            mapped = [path for path in found if path.name != "skipped.parquet"]
+        if back and mapped:
+            seen = _tell_echo(engine, seen, back, mapped, reads_blueconic=system == "blueconic")
+        if carried and is_through:
             ledger = Ledger(writer.ledger, staging.storage_options())
             try:
                 seen, certain = _tell_carried(engine, seen, carried, ledger, mapped)
@@ -313,8 +352,7 @@ def _tell_carried(
     known = set(ledger.columns())
     told = {mine: theirs for mine, theirs in carried.items() if field_column(theirs) in known}
     table = ledger.open()
-    wanted = [path for path in mapped if path.name != "skipped.parquet"]
-    if table is None or not told or not wanted:
+    if table is None or not told or not mapped:
         return seen, frozenset()
     out = seen.with_name("told.parquet")
     columns = []
@@ -326,13 +364,69 @@ def _tell_carried(
         told_sql = f"""
             SELECT s.*, {", ".join(columns)}
             FROM {parquet_source([seen])} AS s
-            LEFT JOIN {parquet_source(wanted)} AS m ON m.row = s.row
+            LEFT JOIN {parquet_source(mapped)} AS m ON m.row = s.row
             LEFT JOIN acknowledged AS l ON l.identifier = m.identifier
             """
         with ledger.reading():
             connection.execute(f"COPY ({told_sql}) TO {literal(str(out))} (FORMAT parquet)")
         connection.unregister("acknowledged")
     return out, frozenset(told)
+
+
+def _tell_echo(
+    engine: Engine, seen: Path, back: Mapping[str, Route], mapped: Sequence[Path], *, reads_blueconic: bool
+) -> Path:
+    """Add to what was seen what this goal would map if its source held what the goal that read sends there.
+
+    :param seen: the read in the terms of the goal that asks.
+    :param back: the target of the goal that asks → how it brings it over.
+    :param mapped: what the goal that read wanted to write: its mapped snapshot.
+    :param reads_blueconic: what was read is BlueConic, so that what was wanted goes to Braze.
+    :return: the file to use. A row that the other goal did not map has no echo; if it wanted nothing, it is ``null``.
+    """
+    names = {target: route.braze if reads_blueconic else route.blueconic for target, route in back.items()}
+    with connect(engine) as connection:
+        described = connection.execute(f"DESCRIBE SELECT * FROM {parquet_source(mapped)}").fetchall()
+        there = {name for name, *_ in described}
+        told = {target: name for target, name in names.items() if field_column(name) in there}
+        if not told:
+            return seen
+        sent = seen.with_name("sent.parquet")
+        columns = [f"{_as_read_sql(quote(field_column(n)))} AS {quote(source_column(n))}" for n in set(told.values())]
+        as_read = f"""
+            SELECT row, row::VARCHAR AS key, NULL::VARCHAR AS profile_id, as_of, last_modified, {", ".join(columns)}
+            FROM {parquet_source(mapped)}
+            """
+        connection.execute(f"COPY ({as_read}) TO {literal(str(sent))} (FORMAT parquet)")
+    plan = MappingPlan(
+        identifiers=(IdentifierLink("key", "", "", is_list=False),),
+        fields=tuple(
+            replace(back[target].field, column=quote(source_column(name)), is_list=True, joined=False, clearable=True)
+            for target, name in told.items()
+        ),
+        clear_missing=True,
+        objectives=(),
+        partitions=1,
+    )
+    back_here = seen.with_name("echo")
+    map_snapshot(engine, [sent], plan, back_here)
+    out = seen.with_name("with-echo.parquet")
+    listed = ", ".join(f"e.{quote(field_column(target))} AS {quote(echo_column(target))}" for target in told)
+    echo = parquet_source([back_here / "partition=0" / "mapped.parquet"])
+    joined = f"SELECT s.*, {listed} FROM {parquet_source([seen])} AS s LEFT JOIN {echo} AS e ON e.row = s.row"
+    with connect(engine) as connection:
+        connection.execute(f"COPY ({joined}) TO {literal(str(out))} (FORMAT parquet)")
+    return out
+
+
+def _as_read_sql(text: str) -> str:
+    """SQL for the texts that a JSON text would be read back as, from either system: a whole number has no fraction."""
+    return (
+        f"CASE WHEN {text} = 'null' THEN NULL "
+        f"WHEN starts_with({text}, '[') THEN from_json({text}, '[\"VARCHAR\"]') "
+        f"WHEN starts_with({text}, '\"') THEN [json_extract_string({text}, '$')] "
+        f"ELSE [regexp_replace({text}, '\\.0$', '')] END"
+    )
 
 
 def _has_written(staging: Staging, folder: GoalFolder, read: dt.datetime, *, by: dt.datetime) -> bool:
@@ -379,6 +473,8 @@ def _published(staging: Staging, folder: GoalFolder) -> Iterator[Observation]:
             target=document["target"],
             writes=tuple(document["writes"]),
             mapped=document["mapped"],
+            # A note of an older version tells only of what is carried one to one.
+            routes=tuple((braze, blueconic) for braze, blueconic in document.get("routes", document["pairs"])),
         )
 
 

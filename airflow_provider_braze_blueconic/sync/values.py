@@ -13,6 +13,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from airflow_provider_braze_blueconic.sync.database import literal
+from airflow_provider_braze_blueconic.sync.times import (
+    AS_FOUND,
+    TimeReading,
+    ambiguous_date_sql,
+    day_sql,
+    timestamp_sql,
+)
 
 __all__ = [
     "CLEAR",
@@ -33,7 +40,6 @@ __all__ = [
     "object_rule",
     "string_rule",
     "time_rule",
-    "timestamp_sql",
     "unpacked_sql",
 ]
 
@@ -47,12 +53,6 @@ _LARGEST_INTEGER_DIGITS = 18
 
 NUMBER_PATTERN = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
 INTEGER_PATTERN = rf"[+-]?[0-9]{{1,{_LARGEST_INTEGER_DIGITS}}}(\.0+)?"
-_UNIX_MILLISECONDS = "0|-[0-9]{1,15}|[0-9]{3,4}0000|[0-9]{9,15}"
-"""Without what is more likely a date: ``1980`` and ``20261130`` would be moments of the first day of 1970. Whole
-minutes of that day end in four zeros, which no date of eight digits does."""
-_DATE_START = "[0-9]{4}-[0-9]{2}-[0-9]{2}.*"
-_COMPACT_DATE = "[0-9]{8}"
-_AMERICAN_DATE = "[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}"
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class ValueRule:
         them if ``takes_list``. With a ``lookup``, ``{lookup}`` is the JSON text found for the spelling.
     :param reasons: reason and SQL condition on ``{v}``; the first match counts, the last one's condition is ``TRUE``.
     :param source: where the rule comes from, for the report.
+    :param doubts: word and SQL condition on ``{v}``: the value is sent, and counted, since it may mean another one.
     :param takes_list: the rule wants all values of the source, not the first.
     :param lookup: vocabulary to join.
     :param lookup_key: SQL for the spelling to look up.
@@ -86,6 +87,7 @@ class ValueRule:
     text: str
     reasons: tuple[tuple[str, str], ...]
     source: str
+    doubts: tuple[tuple[str, str], ...] = ()
     takes_list: bool = False
     lookup: Lookup | None = None
     lookup_key: str = "lower({v})"
@@ -152,43 +154,38 @@ def number_sql(value: str) -> str:
     return f"(CASE WHEN {is_number} THEN {number} + 0::DOUBLE END)"
 
 
-def timestamp_sql(value: str) -> str:
-    """SQL for the UTC timestamp of Unix milliseconds, ISO 8601 or ``MM/dd/yyyy`` text; NULL if it is none of them.
-
-    Text without an offset is UTC, as Braze reads it. The cast goes over TIMESTAMPTZ because a cast to TIMESTAMP
-    drops an offset in silence. Each form is matched before it is read: DuckDB also reads words such as ``epoch``.
-    """
-    return (
-        f"CASE WHEN regexp_full_match({value}, '{_UNIX_MILLISECONDS}') THEN epoch_ms(TRY_CAST({value} AS BIGINT)) "
-        f"WHEN regexp_full_match({value}, '{_DATE_START}') THEN TRY_CAST({value} AS TIMESTAMPTZ) AT TIME ZONE 'UTC' "
-        f"WHEN regexp_full_match({value}, '{_COMPACT_DATE}') THEN try_strptime({value}, '%Y%m%d') "
-        f"WHEN regexp_full_match({value}, '{_AMERICAN_DATE}') THEN try_strptime({value}, '%m/%d/%Y') END"
-    )
-
-
-def _dated(value: str, form: str) -> str:
-    timestamp = timestamp_sql(value)
+def _dated(timestamp: str, form: str) -> str:
     return f"CASE WHEN year({timestamp}) BETWEEN 1 AND 3000 THEN strftime({timestamp}, {literal(form)}) END"
 
 
-def time_rule(*, source: str) -> ValueRule:
-    """ISO 8601 in UTC with milliseconds, years 1 to 3000."""
+def _doubts(reading: TimeReading) -> tuple[tuple[str, str], ...]:
+    return () if reading.date_format is not None else (("ambiguous_date", ambiguous_date_sql("{v}")),)
+
+
+def time_rule(*, source: str, reading: TimeReading = AS_FOUND) -> ValueRule:
+    """ISO 8601 in UTC with milliseconds, years 1 to 3000.
+
+    :param reading: how the source writes times.
+    """
     return ValueRule(
-        text=_dated("{v}", '"%Y-%m-%dT%H:%M:%S.%gZ"'),
+        text=_dated(timestamp_sql("{v}", reading), '"%Y-%m-%dT%H:%M:%S.%gZ"'),
         reasons=(("bad_date", "TRUE"),),
+        doubts=_doubts(reading),
         source=source,
     )
 
 
-def date_rule(*, source: str) -> ValueRule:
-    """A calendar day, ``YYYY-MM-DD``: the day that is written, or of Unix milliseconds the day in UTC.
+def date_rule(*, source: str, reading: TimeReading = AS_FOUND) -> ValueRule:
+    """A calendar day, ``YYYY-MM-DD``: the day that is written, or of a number since 1970 the day in UTC.
 
-    A birthday at midnight in Amsterdam is the evening before in UTC, and still the same birthday.
+    :param reading: how the source writes times.
     """
-    day = "CASE WHEN regexp_full_match({v}, '" + _DATE_START + "') THEN ({v})[:10] ELSE {v} END"
-    dated = _dated(f"({day})", '"%Y-%m-%d"')
-    text = f"CASE WHEN {timestamp_sql('{v}')} IS NOT NULL THEN {dated} END"
-    return ValueRule(text=text, reasons=(("bad_date", "TRUE"),), source=source)
+    return ValueRule(
+        text=_dated(day_sql("{v}", reading), '"%Y-%m-%d"'),
+        reasons=(("bad_date", "TRUE"),),
+        doubts=_doubts(reading),
+        source=source,
+    )
 
 
 def array_rule(*, most: int, longest_bytes: int, source: str, longest: int | None = None) -> ValueRule:

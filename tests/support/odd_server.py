@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         return going_on
 
-    do_GET = do_POST = do_PUT = _serve  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass

@@ -25,6 +25,7 @@ Problems = Callable[[str], list[str]]
 
 ROW = "10 fields[2]"
 STALE = "Any other spelling becomes a new custom attribute, which is billed, and the real field stays stale."
+STRPTIME = 'Write it as strptime has it, such as "%d/%m/%Y" or "%Y-%m-%d %H:%M:%S %z".'
 FROM = "expected property.<id>, profile_id, segments, interactions, permission_level; found"
 
 
@@ -85,6 +86,35 @@ FROM = "expected property.<id>, profile_id, segments, interactions, permission_l
             "{from: segments, to: seen, type: boolean}",
             f'{ROW}.type: "segments" can be "array", or "string" for one text with commas. '
             'Leave "type" out or correct it.',
+        ),
+        (
+            "{from: property.x, to: y, date_format: dd/mm/yyyy}",
+            f'{ROW}.date_format: "dd/mm/yyyy" names no part of a date. {STRPTIME}',
+        ),
+        (
+            '{from: property.x, to: y, date_format: "%d/%m/%Q"}',
+            f'{ROW}.date_format: "%d/%m/%Q" holds "%Q", which is no part of a date. {STRPTIME}',
+        ),
+        (
+            '{from: property.x, to: dob, date_format: "%d/%m/%y"}',
+            f'{ROW}.date_format: "%d/%m/%y" has a year of two digits, which leaves the century of a birthday open. '
+            "Let the source write four.",
+        ),
+        (
+            '{from: property.x, to: y, type: integer, date_format: "%d/%m/%Y"}',
+            f'{ROW}.date_format: makes a time, and the row says "type: integer". Leave one of the two out.',
+        ),
+        (
+            '{from: property.x, to: home_city, date_format: "%d/%m/%Y"}',
+            f'{ROW}.date_format: "home_city" holds a text in Braze, and no date.',
+        ),
+        (
+            '{from: segments, to: y, date_format: "%d/%m/%Y"}',
+            f'{ROW}.date_format: is possible only with "from: property.<id>".',
+        ),
+        (
+            '{value: "21/12/1980", to: dob, date_format: "%d/%m/%Y"}',
+            f'{ROW}.date_format: is possible only with "from: property.<id>".',
         ),
         ("{from: property.x, to: y, as: ids}", f'{ROW}.as: is possible only for "segments" and "interactions".'),
         ("{from: segments, to: y, as: nmes}", f'{ROW}.as: expected "ids" or "names"; found "nmes". Nearest: "names".'),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from moto.server import ThreadedMotoServer
@@ -141,6 +142,76 @@ def test_object_that_is_written_only_if_absent_is_never_replaced(staging: Stagin
     assert staging.read_bytes("s3://acme-sync/once") == b"first"
     assert staging.write_bytes("s3://acme-sync/once", b"third")
     assert staging.read_bytes("s3://acme-sync/once") == b"third"
+
+
+def etag_of(staging: StagingHook, uri: str) -> str:
+    (found,) = staging.list_objects(uri)
+    return found.etag
+
+
+def test_object_is_moved_in_the_version_that_is_meant(staging: StagingHook) -> None:
+    uri = "s3://acme-sync/in/a.csv"
+    staging.write_bytes(uri, b"read")
+
+    assert staging.move_object(uri, f"{uri}.done", etag=etag_of(staging, uri))
+    assert [found.uri for found in staging.list_objects("s3://acme-sync/in/")] == [f"{uri}.done"]
+    assert staging.read_bytes(f"{uri}.done") == b"read"
+
+
+def test_object_of_another_version_is_not_moved(staging: StagingHook) -> None:
+    uri = "s3://acme-sync/in/a.csv"
+    staging.write_bytes(uri, b"read")
+    etag = etag_of(staging, uri)
+    staging.write_bytes(uri, b"news")
+
+    assert not staging.move_object(uri, f"{uri}.done", etag=etag)
+    assert [found.uri for found in staging.list_objects("s3://acme-sync/in/")] == [uri]
+    with pytest.raises(FileNotFoundError):
+        staging.move_object("s3://acme-sync/in/none", "s3://acme-sync/in/none.done", etag=etag)
+
+
+def test_object_that_changes_while_it_is_moved_stays_where_it_is(staging: StagingHook) -> None:
+    uri = "s3://acme-sync/in/a.csv"
+    staging.write_bytes(uri, b"read")
+    etag = etag_of(staging, uri)
+    client = staging.get_conn()
+    other = StagingHook()
+    client.meta.events.register("after-call.s3.CopyObject", lambda **_: other.write_bytes(uri, b"news") and None)
+    staging.__dict__["_s3"] = SimpleNamespace(get_conn=lambda: client)
+
+    assert not staging.move_object(uri, f"{uri}.done", etag=etag)
+    assert other.read_bytes(uri) == b"news"
+
+
+def test_each_request_of_a_move_names_the_version(server: OddServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(monkeypatch, server.url)
+    copied = b"<CopyObjectResult><ETag>&quot;v1&quot;</ETag></CopyObjectResult>"
+    server.on("HEAD /acme-sync/a.csv", answer(b"", 200, {"ETag": '"v1"'}))
+    server.on("PUT /acme-sync/a.csv.done", answer(copied, 200, {"Content-Type": "application/xml"}))
+    server.on("DELETE /acme-sync/a.csv", answer(s3_error("PreconditionFailed", 412), 412))
+
+    moved = StagingHook().move_object("s3://acme-sync/a.csv", "s3://acme-sync/a.csv.done", etag='"v1"')
+
+    conditions = [
+        {name.lower(): value for name, value in seen.headers.items() if "match" in name.lower()} for seen in server.seen
+    ]
+    assert not moved
+    assert {"if-match": '"v1"'} in conditions
+    assert {"x-amz-copy-source-if-match": '"v1"'} in conditions
+    assert (server.seen[-1].method, conditions[-1]) == ("DELETE", {"if-match": '"v1"'})
+
+
+def test_store_without_conditional_deletes_is_asked_for_a_plain_one(
+    server: OddServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, server.url)
+    copied = b"<CopyObjectResult><ETag>&quot;v1&quot;</ETag></CopyObjectResult>"
+    server.on("HEAD /acme-sync/a.csv", answer(b"", 200, {"ETag": '"v1"'}))
+    server.on("PUT /acme-sync/a.csv.done", answer(copied, 200, {"Content-Type": "application/xml"}))
+    server.on("DELETE /acme-sync/a.csv", answer(s3_error("NotImplemented", 501), 501), answer(b"", 204))
+
+    assert StagingHook().move_object("s3://acme-sync/a.csv", "s3://acme-sync/a.csv.done", etag='"v1"')
+    assert "if-match" not in {name.lower() for name in server.seen[-1].headers}
 
 
 def test_missing_object_is_a_file_not_found(staging: StagingHook, tmp_path: Path) -> None:

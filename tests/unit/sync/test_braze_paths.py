@@ -106,6 +106,15 @@ def test_text_stays_as_it_is(field: str) -> None:
         ("random_bucket", ["2365"]),
         ("total_revenue", ["65"]),
         ("last_coordinates", ["41.84157636433568", "-87.83520818508256"]),
+        ("last_coordinates[0]", ["41.84157636433568"]),
+        ("last_coordinates[1]", ["-87.83520818508256"]),
+        ("last_coordinates[-1]", ["-87.83520818508256"]),
+        ("custom_attributes.tags[0]", ["a"]),
+        ("custom_attributes.tags[-1]", ["b"]),
+        ("custom_attributes.tags[2]", None),
+        ("custom_attributes.address[0].city", ["Utrecht"]),
+        ("custom_attributes.address.geo.lat[0]", ["52.1"]),
+        ("custom_attributes.gone[0]", None),
         ("custom_attributes.tags", ["a", "b"]),
         ("custom_attributes.My tags", ["spaced"]),
         ('custom_attributes["a.b"]', ["dotted"]),
@@ -142,6 +151,43 @@ def test_text_stays_as_it_is(field: str) -> None:
 )
 def test_a_path_finds(path: str, texts: list[str] | None) -> None:
     assert parse_path(path).texts(USER) == texts
+
+
+@pytest.mark.parametrize(
+    ("path", "texts"),
+    [
+        ("custom_attributes.route.points", ["[5,5]", "[4,52]"]),
+        ("custom_attributes.route.points[1]", ["4", "52"]),
+        ("custom_attributes.route.points[1][0]", ["4"]),
+        ("custom_attributes.route.odd[1]", ["5"]),
+        ("custom_attributes.route.odd[0]", None),
+        ("custom_attributes.pets.name[1]", ["Rex"]),
+        ('custom_attributes["a.b"][0]', ["first"]),
+    ],
+)
+def test_a_place_picks_one_of_several_values(path: str, texts: list[str] | None) -> None:
+    route = {"points": [[5, 5], [4, 52]], "odd": [None, 5]}
+    attributes = {"route": route, "pets": [{"name": "Bo"}, {}, {"name": "Rex"}], "a.b": ["first"]}
+
+    assert parse_path(path).texts({"custom_attributes": attributes}) == texts
+
+
+@pytest.mark.parametrize(
+    ("path", "is_ordered"),
+    [
+        ("last_coordinates", True),
+        ("custom_attributes.place.coordinates", True),
+        ("custom_attributes.pets.name", True),
+        ("custom_attributes.tags", False),
+        ('custom_attributes["a.b"]', False),
+        ("devices.model", False),
+        ("purchases.name", False),
+        ("campaigns_received", False),
+        ("email", False),
+    ],
+)
+def test_order_means_something_in_coordinates_and_inside_of_nested_attributes(path: str, is_ordered: bool) -> None:
+    assert parse_path(path).is_ordered is is_ordered
 
 
 def test_an_object_in_the_place_of_a_list_counts_as_a_list_of_one() -> None:
@@ -232,6 +278,14 @@ def test_campaigns_go_by_their_present_name_then_by_their_name_in_the_export_the
         ("custom_attributes[a=b]", 'custom attributes are read one by one: write "custom_attributes.<name>".'),
         ("email.domain", '"email" is a string in Braze and has no parts. Write "email" alone.'),
         ("last_coordinates.x", '"last_coordinates" is a list of numbers in Braze and has no parts.'),
+        ("last_coordinates.x", 'Write "last_coordinates" alone, or "last_coordinates[0]" for one of them.'),
+        ("last_coordinates[2]", 'a pair of numbers. Write "last_coordinates[0]" or "last_coordinates[1]".'),
+        ("last_coordinates[-3]", 'a pair of numbers. Write "last_coordinates[0]" or "last_coordinates[1]".'),
+        ("email[0]", '"email[0]" can\'t be read from "[0]" on.'),
+        ("custom_attributes[0]", 'custom attributes are read one by one: write "custom_attributes.<name>".'),
+        ("custom_attributes.tags[x]", "or [<name>=<value>], or [<number>] for one of several."),
+        ("custom_attributes.tags[1.5]", 'from "[1.5]" on.'),
+        ("purchases[name=sku1][0]", 'from "[0]" on.'),
         ("subscription_groups.x", "Braze doesn't export subscription groups. Import one segment for each group"),
         ("user_alias", 'For the name under one label write "user_aliases[alias_label=<label>].alias_name".'),
         ("devices[0]", '"devices[0]" can\'t be read from "[0]" on. Expected .<name>, ["<name with a dot>"] or'),

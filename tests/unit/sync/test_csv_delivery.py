@@ -18,8 +18,9 @@ from airflow_provider_braze_blueconic.sync.columns import field_column, increase
 from airflow_provider_braze_blueconic.sync.csv_delivery import CsvFormat, Delivery, deliver_csv
 from airflow_provider_braze_blueconic.sync.database import connect
 from airflow_provider_braze_blueconic.sync.fence import Superseded
-from airflow_provider_braze_blueconic.sync.pipeline import commit_uploads
+from airflow_provider_braze_blueconic.sync.pipeline import Workspace, commit_uploads, read_fields
 from airflow_provider_braze_blueconic.sync.receipts import best_receipts
+from tests.support import import_nights
 from tests.support.clock import in_clock_time
 from tests.support.core import day, read_rows, write_delta
 from tests.support.csv_road import Bucket, read_csv
@@ -524,3 +525,54 @@ def test_the_bad_ends_of_a_file_come_back_too(make: Any) -> None:
 
     snapshot = goal.bucket.read("*.csv", columns=["firstname"])
     assert goal.bucket.values(snapshot, "firstname") == [([value],) for value in hostile]
+
+
+class DeliveredRun(import_nights.Run):
+    """A night of an import goal that delivers below ``<home>/in``."""
+
+    def _upload(self, workspace: Workspace, life: Life, partition: int) -> Any:
+        targets = {row["target"]: row["merge"] for row in read_fields(workspace, self.done["delta"]["uri"])}
+        (upload,) = deliver_csv(
+            workspace,
+            self.done["delta"],
+            partitions=[partition],
+            links=["crm_id"],
+            targets=targets,
+            folder=str(self._home / "in"),
+            format_=CsvFormat(),
+            target_staging=workspace.staging,
+        ).uploads
+        return upload
+
+
+@pytest.mark.promise(2)
+def test_an_acknowledged_row_is_not_delivered_again_because_of_a_field_that_can_not_stand_in_the_file(
+    tmp_path: Path,
+) -> None:
+    braze = import_nights.Braze(u1={"tags": ["a|b", "c"], "tier": "gold"}, u2={"tags": ["c"], "tier": "gold"})
+    goal = import_nights.ImportGoalOf(
+        "users",
+        braze,
+        import_nights.BlueConic(),
+        [("custom_attributes.tags", "tags"), ("custom_attributes.tier", "tier")],
+    )
+
+    def run(number: int) -> list[list[str]]:
+        """The rows of the file that a night delivers."""
+        before = set((tmp_path / "in").glob("*"))
+        DeliveredRun(tmp_path, goal, day(number), send="whole_profile").run()
+        return [row for file in set((tmp_path / "in").glob("*")) - before for row in read_csv(file)[1:]]
+
+    nights = [run(1), run(2), run(3)]
+    braze.users["u1"]["tier"] = "silver"
+    nights.append(run(4))
+    braze.users["u1"]["tags"] = ["c", "d"]
+    nights.append(run(5))
+
+    assert nights == [
+        [["u1", "", "gold"], ["u2", "c", "gold"]],
+        [],
+        [],
+        [["u1", "", "silver"]],
+        [["u1", "c|d", "silver"]],
+    ]

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,9 @@ def read_days(bucket: Bucket, logical_date: dt.datetime | None, **how: object) -
         ("s3://b/in/*.csv", "s3://b/in/a.csv.done", False, None),
         ("s3://b/in/*", "s3://b/in/a.csv.done", False, None),
         ("s3://b/in/*", "s3://b/in/a.csv.gz", True, None),
+        ("s3://b/in/*", "s3://b/in/", False, None),
+        ("s3://b/in*", "s3://b/in_$folder$", False, None),
+        ("s3://b/%Y-%m-%d*", "s3://b/2026-11-24/", False, None),
         ("s3://b/in/a+b(1).csv", "s3://b/in/a+b(1).csv", True, None),
         ("s3://b/in/100%%_*.csv", "s3://b/in/100%_x.csv", True, None),
         ("s3://b/p_%Y-%m-%d.csv", "s3://b/p_2026-11-24.csv", True, in_name(2026, 11, 24)),
@@ -227,6 +233,79 @@ def test_done_is_added_to_the_name_of_a_finished_file(bucket: Bucket) -> None:
 
     assert bucket.names() == ["people_2026-11-04.csv.done", "people_2026-11-05.csv.done"]
     assert read_days(bucket, NOVEMBER_5) == []
+
+
+@dataclass(frozen=True)
+class Version:
+    """A file as a store lists it that knows its versions."""
+
+    uri: str
+    size: int
+    modified: dt.datetime
+    etag: str
+
+
+class VersionedStaging(LocalStaging):
+    """A store whose listings tell an ETag, and in which a file may be replaced right before it is renamed."""
+
+    def __init__(self) -> None:
+        self.before_move: Callable[[], None] = lambda: None
+
+    def _etag(self, uri: str) -> str:
+        return hashlib.md5(Path(uri).read_bytes()).hexdigest()
+
+    def list_objects(self, prefix_uri: str) -> Sequence[Version]:  # type: ignore[override]
+        listed = super().list_objects(prefix_uri)
+        return [Version(file.uri, file.size, file.modified, self._etag(file.uri)) for file in listed]
+
+    def move_object(self, source_uri: str, target_uri: str, *, etag: str) -> bool:
+        self.before_move()
+        if self._etag(source_uri) != etag:
+            return False
+        Path(source_uri).rename(target_uri)
+        return True
+
+
+@pytest.mark.promise(1)
+def test_a_file_of_the_same_size_and_second_that_took_its_place_is_read(tmp_path: Path) -> None:
+    bucket = Bucket(tmp_path, VersionedStaging())
+    bucket.put("a.csv", "id,city\np1,Old\n", modified=day(1))
+    first = bucket.read()
+    bucket.put("a.csv", "id,city\np1,New\n", modified=day(1))
+
+    mark_files_finished(bucket.workspace, first, source=bucket.staging, done=True)
+    second = bucket.read()
+    mark_files_finished(bucket.workspace, second, source=bucket.staging, done=True)
+
+    assert bucket.values(second) == [(["p1"], ["New"])]
+    assert bucket.names() == ["a.csv.done"]
+
+
+@pytest.mark.promise(1)
+def test_a_file_that_changes_while_it_is_renamed_keeps_its_name_and_is_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    staging = VersionedStaging()
+    bucket = Bucket(tmp_path, staging)
+    bucket.put("a.csv", "id,city\np1,Old\n", modified=day(1))
+    snapshot = bucket.read()
+    staging.before_move = lambda: bucket.put("a.csv", "id,city\np1,New\n", modified=day(1)) and None
+
+    mark_files_finished(bucket.workspace, snapshot, source=staging, done=True)
+
+    assert "a.csv keeps its name: it was replaced since it was read" in caplog.text
+    assert bucket.names() == ["a.csv"]
+    assert bucket.values(bucket.read()) == [(["p1"], ["New"])]
+
+
+def test_a_mark_of_an_older_version_still_says_that_a_file_is_finished(tmp_path: Path) -> None:
+    bucket = Bucket(tmp_path)
+    bucket.put("a.csv", "id,city\np1,A\n", modified=day(1))
+    mark_files_finished(bucket.workspace, bucket.read())
+
+    again = Bucket(tmp_path, VersionedStaging())
+
+    assert again.values(again.read()) == []
 
 
 @pytest.mark.promise(1)

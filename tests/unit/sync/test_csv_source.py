@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from airflow_provider_braze_blueconic.sync.mapping import map_snapshot
 from airflow_provider_braze_blueconic.sync.snapshot import write_snapshot
 from tests.support.core import day, engine, read_rows
 from tests.support.csv_road import Bucket
+from tests.support.staging import LocalFile, LocalStaging
 
 SECRET = "planted@example.com"
 
@@ -145,6 +147,40 @@ def test_a_compressed_file_is_known_by_its_first_bytes(bucket: Bucket) -> None:
     bucket.put("plain.csv.gz", "id,city\np2,B\n", modified=day(2))
 
     assert bucket.values(bucket.read("*.csv*")) == [(["p1"], ["A"]), (["p2"], ["B"])]
+
+
+@pytest.mark.parametrize(
+    ("content", "people"),
+    [
+        (gzip.compress(b"id,city\np1,A\n") + gzip.compress(b"id,city\np2,B\n"), [("p1", "A"), ("p2", "B")]),
+        (b"id,city\r\np1,A\r\n\xef\xbb\xbfid,city\r\np2,B\r\n", [("p1", "A"), ("p2", "B")]),
+        (b'id,city\np1,A\n"id", city \np2,B\n"id","city"\n', [("p1", "A"), ("p2", "B")]),
+        (b"id,city\np1,A\ncity,id\nB,p2\n", [("p1", "A"), ("p2", "B")]),
+        (b"id,city\nid,city\n", []),
+        (b"id,city\nid,Ede\ncity,city\n", [("id", "Ede"), ("city", "city")]),
+    ],
+    ids=["gz", "with marks", "quoted and spaced", "in another order", "nothing else", "a person who is called so"],
+)
+def test_the_column_names_of_files_that_were_joined_are_no_person(
+    bucket: Bucket, content: bytes, people: list[tuple[str, str]]
+) -> None:
+    bucket.put("joined.csv", content)
+
+    snapshot = bucket.read()
+
+    assert bucket.values(snapshot) == [([id_], [city]) for id_, city in people]
+    assert "broken_lines" not in snapshot
+
+
+def test_the_mark_of_a_folder_is_not_the_file_that_is_required(tmp_path: Path) -> None:
+    class WithMarker(LocalStaging):
+        def list_objects(self, prefix_uri: str) -> Sequence[LocalFile]:
+            return [LocalFile(f"{tmp_path}/in/", 0, day(1)), *super().list_objects(prefix_uri)]
+
+    bucket = Bucket(tmp_path, WithMarker())
+
+    with pytest.raises(TransientError, match="0 other files of that pattern are there"):
+        bucket.read("*", required=True)
 
 
 def test_files_may_order_their_columns_as_they_like(bucket: Bucket) -> None:

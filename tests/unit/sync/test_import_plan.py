@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from airflow_provider_braze_blueconic.exceptions import GoalError
 from airflow_provider_braze_blueconic.goals.models import ImportField, ImportIdentifier, RemainingFields
@@ -26,7 +27,7 @@ from airflow_provider_braze_blueconic.sync.import_plan import (
 )
 from airflow_provider_braze_blueconic.sync.mapping import MappingPlan
 from airflow_provider_braze_blueconic.sync.observations import Observation
-from tests.support.core import day, map_people
+from tests.support.core import day, map_people, map_values
 
 EXTERNAL = ImportIdentifier(braze="external_id", blueconic="crm_id")
 EMAIL = ImportIdentifier(braze="email", blueconic="email")
@@ -119,6 +120,51 @@ def test_a_property_that_is_not_there_is_named_with_the_nearest() -> None:
     assert problems(row("email", "emial"), property_types={"email": "EMAIL", "city": "SELECT"}) == [
         'fields[0].to: BlueConic has no property "emial". Nearest: "email".'
     ]
+
+
+def test_only_a_property_of_dates_takes_dates_that_are_written_in_a_form_of_their_own() -> None:
+    field = row("custom_attributes.joined", "joined", date_format="%d/%m/%Y")
+
+    assert problems(field, property_types={"joined": "SELECT"}) == [
+        'fields[0].date_format: "date_format" needs a property of dates and times; "joined" is of type SELECT in '
+        'BlueConic. Use another property, or leave "date_format" out.'
+    ]
+    # A delivery by file may not know the type.
+    for types in ({"joined": "DATETIME"}, {}):
+        (target,) = resolve(field, property_types=types).targets
+        assert (target.filter_type, target.date_format) == ("DATETIME", "%d/%m/%Y")
+        assert read_targets([target.as_row()]) == [target]
+
+
+def test_a_date_that_can_not_be_read_is_refused_with_the_row() -> None:
+    with pytest.raises(ValidationError, match="has no year"):
+        row("dob", "birthday", date_format="%d/%m")
+    with pytest.raises(ValidationError, match="nothing can be added"):
+        row("custom_attributes.x", "y", merge="sum", of="value", date_format="%d/%m/%Y")
+
+
+@pytest.mark.parametrize(
+    ("source", "merge", "texts", "written"),
+    [
+        ("last_coordinates", "set", ["53.5", "9.9"], '["53.5","9.9"]'),
+        ("last_coordinates", "set", ["4.9", "52.4"], '["4.9","52.4"]'),
+        ("last_coordinates", "set_or_clear", ["5", "5"], '["5","5"]'),
+        ("last_coordinates", "set_if_empty", ["9", "10"], '["9","10"]'),
+        ("last_coordinates[1]", "set", ["9.9"], '["9.9"]'),
+        ("custom_attributes.route.points", "set", ["2", "1", "2"], '["2","1","2"]'),
+        # To add to a property is to unite two sets, and so is what Braze does with the list of a whole attribute.
+        ("last_coordinates", "add", ["53.5", "9.9", "9.9"], '["53.5","9.9"]'),
+        ("custom_attributes.tags", "set", ["b", "a", "b"], '["a","b"]'),
+        ("devices.model", "set", ["b", "a", "b"], '["a","b"]'),
+    ],
+)
+def test_values_keep_the_order_that_they_have_in_braze(
+    source: str, merge: Any, texts: list[str], written: str, tmp_path: Path
+) -> None:
+    target = ImportTarget("where", source, merge, None, "DECIMAL" if "4" in texts[0] else "SELECT")
+
+    assert map_values(tmp_path / "braze", target.rule, [texts]) == [(written, None)]
+    assert map_values(tmp_path / "blueconic", target.stored_rule, [texts]) == [(written, None)]
 
 
 @pytest.mark.parametrize("filter_type", ["SELECT", "EMAIL", "DATETIME"])

@@ -247,6 +247,28 @@ def test_a_field_that_is_refused_alone_is_reported_and_rests_alone(tmp_path: Pat
     assert blueconic.values("crm_id", "u1", "nickname") == ["Anna"]
 
 
+@pytest.mark.promise(2)
+def test_a_row_is_not_repeated_with_all_that_was_acknowledged_because_of_one_field_that_is_not_taken(
+    tmp_path: Path,
+) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    blueconic.refused = {"level"}
+    goal = import_of(braze, blueconic, ("custom_attributes.tier", "level"), ("custom_attributes.nick", "nickname"))
+
+    def run(number: int) -> dict[str, Any]:
+        return Run(tmp_path, goal, day(number), send="whole_profile").run().report
+
+    nights = [run(1), run(2), run(3)]
+    braze.users["u1"]["nick"] = "Anna"
+    nights.append(run(4))
+    nights.append(run(5))
+    braze.users["u2"]["tier"] = "bronze"
+    nights.append(run(6))
+
+    assert [(night["to_send"], night["held"]) for night in nights] == [(2, 0), (0, 2), (0, 2), (1, 1), (0, 2), (1, 1)]
+    assert blueconic.writes == {"nickname": 4}
+
+
 def test_a_field_that_appears_in_braze_later_is_picked_up_and_named(tmp_path: Path) -> None:
     braze, blueconic = braze_of_two(), blueconic_of_two()
     goal = import_of(
