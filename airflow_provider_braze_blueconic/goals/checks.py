@@ -113,7 +113,8 @@ def check_export_field(row: _Raw) -> Iterator[Finding]:
         yield Finding("as", 'is possible only for "segments" and "interactions".')
     if isinstance(source, str):
         yield from _check_kind(source, target, kind)
-    if isinstance(row.get("value"), str | int | float):
+    # With a date format it is refused anyway, so its form is not looked at.
+    if isinstance(row.get("value"), str | int | float) and "date_format" not in row:
         yield from _check_fixed_value(row["value"], target, kind)
     yield from _check_date_format(row)
     attribute = braze_attribute(target) if isinstance(target, str) else None
