@@ -190,7 +190,8 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
         mode="json",
         by_alias=True,
         include={
-            "identifiers", "fields", "connections", "objectives", "when_missing", "leavers", "send", "allow_creation"
+            "identifiers", "fields", "connections", "objectives", "when_missing", "leavers", "send", "allow_creation",
+            "max_attempts",
         },
     )  # fmt: skip
 
@@ -207,7 +208,7 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
                 required=source.required,
                 broken_percent=source.broken_percent,
                 timezone=goal.timezone,
-                full=Template("{{ params.full }}"),
+                full=Template("{{ params.full or params.retry_held }}"),
                 source_aws_conn_id=source.aws,
                 **common,
             )

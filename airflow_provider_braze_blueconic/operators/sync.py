@@ -351,7 +351,7 @@ class ComputeDeltaOperator(GoalOperator):
             identifiers=identifiers,
             allow_creation=self.allow_creation,
         )
-        plan = replace(plan, confirms=self.confirms, missing=mapped.get("missing", 0))
+        plan = replace(plan, confirms=self.confirms, missing=mapped.get("missing", 0), target=self.target_conn_id)
         plans = partial(observed_users, identifiers, fields, mapped["property_types"])
         pairs, routes = exported_pairs(fields), exported_routes(fields, mapped["property_types"])
 
@@ -386,6 +386,7 @@ class ComputeDeltaOperator(GoalOperator):
             max_attempts=self.max_attempts,
             retry_held=is_true(self.retry_held),
         )
+        plan = replace(plan, target=self.target_conn_id)
         plans = partial(observed_profiles, identifiers, targets, mapped["property_types"], sums=True)
         return compute_staged_delta(
             workspace,

@@ -35,6 +35,7 @@ from airflow_provider_braze_blueconic.sync.doubt import (
     doubt_everything,
     merge_settings,
     source_settings,
+    target_settings,
 )
 from airflow_provider_braze_blueconic.sync.ledger import (
     ABSENT,
@@ -117,6 +118,7 @@ class DeltaPlan:
         left, so as many of those who seem to have left stay on the list.
     :param creates: the target is asked to create whom it does not know; ``False`` where it drops them in silence, and
         ``None`` where it tells.
+    :param target: id of the connection by which the target is reached; ``None`` if there is none.
     :param holds_back: a record that the target could not take rests until something of it changes.
     :param max_attempts: after so many attempts with the same values a refused record rests until they change; ``None``
         tries everybody again, also whom a value did not stick to.
@@ -141,6 +143,7 @@ class DeltaPlan:
     sources: Mapping[str, str] = field(default_factory=dict)
     missing: int = 0
     creates: bool | None = None
+    target: str | None = None
     holds_back: bool = False
     max_attempts: int | None = None
     policy: str = ""
@@ -159,7 +162,12 @@ class DeltaPlan:
         """
         if self.is_stale(newest):
             return {}
-        return {**merge_settings(self.merges), **source_settings(self.sources), **creation_setting(self.creates)}
+        return {
+            **merge_settings(self.merges),
+            **source_settings(self.sources),
+            **creation_setting(self.creates),
+            **target_settings(self.target, imports=self.creates is None),
+        }
 
     def is_stale(self, newest: dt.datetime | None) -> bool:
         """Tell whether the data are older for everybody than the newest that was committed, so that nothing is sent.

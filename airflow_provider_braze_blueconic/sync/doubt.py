@@ -9,7 +9,7 @@ stopped before it sends, leaves the ledger as it was.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CREATES",
+    "DIRECTION",
     "IN_DOUBT",
     "NO_DOUBTS",
     "Doubts",
@@ -30,6 +31,7 @@ __all__ = [
     "doubts_of",
     "merge_settings",
     "source_settings",
+    "target_settings",
 ]
 
 IN_DOUBT = '["in doubt" ]'
@@ -46,6 +48,12 @@ _SOURCE = "source:"
 
 CREATES = "creates"
 """Setting: 1 where the target is asked to create people whom it does not know, 0 where it drops them in silence."""
+
+_TARGET = "target"
+"""Setting: a number that stands for the connection by which the target is reached."""
+
+DIRECTION = "direction"
+"""Setting: 1 for an export goal, 2 for an import goal; the ledgers of both have other identifiers and texts."""
 
 _MERGE_NUMBERS: Mapping[Merge, int] = {"set": 1, "set_or_clear": 1, "add": 2, "sum": 3, "set_if_empty": 4, "remove": 5}
 """Merges by which the same value leaves something else in the target have other numbers. They are kept in ledgers, so
@@ -65,10 +73,20 @@ def source_settings(sources: Mapping[str, str]) -> dict[str, int]:
 
     :param sources: target → path of its source.
     """
-    return {
-        _SOURCE + field_column(target): int.from_bytes(hashlib.sha256(source.encode()).digest()[:7])
-        for target, source in sources.items()
-    }
+    return {_SOURCE + field_column(target): _number(source) for target, source in sources.items()}
+
+
+def target_settings(connection: str | None, *, imports: bool) -> dict[str, int]:
+    """Write where a goal writes to as settings of a ledger.
+
+    :param connection: id of the connection; ``None`` where nothing is reached by one.
+    """
+    settings = {DIRECTION: 2 if imports else 1}
+    return settings if connection is None else {**settings, _TARGET: _number(connection)}
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 
 
 def creation_setting(creates: bool | None) -> dict[str, int]:
@@ -88,15 +106,30 @@ class Doubts:
         the old one is no level that the new one grows from.
     :param unproven: creation is on now, so whoever was acknowledged only while it was off may not be there.
     :param proven: creation is off now, so whoever was acknowledged before is there.
+    :param elsewhere: another connection leads to the target, maybe to another one: all that was acknowledged is in
+        doubt, but for ``sums``, which might be added a second time where it is the same.
+    :param sums: columns of numbers that are added to.
     """
 
     fields: tuple[str, ...] = ()
     forgotten: tuple[str, ...] = ()
     unproven: bool = False
     proven: bool = False
+    elsewhere: bool = False
+    sums: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.fields or self.forgotten or self.unproven or self.proven)
+        return bool(self.fields or self.forgotten or self.unproven or self.proven or self.elsewhere)
+
+    def told(self) -> list[str]:
+        """Say what is sent once more, a sentence each, for a log."""
+        sentences = [
+            (len(self.fields), f"the merge of {len(self.fields)} fields changed; they are sent once more"),
+            (len(self.forgotten), f"{len(self.forgotten)} counters come from elsewhere now; they start anew"),
+            (self.unproven, "people may be created now; whoever was accepted only before is sent once more"),
+            (self.elsewhere, "another connection leads to the target; every field but sums is sent once more"),
+        ]
+        return [sentence for applies, sentence in sentences if applies]
 
     def apply(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Put the rows of the temporary table ``ledger`` in doubt."""
@@ -109,18 +142,21 @@ class Doubts:
             connection.execute("UPDATE ledger SET unproven = FALSE WHERE unproven IS NULL")
         if self.unproven:
             doubt_everything(connection, "coalesce(unproven, TRUE)")
+        if self.elsewhere:
+            doubt_everything(connection, "TRUE", but=self.sums)
 
 
 NO_DOUBTS = Doubts()
 
 
-def doubt_everything(connection: duckdb.DuckDBPyConnection, condition: str) -> None:
+def doubt_everything(connection: duckdb.DuckDBPyConnection, condition: str, *, but: Collection[str] = ()) -> None:
     """Put every acknowledged field of some rows of the temporary table ``ledger`` in doubt.
 
     :param condition: SQL over the ledger's columns.
+    :param but: field columns that stay as they are.
     """
     described = connection.execute("DESCRIBE ledger").fetchall()
-    fields = [quote(name) for name, *_ in described if name.startswith(FIELD_PREFIX)]
+    fields = [quote(name) for name, *_ in described if name.startswith(FIELD_PREFIX) and name not in but]
     if fields:
         doubted = ", ".join(f"{field} = CASE WHEN {field} IS NOT NULL THEN {literal(IN_DOUBT)} END" for field in fields)
         connection.execute(f"UPDATE ledger SET {doubted} WHERE {condition}")
@@ -144,4 +180,6 @@ def doubts_of(wanted: Mapping[str, int], *, known: Callable[[str], int | None]) 
         forgotten=tuple(field for field in moved if wanted.get(_MERGE + field) == adds),
         unproven=created == 0 and wanted.get(CREATES) == 1,
         proven=created == 1 and wanted.get(CREATES) == 0,
+        elsewhere=_TARGET in changed,
+        sums=tuple(name.removeprefix(_MERGE) for name, number in wanted.items() if number == adds and _MERGE in name),
     )

@@ -23,7 +23,7 @@ from airflow_provider_braze_blueconic.sync.batches import Outgoing
 from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_column
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, parquet_source
 from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, Seen, compute_delta
-from airflow_provider_braze_blueconic.sync.doubt import CREATES
+from airflow_provider_braze_blueconic.sync.doubt import CREATES, DIRECTION
 from airflow_provider_braze_blueconic.sync.fence import (
     Fence,
     Superseded,
@@ -44,7 +44,11 @@ from airflow_provider_braze_blueconic.sync.receipts import (
     settled_identifiers,
     summarise,
 )
-from airflow_provider_braze_blueconic.sync.recovery import refuse_lost_ledger, refuse_vanished_ledger
+from airflow_provider_braze_blueconic.sync.recovery import (
+    refuse_lost_ledger,
+    refuse_other_direction,
+    refuse_vanished_ledger,
+)
 from airflow_provider_braze_blueconic.sync.references import DeltaRef, MappedRef, PlanRef, SnapshotRef, UploadRef
 from airflow_provider_braze_blueconic.sync.report import Report, make_report
 from airflow_provider_braze_blueconic.sync.runs import RunTable
@@ -219,8 +223,9 @@ def compute_staged_delta(
     ledger = workspace.ledger()
     newest = ledger.newest_as_of()
     settings = plan.settings(newest)
-    if doubted := ledger.doubts(settings).fields:
-        log.info("%s: the merge of %s fields changed; they are sent once more", workspace.folder.goal_id, len(doubted))
+    refuse_other_direction(workspace.folder, ledger.transaction(DIRECTION), settings.get(DIRECTION))
+    for sentence in ledger.doubts(settings).told():
+        log.info("%s: %s", workspace.folder.goal_id, sentence)
     known_columns = set(ledger.columns())
     uri = workspace.folder.step(workspace.run_key, "delta")
     total = DeltaCounts()

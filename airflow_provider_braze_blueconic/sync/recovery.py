@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.sync.pipeline import Workspace
     from airflow_provider_braze_blueconic.sync.staging import GoalFolder
 
-__all__ = ["Recovery", "recover_ledger", "refuse_lost_ledger", "refuse_vanished_ledger"]
+__all__ = ["Recovery", "recover_ledger", "refuse_lost_ledger", "refuse_other_direction", "refuse_vanished_ledger"]
 
 Sum = Literal["value", "increase"]
 """How a number is added to, as ``of`` in a goal file."""
@@ -86,6 +86,20 @@ def refuse_vanished_ledger(folder: GoalFolder) -> None:
         f"{folder.goal_id}: the ledger {folder.ledger}/ is gone since this delta was made. What the target answered is "
         f"kept in {folder.receipts}/. {_ways_out(folder)}"
     )
+
+
+def refuse_other_direction(folder: GoalFolder, known: int | None, wanted: int | None) -> None:
+    """Stop where the goal ran the other way before: its ledger knows other people, by other texts.
+
+    :param known: direction in the ledger; ``None`` if it does not say.
+    :param wanted: direction of the goal; ``None`` if it sends nothing this time.
+    :raises SyncError: if they differ. Nothing is changed.
+    """
+    if known is not None and wanted is not None and known != wanted:
+        raise SyncError(
+            f"{folder.goal_id}: give the goal another id. The ledger {folder.ledger}/ belongs to a goal of the other "
+            "direction, and knows other people by other values. Nothing was sent."
+        )
 
 
 def _ways_out(folder: GoalFolder) -> str:

@@ -749,6 +749,49 @@ def test_a_leaver_proves_nobody(tmp_path: Path) -> None:
     assert braze.users == {"a": {"tier": "gold"}, "b": {"tier": "gold"}}
 
 
+@pytest.mark.promise(1)
+def test_another_workspace_behind_the_same_goal_gets_everything(tmp_path: Path) -> None:
+    blueconic = BlueConic({"crm_id": ["a"], "level": ["gold"], "city": ["Ede"]})
+    first, second = Braze(), Braze()
+    goal = export_of(first, blueconic, creates=True)
+    Run(tmp_path, goal, day(1)).run()
+    moved = dataclasses.replace(goal, braze=second, target_conn_id="braze_eu")
+
+    planned = Run(tmp_path, moved, day(2)).run(last="guard")
+    Run(tmp_path, moved, day(3)).run()
+    again = Run(tmp_path, moved, day(4)).run()
+
+    assert (planned.done["delta"]["to_send"], again.report["to_send"]) == (1, 0)
+    assert second.users == first.users == {"a": {"tier": "gold", "city": "Ede"}}
+
+
+@pytest.mark.promise(2)
+def test_another_connection_to_the_same_tenant_adds_no_number_again(tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goal = import_of(braze, blueconic)
+    Run(tmp_path, goal, day(1)).run()
+    before = blueconic.values("crm_id", "u1", "spent")
+
+    renamed = Run(tmp_path, dataclasses.replace(goal, target_conn_id="blueconic_crm"), day(2)).run()
+
+    assert renamed.report["to_send"] == 2
+    assert blueconic.values("crm_id", "u1", "spent") == before
+    assert blueconic.writes["level"] == 4
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("first", ["import", "export"])
+def test_a_goal_that_runs_the_other_way_under_the_same_id_is_stopped(first: str, tmp_path: Path) -> None:
+    braze, blueconic = braze_of_two(), blueconic_of_two()
+    goals = [import_of(braze, blueconic), export_of(braze, blueconic, creates=True, leavers={"tier": None})]
+    goals = [dataclasses.replace(goal, goal_id="one") for goal in goals]  # type: ignore[type-var]
+    before, after = goals if first == "import" else reversed(goals)
+    Run(tmp_path, before, day(1)).run()
+
+    with pytest.raises(SyncError, match="one: give the goal another id"):
+        Run(tmp_path, after, day(2)).run()
+
+
 @pytest.mark.promise(2)
 @pytest.mark.parametrize("of", ["increase", "value"])
 def test_a_counter_that_takes_the_place_of_another_starts_anew(of: str, tmp_path: Path) -> None:
