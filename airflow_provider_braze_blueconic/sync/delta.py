@@ -46,7 +46,7 @@ from airflow_provider_braze_blueconic.sync.ledger import (
 )
 from airflow_provider_braze_blueconic.sync.mapping import withheld_sql
 from airflow_provider_braze_blueconic.sync.partitions import partition_sql
-from airflow_provider_braze_blueconic.sync.times import timestamp_sql
+from airflow_provider_braze_blueconic.sync.times import written_moment_sql
 from airflow_provider_braze_blueconic.sync.values import CLEAR
 
 if TYPE_CHECKING:
@@ -362,23 +362,19 @@ class _Looks:
 
 
 def _echo_sql(target: str) -> str:
-    """SQL that tells whether a mapped value is an echo. A moment may come back in another notation than it went."""
-    mapped, echoes = f"m.{quote(field_column(target))}", f"s.{quote(echo_column(target))}"
-    same_moment = f"list_contains([{_moment_sql('x')} FOR x IN {echoes}], {_moment_sql(mapped)})"
-    is_moment = f"regexp_full_match({mapped}, '{_ONE_MOMENT}')"
-    return (
-        f"({_LOOKED} AND coalesce(list_contains({echoes}, {mapped}) OR "
-        f"CASE WHEN {is_moment} THEN {same_moment} END, FALSE))"
-    )
+    """SQL that tells whether a mapped value is an echo."""
+    return f"({_LOOKED} AND coalesce(s.{quote(echo_column(target))}, FALSE))"
 
 
 _ONE_MOMENT = r'\["[0-9]{4}-[0-9]{2}-[0-9]{2}[^"]*"\]'
 """A property that holds one text which begins as a moment does."""
 
 
-def _moment_sql(text: str) -> str:
-    is_moment = f"regexp_full_match({text}, '{_ONE_MOMENT}')"
-    return f"CASE WHEN {is_moment} THEN {timestamp_sql(f'({text})[3:-3]')} END"
+def _is_echo_sql(mapped: str, echo: str) -> str:
+    """SQL that tells whether a mapped value is what came back. A moment may come back in another notation."""
+    moments = [f"CASE WHEN regexp_full_match({text}, '{_ONE_MOMENT}') THEN {written_moment_sql(f'({text})[3:-3]')} END"
+               for text in (mapped, echo)]  # fmt: skip
+    return f"coalesce({mapped} = {echo} OR {moments[0]} = {moments[1]}, FALSE)"
 
 
 def _increase_sql(mapped: str, known: str, changed: str, *, grows: bool) -> str:
@@ -451,18 +447,23 @@ def _load_seen(
         SELECT k.identifier, s.* FROM ({keys}) AS k JOIN ({" UNION ALL BY NAME ".join(looks)}) AS s ON s.key = k.key
         """
     )
-    echoes = [quote(echo_column(target)) for target in echoed]
-    gathered = [
-        f"list({one}) FILTER (WHERE {one} IS NOT NULL) OVER (PARTITION BY identifier) AS {one}" for one in echoes
-    ]
-    others = f"* EXCLUDE ({', '.join(echoes)})" if echoes else "*"
+    others, compared, gathered = ["f.*"], [], ["*"]
+    if echoed:
+        names = [quote(echo_column(target)) for target in echoed]
+        others = [f"f.* EXCLUDE ({', '.join(names)})"]
+        gathered = [f"* EXCLUDE ({', '.join(names)})"]
+        for target, name in zip(echoed, names, strict=True):
+            compared.append(f"{_is_echo_sql(f'm.{quote(field_column(target))}', f'f.{name}')} AS {name}")
+            gathered.append(f"bool_or({name}) OVER (PARTITION BY identifier) AS {name}")
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE seen AS
         SELECT * EXCLUDE (key, look, whole, row, place) FROM (
-            SELECT {", ".join([others, *gathered])},
-                row_number() OVER (PARTITION BY identifier ORDER BY as_of DESC) AS place
-            FROM found
+            SELECT {", ".join(gathered)}, row_number() OVER (PARTITION BY identifier ORDER BY as_of DESC) AS place
+            FROM (
+                SELECT {", ".join([*others, *compared])}
+                FROM found AS f JOIN mapped AS m ON m.identifier = f.identifier
+            )
         ) WHERE place = 1 AND {counts}
         """
     )

@@ -31,6 +31,7 @@ __all__ = [
     "is_time",
     "read_moment",
     "timestamp_sql",
+    "written_moment_sql",
 ]
 
 _DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -44,6 +45,7 @@ _BASIC_MOMENT = rf"[0-9]{{8}}T[0-9]{{6}}(?:Z|{_OFFSET})?"
 _AMERICAN_DAY = "[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}"
 
 _FRACTION = r"(?:\.[0-9]+)?"
+_NUMBER = f"-?[0-9]{{1,19}}{_FRACTION}"
 _SECONDS = f"-?[0-9]{{9,10}}{_FRACTION}"
 _MILLISECONDS = f"0|-?[0-9]{{11,15}}{_FRACTION}"
 """Up to fifteen digits: the last day of the year 9999, which stands for never, has so many."""
@@ -92,33 +94,60 @@ def timestamp_sql(value: str, reading: TimeReading = AS_FOUND) -> str:
     """
     if reading.date_format is not None:
         return _formatted_sql(value, reading.date_format)
-    number = f"TRY_CAST({value} AS BIGINT)"
-    exact = f"TRY_CAST({value} AS DECIMAL(38, 6))"
+    return _forms_sql(value, written_moment_sql(value), reading)
+
+
+def _forms_sql(value: str, written: str, reading: TimeReading) -> str:
+    """SQL that finds out the form of a text and reads it: the two usual ones first, which are not kept waiting.
+
+    The others are looked at inside a list of one. DuckDB works out an expression that two branches share before it
+    knows the branch, for every row; what is inside a list is out of its sight.
+
+    :param written: SQL for what a text names that begins as a day in ISO 8601 does.
+    """
     forms = [
-        (_matches(value, _PLAIN_MILLISECONDS), f"epoch_ms({number})"),  # first: so BlueConic stores each time
-        (_matches(value, _BEGINS_AS_DAY), _written_sql(value)),
-        (_matches(value, _COMPACT_MOMENT), f"try_strptime({value}, '%Y%m%d%H%M%S')"),
-        (_matches(value, _MILLISECONDS), f"make_timestamp(({exact} * 1000)::BIGINT)"),
-        (_matches(value, _SECONDS), f"make_timestamp(({exact} * 1000000)::BIGINT)"),
-        (_matches(value, _MICROSECONDS), f"make_timestamp({exact}::BIGINT)"),
-        (_matches(value, _NANOSECONDS), f"make_timestamp(TRY_CAST(({value})[:-4] AS BIGINT))"),
-        (
-            _matches(value, _SMALL_NEGATIVE),
-            f"CASE WHEN {number} % {_DAY_SECONDS} = 0 AND {number} % {_MINUTE} <> 0 "
-            f"THEN make_timestamp({number} * 1000000) ELSE epoch_ms({number}) END",
-        ),
-        (
-            f"{_matches(value, _COMPACT_DAY)} AND try_strptime({value}, '%Y%m%d') IS NOT NULL",
-            f"try_strptime({value}, '%Y%m%d')",
-        ),
-        (_matches(value, _WHOLE_MINUTES), f"epoch_ms({number})"),
-        (f"{_matches(value, _SMALL)} AND {number} % {_DAY_SECONDS} = 0", f"make_timestamp({number} * 1000000)"),
-        (_matches(value, _AMERICAN_DAY), f"try_strptime({value}, '%m/%d/%Y')"),
-        (_matches(value, _BASIC_MOMENT), _basic_sql(value)),
+        (_matches(value, _PLAIN_MILLISECONDS), f"epoch_ms(TRY_CAST({value} AS BIGINT))"),
+        (_matches(value, _BEGINS_AS_DAY), written),
+    ]
+    rare = [
+        (_matches("t", _NUMBER), _number_sql("t")),
+        (_matches("t", _AMERICAN_DAY), "try_strptime(t, '%m/%d/%Y')"),
+        (_matches("t", _BASIC_MOMENT), _basic_sql("t")),
     ]
     if reading.milliseconds:
-        forms.insert(0, (f"{_matches(value, '-?[0-9]{9,10}')} AND {number} % {_QUARTER} = 0", f"epoch_ms({number})"))
-    return f"CASE {' '.join(f'WHEN {condition} THEN {moment}' for condition, moment in forms)} END"
+        number = "TRY_CAST(t AS BIGINT)"
+        rare.insert(0, (f"{_matches('t', '-?[0-9]{9,10}')} AND {number} % {_QUARTER} = 0", f"epoch_ms({number})"))
+    return f"CASE {_whens(forms)} ELSE [CASE {_whens(rare)} END FOR t IN [{value}]][1] END"
+
+
+def _whens(branches: Sequence[tuple[str, str]]) -> str:
+    return " ".join(f"WHEN {condition} THEN {result}" for condition, result in branches)
+
+
+def _number_sql(value: str) -> str:
+    """SQL for the moment of a number since 1970, or of a day that is written as one; its digits tell the unit."""
+    digits = f"strlen(split_part(ltrim({value}, '-'), '.', 1))"
+    exact = f"TRY_CAST({value} AS DECIMAL(38, 6))"
+    is_compact = f"{digits} = 14 AND {value}[:2] IN ('19', '20')"
+    return (
+        f"CASE WHEN {is_compact} THEN try_strptime({value}, '%Y%m%d%H%M%S') "
+        f"WHEN {digits} > 17 THEN make_timestamp(TRY_CAST(({value})[:-4] AS BIGINT)) "
+        f"WHEN {digits} > 8 THEN make_timestamp(({exact} * CASE WHEN {digits} < 11 THEN 1000000 "
+        f"WHEN {digits} < 16 THEN 1000 ELSE 1 END)::BIGINT) ELSE {_small_sql(value)} END"
+    )
+
+
+def _small_sql(value: str) -> str:
+    """SQL for a number of up to eight digits: a day, or a moment round the beginning of 1970."""
+    number = f"TRY_CAST({value} AS BIGINT)"
+    is_milliseconds = f"{number} % {_MINUTE} = 0 OR {number} % {_DAY_SECONDS} <> 0"
+    return (
+        f"CASE WHEN starts_with({value}, '-') THEN "
+        f"make_timestamp({number} * CASE WHEN {is_milliseconds} THEN 1000 ELSE 1000000 END) "
+        f"ELSE coalesce(CASE WHEN strlen({value}) = 8 THEN try_strptime({value}, '%Y%m%d') END, "
+        f"CASE WHEN {number} = 0 OR ({number} % 10000 = 0 AND strlen({value}) > 6) THEN epoch_ms({number}) "
+        f"WHEN {number} % {_DAY_SECONDS} = 0 AND strlen({value}) > 4 THEN make_timestamp({number} * 1000000) END) END"
+    )
 
 
 def day_sql(value: str, reading: TimeReading = AS_FOUND) -> str:
@@ -132,8 +161,8 @@ def day_sql(value: str, reading: TimeReading = AS_FOUND) -> str:
         if bare != reading.date_format:
             value = f"regexp_replace({value}, '\\s*(Z|z|{_OFFSET})$', '')"
         return _formatted_sql(value, bare)
-    day = f"(CASE WHEN {_matches(value, _BEGINS_AS_DAY)} THEN ({value})[:10] ELSE {value} END)"
-    return f"CASE WHEN {timestamp_sql(value, reading)} IS NOT NULL THEN {timestamp_sql(day, reading)} END"
+    written = f"CASE WHEN {written_moment_sql(value)} IS NOT NULL THEN try_strptime(({value})[:10], '%Y-%m-%d') END"
+    return _forms_sql(value, written, reading)
 
 
 def ambiguous_date_sql(value: str) -> str:
@@ -203,8 +232,8 @@ def _matches(value: str, pattern: str) -> str:
     return f"regexp_full_match({value}, '{pattern}')"
 
 
-def _written_sql(value: str) -> str:
-    """SQL for a text that begins as a day in ISO 8601 does: DuckDB's own reading, and then with what it does not take.
+def written_moment_sql(value: str) -> str:
+    """SQL for the UTC timestamp of a text that begins as a day in ISO 8601 does: DuckDB's reading, widened.
 
     That is a space before the offset, a fraction after a comma or a colon, and small letters.
     """
@@ -306,7 +335,7 @@ _READERS: Sequence[tuple[str, Callable[[str], dt.datetime | None]]] = (
     (_MOMENT, _written),
     (_COMPACT_MOMENT, lambda text: _day(text, "%Y%m%d%H%M%S")),
     ("|".join(pattern for pattern, _ in _UNITS), _read_number),
-    (_NANOSECONDS, lambda text: _read_number(text[:-3])),
+    (_NANOSECONDS, lambda text: _SINCE_1970 + dt.timedelta(microseconds=int(text[:-3]))),
     (f"{_SMALL_NEGATIVE}|{_SMALL}", _read_small),
     (_AMERICAN_DAY, lambda text: _day(text, "%m/%d/%Y")),
     (_BASIC_MOMENT, _read_basic),

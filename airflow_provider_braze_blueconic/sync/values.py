@@ -154,8 +154,12 @@ def number_sql(value: str) -> str:
     return f"(CASE WHEN {is_number} THEN {number} + 0::DOUBLE END)"
 
 
+_YEARS = "000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[12][0-9]{3}|3000"
+
+
 def _dated(timestamp: str, form: str) -> str:
-    return f"CASE WHEN year({timestamp}) BETWEEN 1 AND 3000 THEN strftime({timestamp}, {literal(form)}) END"
+    # By its text and not by its year: a long expression is planned once then, and not twice.
+    return f"nullif(regexp_extract(strftime({timestamp}, {literal(form)}), '^\"(?:{_YEARS})-[^\"]*\"$'), '')"
 
 
 def _doubts(reading: TimeReading) -> tuple[tuple[str, str], ...]:
