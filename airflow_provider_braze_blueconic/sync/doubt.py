@@ -19,7 +19,7 @@ from airflow_provider_braze_blueconic.sync.database import literal, quote
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["IN_DOUBT", "NO_DOUBTS", "Doubts", "doubts_of", "merge_settings"]
+__all__ = ["IN_DOUBT", "NO_DOUBTS", "Doubts", "doubts_of", "is_added_to", "merge_settings"]
 
 IN_DOUBT = '["in doubt" ]'
 """What a field holds of which the target may have something else than it acknowledged: no answer came, no receipt was
@@ -41,6 +41,16 @@ def merge_settings(merges: Mapping[str, Merge]) -> dict[str, int]:
     :param merges: target → merge.
     """
     return {_MERGE + field_column(target): _MERGE_NUMBERS[merge] for target, merge in merges.items()}
+
+
+def is_added_to(field: str, *, known: Callable[[str], int | None]) -> bool | None:
+    """Tell whether a field was a number that is added to when it was last sent; ``None`` if that is not known.
+
+    :param field: field column.
+    :param known: name of a setting → its number in the ledger.
+    """
+    number = known(_MERGE + field)
+    return None if number is None else number == _MERGE_NUMBERS["sum"]
 
 
 @dataclass(frozen=True)

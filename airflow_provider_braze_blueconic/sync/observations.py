@@ -312,7 +312,7 @@ def _tell_carried(
     known = set(ledger.columns())
     told = {mine: theirs for mine, theirs in carried.items() if field_column(theirs) in known}
     table = ledger.open()
-    wanted = [path for path in mapped if path.name != "skipped.parquet"]
+    wanted = [path for path in mapped if path.parent.name.startswith("partition=")]
     if table is None or not told or not wanted:
         return seen, frozenset()
     out = seen.with_name("told.parquet")

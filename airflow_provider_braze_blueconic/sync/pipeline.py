@@ -23,6 +23,7 @@ from airflow_provider_braze_blueconic.sync.columns import FIELD_PREFIX, field_co
 from airflow_provider_braze_blueconic.sync.database import Engine, connect, parquet_source
 from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, Seen, compute_delta
 from airflow_provider_braze_blueconic.sync.guard import GuardLimits, check_limits, estimate
+from airflow_provider_braze_blueconic.sync.identity import settle_identities
 from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger, delta_number
 from airflow_provider_braze_blueconic.sync.mapping import MappingPlan, map_snapshot
 from airflow_provider_braze_blueconic.sync.observations import mark_written
@@ -204,6 +205,16 @@ def compute_staged_delta(
             refuse_lost_ledger(workspace, people=mapped["people"], plan=plan)
         skipped_file = local / "skipped.parquet"
         workspace.staging.download_file(f"{mapped['uri']}/skipped.parquet", skipped_file)
+        identities = settle_identities(
+            workspace.engine,
+            fetch_folder(workspace.staging, f"{mapped['uri']}/identities", local / "records"),
+            ledger=ledger,
+            plan=plan,
+            folder=local / "identities",
+        )
+        if identities is not None and identities.moved:
+            log.info("%s: %s people have another identifier than before; nothing is cleared under the old one",
+                     workspace.folder.goal_id, f"{identities.moved:,}")  # fmt: skip
         for partition in range(plan.partitions):
             files = fetch_folder(
                 workspace.staging, f"{mapped['uri']}/partition={partition}", local / f"mapped-{partition}"
@@ -218,6 +229,7 @@ def compute_staged_delta(
                 plan=plan,
                 out=out,
                 seen=seen,
+                identities=identities,
             )
             for file in files:
                 file.unlink()
