@@ -4,7 +4,12 @@ Delta row: ``identifier``, ``kind`` (``insert``, ``change``, ``leave``, ``return
 ``data_points``, and one ``field_…`` column a target field: JSON text to send, or NULL to say nothing.
 A row without anything to send only keeps the books: who is in the segment, and what was seen.
 
-Some goals have more columns: ``matching`` (how the target finds the person), ``increase_…`` of a number that is added
+Kinds of rows that never have anything to send are ``move`` (the person has another identifier now, and is off the list
+under this one) and ``known`` (of a record that was skipped, the ledger learns by what else the person is known).
+
+Some goals have more columns: ``matching`` (how the target finds the person), ``known_by`` (what the ledger learns of
+who somebody is), ``takes_over`` (the person moved here from another row, and is on the list whatever becomes of the
+sending), ``crossed`` (fields that stay in doubt even once they are accepted), ``increase_…`` of a number that is added
 to (what is added; its ``field_…`` says what the counter stands at then), ``noted_…`` with ``seen_as_of`` (what the
 ledger learns of a field that is not sent, since the target holds it already or a counter fell), and ``repair_hash``
 with ``sticks`` (which values are sent only because the target was seen not to hold them any more, and whether all that
@@ -22,9 +27,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_braze_blueconic.sync.blueconic_values import Merge, already_holds_sql
 from airflow_provider_braze_blueconic.sync.columns import (
+    FIELD_PREFIX,
     certain_column,
     echo_column,
     field_column,
+    field_name,
     increase_column,
     noted_column,
 )
@@ -33,10 +40,12 @@ from airflow_provider_braze_blueconic.sync.doubt import (
     IN_DOUBT,
     creation_setting,
     doubt_everything,
+    is_added_to,
     merge_settings,
     source_settings,
     target_settings,
 )
+from airflow_provider_braze_blueconic.sync.identity import Identities
 from airflow_provider_braze_blueconic.sync.ledger import (
     ABSENT,
     HELD_REASONS,
@@ -244,6 +253,7 @@ def compute_delta(
     plan: DeltaPlan,
     out: Path,
     seen: Sequence[Seen] = (),
+    identities: Identities | None = None,
 ) -> DeltaCounts:
     """Write the delta of one partition.
 
@@ -251,6 +261,7 @@ def compute_delta(
     :param skipped: people who were read but not mapped; they did not leave.
     :param out: Parquet file to write; not written when it would be empty.
     :param seen: what reads of other goals saw in the target.
+    :param identities: who of the ledger is who of the read; ``None`` where people have one identifier.
     """
     sent_to_leavers = {field_column(target): text for target, text in (plan.leavers or {}).items()}
     columns = [field_column(target) for target in plan.targets]
@@ -258,23 +269,102 @@ def compute_delta(
     with connect(engine) as connection:
         newest = ledger.newest_as_of()
         doubts = ledger.doubts(plan.settings(newest))
-        ledger.load(connection, partition, every, partitions=plan.partitions, doubts=doubts)
+        ledger.load(connection, partition, every, partitions=plan.partitions, doubts=doubts, with_known_by=True)
         _load_mapped(connection, mapped, columns)
+        who = _Who.load(connection, ledger, plan, partition, identities)
         floor = newest if plan.confirms else None
         looks = _Looks.at(plan, floor, *_load_seen(connection, plan, seen, skipped))
         looks = replace(looks, is_whole=looks.is_seen and any(look.whole for look in seen))
         absent = _collect_absent(connection, plan) if looks.is_whole else 0
-        _compare(connection, columns, plan, floor, looks)
+        _compare(connection, columns, plan, floor, looks, who)
         _collect_repairs(connection, plan, looks)
-        _collect_delta(connection, columns, every, plan, looks)
+        _collect_delta(connection, columns, every, plan, looks, who)
+        if identities is not None:
+            identities.collect(connection, as_of=plan.as_of)
         spared = 0
         if plan.complete:
-            spared = _collect_leavers(connection, partition, skipped, every, sent_to_leavers, plan, floor)
-        _rest(connection, every, plan, looks)
+            spared = _collect_leavers(connection, partition, skipped, every, sent_to_leavers, plan, floor, who)
+        _rest(connection, every, plan, looks, who)
         counts = replace(_count(connection, every, plan, looks), spared=spared, absent=absent)
         if connection.execute("SELECT count(*) FROM delta").fetchall()[0][0]:
             connection.execute(f"COPY delta TO {literal(str(out))} (FORMAT parquet, COMPRESSION zstd)")
     return counts
+
+
+@dataclass(frozen=True)
+class _Who:
+    """What a partition's people are known by, and whom that puts in doubt: in the table ``news``, if there is one.
+
+    :param fields: field columns in ``news``; where they are not NULL, the field is in doubt.
+    :param is_told: ``news`` is there, for people of several identifiers.
+    :param is_found: people are found by their ``matching``; ``news`` is there, for whom the target may now find
+        somebody else.
+    """
+
+    fields: tuple[str, ...] = ()
+    is_told: bool = False
+    is_found: bool = False
+
+    @classmethod
+    def load(
+        cls,
+        connection: duckdb.DuckDBPyConnection,
+        ledger: Ledger,
+        plan: DeltaPlan,
+        partition: int,
+        identities: Identities | None,
+    ) -> _Who:
+        """Load ``news``, and put the table ``ledger`` in doubt where it is not the same person any more."""
+        if identities is not None:
+            identities.load(connection, partition)
+            return cls(identities.fields, is_told=True)
+        if "matching" not in _columns(connection, "mapped"):
+            return cls()
+        # A counter stays where it stood: by another address its whole level would be added again.
+        columns = [name for name in ledger.columns() if name.startswith(FIELD_PREFIX)]
+        sums = {field_column(target) for target in plan.targets if plan.merge(target) == "sum"}
+        known = {field_column(target) for target in plan.targets}
+        fields_ = tuple(
+            name
+            for name in columns
+            if name not in sums and (name in known or is_added_to(name, known=ledger.transaction) is False)
+        )
+        doubts = [
+            f"CASE WHEN l.{quote(name)} IS NOT NULL THEN {literal(IN_DOUBT)} END AS {quote(name)}" for name in fields_
+        ]
+        connection.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE news AS
+            SELECT l.identifier{"".join(f", {text}" for text in doubts)}
+            FROM ledger AS l JOIN mapped AS m ON m.identifier = l.identifier WHERE l.known_by <> m.matching
+            """
+        )
+        if fields_:
+            doubted = ", ".join(f"{quote(name)} = coalesce(n.{quote(name)}, ledger.{quote(name)})" for name in fields_)
+            connection.execute(f"UPDATE ledger SET {doubted} FROM news AS n WHERE n.identifier = ledger.identifier")
+        return cls(fields_, is_found=True)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the table ``news`` is there."""
+        return self.is_told or self.is_found
+
+    def differs(self, mapped: str, ledger: str) -> str:
+        """SQL that tells whether the ledger learns who somebody is."""
+        if self.is_told:
+            return f"{mapped}.identifier IN (SELECT identifier FROM news)"
+        return f"{ledger}.known_by IS DISTINCT FROM {mapped}.matching" if self.is_found else "FALSE"
+
+    def known_by(self, to_send: str) -> str:
+        """SQL for what the ledger learns whatever becomes of the sending."""
+        if self.is_told:
+            return "n.known_by"
+        # By what else BlueConic is asked is only known once it was asked.
+        return f"CASE WHEN l.known_by IS NULL OR (l.known_by <> m.matching AND NOT ({to_send})) THEN m.matching END"
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, relation: str) -> set[str]:
+    return {name for name, *_ in connection.execute(f"DESCRIBE {relation}").fetchall()}
 
 
 _LOOKED = "coalesce(s.as_of > coalesce(l.as_of, '-infinity'::TIMESTAMPTZ), FALSE)"
@@ -427,9 +517,8 @@ def _load_seen(
         looks.append(f"SELECT {', '.join(columns)} FROM {source}")
     if not targets and not echoed:
         return {}, []
-    described = {name for name, *_ in connection.execute("DESCRIBE mapped").fetchall()}
     keys = "SELECT identifier, identifier AS key FROM mapped"
-    if "matching" in described:
+    if "matching" in _columns(connection, "mapped"):
         condition = "STRUCT(id VARCHAR, value VARCHAR)"
         keys = (
             "SELECT identifier, "
@@ -508,6 +597,7 @@ def _compare(
     plan: DeltaPlan,
     floor: dt.datetime | None,
     looks: _Looks,
+    who: _Who,
 ) -> None:
     """Find the people of whom anything differs, by two hashes of their fields, into ``moved``.
 
@@ -525,12 +615,16 @@ def _compare(
         elsewhere += " OR m.identifier IN (SELECT identifier FROM absent)"
     if not plan.confirms:
         elsewhere += " OR m.as_of > l.as_of"
+    if who.is_loaded:
+        elsewhere += f" OR {who.differs('m', 'l')}"
+    matching, known_by = ("matching, ", "known_by, ") if who.is_found else ("", "")
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE moved AS
         SELECT m.identifier, {stale} AS stale
-        FROM (SELECT identifier, as_of, {hashes} FROM mapped) AS m
-        LEFT JOIN (SELECT identifier, as_of, in_segment, {hashes} FROM ledger) AS l ON l.identifier = m.identifier
+        FROM (SELECT identifier, as_of, {matching}{hashes} FROM mapped) AS m
+        LEFT JOIN (SELECT identifier, as_of, in_segment, {known_by}{hashes} FROM ledger) AS l
+            ON l.identifier = m.identifier
         WHERE l.identifier IS NULL OR l.in_segment IS DISTINCT FROM TRUE OR m.h <> l.h OR m.g <> l.g{elsewhere}
         """,
         parameters,
@@ -568,8 +662,35 @@ def _collect_repairs(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, loo
     )
 
 
+_IS_ABSENT = "m.identifier IN (SELECT identifier FROM absent)"
+"""SQL that tells whether a read of everybody did not meet a person whom the target acknowledged."""
+
+
+def _noted(plan: DeltaPlan, looks: _Looks, who: _Who) -> dict[str, str]:
+    """SQL for what the ledger learns whatever becomes of the sending: column → JSON text.
+
+    What puts a single person in doubt is among it, so that a sending that fails leaves the doubt behind.
+    """
+    noted = {noted_column(target): text for target, text in looks.noted.items()}
+    if looks.is_whole:
+        again = "m.identifier IN (SELECT identifier FROM absent WHERE again)"
+        for target in plan.targets:
+            told = f"{again} AND m.{quote(field_column(target))} IS NOT NULL"
+            name = noted_column(target)
+            noted[name] = f"coalesce({noted.get(name, 'NULL')}, CASE WHEN {told} THEN {literal(IN_DOUBT)} END)"
+    for column in who.fields:
+        name = noted_column(field_name(column))
+        noted[name] = f"coalesce({noted.get(name, 'NULL')}, n.{quote(column)})"
+    return noted
+
+
 def _collect_delta(
-    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], every: Sequence[str], plan: DeltaPlan, looks: _Looks
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[str],
+    every: Sequence[str],
+    plan: DeltaPlan,
+    looks: _Looks,
+    who: _Who,
 ) -> None:
     any_change = " OR ".join(looks.tells(target) for target in plan.targets)
     targets = {field_column(target): target for target in plan.targets}
@@ -587,36 +708,36 @@ def _collect_delta(
         }
         wanted.append(f"{sent_hash_sql(columns, plan.policy, values=differing)} AS {_DIFFERS_HASH}")
     wanted += [f"{text} AS {quote(increase_column(target))}" for target, text in looks.increase.items()]
-    noted = dict(looks.noted)
+    noted = _noted(plan, looks, who)
     news = "FALSE"
     if looks.is_whole:
-        is_absent = "m.identifier IN (SELECT identifier FROM absent)"
-        news = f"({is_absent}) IS DISTINCT FROM coalesce(l.refused_as = {literal(ABSENT)}, FALSE)"
-        wanted.append(f"{is_absent} AS absent")
-        again = "m.identifier IN (SELECT identifier FROM absent WHERE again)"
-        for target in plan.targets:
-            told = f"{again} AND m.{quote(field_column(target))} IS NOT NULL"
-            text = f"CASE WHEN {told} THEN {literal(IN_DOUBT)} END"
-            noted[target] = f"coalesce({noted[target]}, {text})" if target in noted else text
-    wanted += [f"{text} AS {quote(noted_column(target))}" for target, text in noted.items()]
+        news = f"({_IS_ABSENT}) IS DISTINCT FROM coalesce(l.refused_as = {literal(ABSENT)}, FALSE)"
+        wanted.append(f"{_IS_ABSENT} AS absent")
+    wanted += [f"{text} AS {quote(name)}" for name, text in noted.items()]
     # A file that says the same as before makes it true for longer: what is older than the file must not undo it.
     confirmed = "FALSE" if plan.confirms else f"m.as_of > l.as_of AND NOT ({any_change})"
-    if noted or not plan.confirms:
+    if noted or who.is_told or not plan.confirms:
         seen_as_of = "s.as_of" if looks.is_seen else "NULL::TIMESTAMPTZ"
-        wanted.append(f"CASE WHEN {confirmed} THEN greatest(m.as_of, {seen_as_of}) ELSE {seen_as_of} END AS seen_as_of")
+        known_as_of = f"greatest(n.as_of, {seen_as_of})" if who.is_told else seen_as_of
+        wanted.append(
+            f"CASE WHEN {confirmed} THEN greatest(m.as_of, {seen_as_of}) ELSE {known_as_of} END AS seen_as_of"
+        )
     sticks = "FALSE"
     if looks.repaired:
         sticks = f"(l.unstuck_hash IS NOT NULL AND {_LOOKED} AND p.identifier IS NULL)"
         wanted += ["CASE WHEN NOT p.unstuck THEN p.repair_hash END AS repair_hash", f"{sticks} AS sticks"]
-    described = {name for name, *_ in connection.execute("DESCRIBE mapped").fetchall()}
-    if "matching" in described:
+    if who.is_told:
+        wanted[:0] = ["coalesce(n.taken, FALSE) AS takes_over", "n.crossed"]
+    if who.is_loaded:
+        wanted.insert(0, f"{who.known_by(any_change)} AS known_by")
+    if who.is_found:
         wanted.insert(0, "m.matching")
     known = " OR ".join(f"l.{quote(column)} IS NOT NULL" for column in columns)
-    seen = ""
-    if looks.is_seen:
-        seen = (
-            "LEFT JOIN seen AS s ON s.identifier = m.identifier LEFT JOIN repairs AS p ON p.identifier = m.identifier"
-        )
+    beside = {"s": "seen", "p": "repairs"} if looks.is_seen else {}
+    beside |= {"n": "news"} if who.is_loaded else {}
+    joins = " ".join(
+        f"LEFT JOIN {name} AS {short} ON {short}.identifier = m.identifier" for short, name in beside.items()
+    )
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE delta AS
@@ -628,9 +749,9 @@ def _collect_delta(
             END AS kind,
             m.as_of, ({any_change}) AS to_send, 0::INTEGER AS data_points, {", ".join(wanted)}
         FROM (SELECT * FROM mapped WHERE identifier IN (SELECT identifier FROM moved WHERE NOT stale)) AS m
-        LEFT JOIN ledger AS l ON l.identifier = m.identifier {seen}
+        LEFT JOIN ledger AS l ON l.identifier = m.identifier {joins}
         WHERE ({any_change}) OR l.in_segment IS DISTINCT FROM TRUE OR {looks.notes} OR ({confirmed}) OR {sticks}
-            OR {news}
+            OR {news} OR {who.differs("m", "l")}
         """
     )
 
@@ -658,6 +779,7 @@ def _collect_leavers(
     written: Mapping[str, str],
     plan: DeltaPlan,
     floor: dt.datetime | None,
+    who: _Who,
 ) -> int:
     """Add the people of whom the ledger says that they are in the segment, and whom this read did not meet.
 
@@ -694,6 +816,8 @@ def _collect_leavers(
             f" UNION ALL SELECT identifier FROM {parquet_source([skipped])} "
             f"WHERE identifier IS NOT NULL AND {skipped_here} = {partition:d}"
         )
+    if who.is_told:
+        here += " UNION ALL SELECT identifier FROM present"
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE gone AS SELECT * FROM ledger WHERE in_segment AND identifier NOT IN ({here})"
     )
@@ -714,22 +838,30 @@ def _collect_leavers(
     return spared
 
 
-def _rest(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: DeltaPlan, looks: _Looks) -> None:
+def _rest(
+    connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: DeltaPlan, looks: _Looks, who: _Who
+) -> None:
     """Send nothing of who would be refused again, and note them in ``resting``: the same values, the same policy.
 
-    What the ledger is to learn of them stays, or a counter that fell and grew again meanwhile would count too little.
+    Where the target is asked for somebody by something else, it was not asked for that person before. What the ledger
+    is to learn of them stays, or a counter that fell and grew again meanwhile would count too little.
     """
     again = f"{sent_hash_sql(every, plan.policy, prefix='d.')} = l.refused_hash"
     if plan.send == "whole_profile":
         # A row that was taken without some fields has all others again: what counts is whether more than these differ.
         again = f"({again} OR coalesce(l.refused_as = 'fields' AND d.{_DIFFERS_HASH} = l.refused_hash, FALSE))"
+    if who.is_found:
+        again += " AND d.identifier NOT IN (SELECT identifier FROM news)"
     held = "FALSE"
     if plan.holds_back:
         held = f"l.refused_as IN ({_listed(HELD_REASONS)}) AND l.tried_at > $since::TIMESTAMPTZ"
     quarantined = "FALSE"
     if plan.max_attempts is not None:
         quarantined = f"l.refused_as IN ({_listed(QUARANTINED_REASONS)}) AND l.attempts >= {plan.max_attempts:d}"
-    learns = " OR ".join(f"d.{quote(noted_column(target))} IS NOT NULL" for target in looks.noted) or "FALSE"
+    noted = dict.fromkeys([*map(noted_column, looks.noted), *(noted_column(field_name(name)) for name in who.fields)])
+    learnt = [f"d.{quote(name)} IS NOT NULL" for name in noted]
+    learnt += ["d.known_by IS NOT NULL"] if who.is_loaded else []
+    learns = " OR ".join(learnt) or "FALSE"
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE resting AS
@@ -768,7 +900,9 @@ def _count(connection: duckdb.DuckDBPyConnection, every: Sequence[str], plan: De
     seen = "FALSE"
     if looks.is_seen:
         seen = " OR ".join(
-            f"{quote(noted_column(target))} IS NOT NULL" for target in looks.noted if target not in looks.increase
+            f"{quote(noted_column(target))} <> {literal(IN_DOUBT)}"
+            for target in looks.noted
+            if target not in looks.increase
         )
     row = connection.execute(
         f"""

@@ -29,6 +29,7 @@ __all__ = [
     "creation_setting",
     "doubt_everything",
     "doubts_of",
+    "is_added_to",
     "merge_settings",
     "source_settings",
     "target_settings",
@@ -95,6 +96,16 @@ def creation_setting(creates: bool | None) -> dict[str, int]:
     :param creates: ``None`` for a target that tells whom it does not know.
     """
     return {} if creates is None else {CREATES: int(creates)}
+
+
+def is_added_to(field: str, *, known: Callable[[str], int | None]) -> bool | None:
+    """Tell whether a field was a number that is added to when it was last sent; ``None`` if that is not known.
+
+    :param field: field column.
+    :param known: name of a setting → its number in the ledger.
+    """
+    number = known(_MERGE + field)
+    return None if number is None else number == _MERGE_NUMBERS["sum"]
 
 
 @dataclass(frozen=True)

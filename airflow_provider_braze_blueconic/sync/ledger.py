@@ -5,8 +5,12 @@ data), ``in_segment`` (present in the last complete read), ``run_key`` (last run
 ``rejection``, ``attempts``, ``refused_hash``, ``refused_as`` and ``tried_at`` (of records that the target did not take,
 or not whole), ``unstuck`` and ``unstuck_hash`` (how often values were put right that the target was seen not to hold
 any more, and which), ``unproven`` (accepted only while the target was not to create people, so that it may not have
-them), and one ``field_…`` column a target field with its JSON text; NULL means that the target's value
-is not known.
+them), ``known_by`` (who the row's person is), and one ``field_…`` column a target field with its JSON text; NULL means
+that the target's value is not known.
+
+``known_by`` is there where a goal needs it. Of an export with several links it is a JSON list of the identifiers by
+which the person was known, ``[]`` once the person has moved to another row; of an import the ``matching`` by which
+BlueConic was asked last. NULL says nothing: the ledger is older than the column.
 """
 
 from __future__ import annotations
@@ -38,7 +42,16 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-__all__ = ["ABSENT", "HELD_REASONS", "QUARANTINED_REASONS", "Acknowledged", "Ledger", "delta_number", "sent_hash_sql"]
+__all__ = [
+    "ABSENT",
+    "HELD_REASONS",
+    "KNOWN_BY_NOBODY",
+    "QUARANTINED_REASONS",
+    "Acknowledged",
+    "Ledger",
+    "delta_number",
+    "sent_hash_sql",
+]
 
 HELD_REASONS = ("not_found", "no_consent", "fields")
 """What ``refused_as`` says of records that the target would not take today either, while nothing changes: it knows no
@@ -64,8 +77,12 @@ _BOOKS: Mapping[str, str] = {
     "unstuck": "INTEGER",
     "unstuck_hash": "VARCHAR",
     "unproven": "BOOLEAN",
+    "known_by": "VARCHAR",
 }
 """Columns beside the fields, and their types."""
+
+KNOWN_BY_NOBODY = "[]"
+"""What ``known_by`` says of a row whose person moved to another one. What it knew of the target counts there."""
 
 _AS_OF = "as_of"
 """Application transaction that holds the newest committed ``as_of`` in microseconds since 1970. People whose values
@@ -188,6 +205,7 @@ class Ledger(Table):
         *,
         partitions: int | None = None,
         doubts: Doubts = NO_DOUBTS,
+        with_known_by: bool = False,
     ) -> None:
         """Load one partition into the temporary table ``ledger``.
 
@@ -195,10 +213,13 @@ class Ledger(Table):
         :param partitions: by how many partitions to divide; ``None`` for what the table is divided by. For another
             number than that, all rows are looked through.
         :param doubts: what changed settings put in doubt, on top of what the table says.
+        :param with_known_by: also if the table does not have that column yet.
         """
         present = self.columns()
         fields = [*targets, *(name for name in present if name.startswith(FIELD_PREFIX) and name not in targets)]
         types = {**_BOOKS, **dict.fromkeys(fields, "VARCHAR")}
+        if not with_known_by and "known_by" not in present:
+            del types["known_by"]
         table = self.open()
         if table is None:
             columns = [f"NULL::{type_} AS {quote(name)}" for name, type_ in types.items()]
@@ -222,6 +243,26 @@ class Ledger(Table):
         finally:
             connection.unregister("ledger_rows")
         doubts.apply(connection)
+
+    @contextmanager
+    def narrow(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Iterator[str]:
+        """Give SQL for some columns of all rows, of all partitions, for the time of a block.
+
+        :param columns: of the books or fields; those that the table does not have yet are NULL.
+        """
+        present = self.columns()
+        types = [(name, _BOOKS.get(name, "VARCHAR")) for name in columns]
+        texts = [quote(name) if name in present else f"NULL::{type_} AS {quote(name)}" for name, type_ in types]
+        table = self.open()
+        if table is None:
+            yield f"(SELECT {', '.join(texts)} WHERE FALSE)"
+            return
+        connection.register("ledger_rows", table.to_pyarrow_dataset())
+        try:
+            with self.reading():
+                yield f"(SELECT {', '.join(texts)} FROM ledger_rows)"
+        finally:
+            connection.unregister("ledger_rows")
 
     @property
     def remedy(self) -> str:
@@ -249,7 +290,8 @@ class Ledger(Table):
         # One more than the receipts: see commit().
         transactions = {f"delta:{delta_id}": receipts + 1 for delta_id, receipts in deltas.items()}
         transactions |= {_AS_OF: microseconds(as_of), _PARTITIONS: partitions}
-        rows = ds.dataset(list(files), schema=_schema(fields), format="parquet").scanner(batch_size=50_000)
+        schema = _schema(fields, with_known_by="known_by" in names)
+        rows = ds.dataset(list(files), schema=schema, format="parquet").scanner(batch_size=50_000)
         self.replace_partitions(rows.to_reader(), range(partitions), transactions=transactions)
 
     def release(self, engine: Engine, identifiers: Sequence[str]) -> int:
@@ -274,7 +316,8 @@ class Ledger(Table):
                 rows = f"SELECT {partition:d}::INTEGER AS partition, * REPLACE ({_FORGOTTEN}) FROM ledger"
                 connection.execute(f"COPY ({rows}) TO {literal(str(files[-1]))} (FORMAT parquet, COMPRESSION lz4_raw)")
             if files:
-                rows = ds.dataset(files, schema=_schema(fields), format="parquet").scanner(batch_size=50_000)
+                schema = _schema(fields, with_known_by="known_by" in self.columns())
+                rows = ds.dataset(files, schema=schema, format="parquet").scanner(batch_size=50_000)
                 self.replace_partitions(
                     rows.to_reader(),
                     [partition for (partition,) in partitions],
@@ -353,9 +396,11 @@ def _work_folder(engine: Engine) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _schema(fields: Sequence[str]) -> pa.Schema:
+def _schema(fields: Sequence[str], *, with_known_by: bool = False) -> pa.Schema:
+    """Schema of the table; what only some goals need is not in the tables of the others."""
     import pyarrow as pa
 
+    known_by = [("known_by", pa.string())] if with_known_by else []
     return pa.schema(
         [
             ("identifier", pa.string()),
@@ -371,6 +416,7 @@ def _schema(fields: Sequence[str]) -> pa.Schema:
             ("unstuck", pa.int32()),
             ("unstuck_hash", pa.string()),
             ("unproven", pa.bool_()),
+            *known_by,
             *((field, pa.string()) for field in fields),
         ]
     )
@@ -391,21 +437,32 @@ def _write_moved_rows(
     import pyarrow.dataset as ds
 
     fields = [name for name in ledger.columns() if name.startswith(FIELD_PREFIX)]
+    with_known_by = "known_by" in ledger.columns()
     with connect(engine) as connection:
         for file in outcome.delta.values():
             described = connection.execute(f"DESCRIBE SELECT * FROM {parquet_source([file])}").fetchall()
-            fields += [name for name, *_ in described if name.startswith(FIELD_PREFIX) and name not in fields]
+            names = [name for name, *_ in described]
+            fields += [name for name in names if name.startswith(FIELD_PREFIX) and name not in fields]
+            with_known_by = with_known_by or "known_by" in names
         files = []
         for partition in partitions:
-            ledger.load(connection, partition, fields, partitions=outcome.partitions, doubts=doubts)
+            ledger.load(
+                connection,
+                partition,
+                fields,
+                partitions=outcome.partitions,
+                doubts=doubts,
+                with_known_by=with_known_by,
+            )
             files.append(folder / f"moved-{partition}.parquet")
             if partition in outcome.delta:
                 sums = _load_outcomes(connection, outcome, partition, fields)
-                moved = _moved_sql(fields, partition, outcome, sums)
+                moved = _moved_sql(fields, partition, outcome, sums, with_known_by=with_known_by)
             else:
                 moved = f"SELECT {partition:d}::INTEGER AS partition, * FROM ledger"
             connection.execute(f"COPY ({moved}) TO {literal(str(files[-1]))} (FORMAT parquet, COMPRESSION lz4_raw)")
-    return ds.dataset(files, schema=_schema(fields), format="parquet").scanner(batch_size=50_000).to_reader()
+    schema = _schema(fields, with_known_by=with_known_by)
+    return ds.dataset(files, schema=schema, format="parquet").scanner(batch_size=50_000).to_reader()
 
 
 def _load_outcomes(
@@ -439,6 +496,12 @@ def _load_outcomes(
     repair_hash = "d.repair_hash" if "repair_hash" in described else "NULL::VARCHAR"
     sticks = "coalesce(d.sticks, FALSE)" if "sticks" in described else "FALSE"
     absent = "d.absent" if "absent" in described else "NULL::BOOLEAN"
+    takes_over = "coalesce(d.takes_over, FALSE)" if "takes_over" in described else "FALSE"
+    crossed = "d.crossed" if "crossed" in described else "NULL::VARCHAR[]"
+    # Deltas of before did not look at how the target finds people, so what they were told proves nothing of it.
+    known_by, matching = "NULL::VARCHAR", "NULL::VARCHAR"
+    if "known_by" in described:
+        known_by, matching = "d.known_by", "d.matching" if "matching" in described else matching
     if outcome.receipts:
         receipts = best_receipts(outcome.receipts)
     else:
@@ -452,6 +515,7 @@ def _load_outcomes(
         CREATE OR REPLACE TEMP TABLE outcome AS
         SELECT d.identifier, d.kind, d.as_of, d.to_send, {seen_as_of} AS seen_as_of,
             {repair_hash} AS repair_hash, {sticks} AS sticks, {absent} AS absent,
+            {takes_over} AS takes_over, {crossed} AS crossed, {known_by} AS known_by, {matching} AS matching,
             {", ".join(["r.reason", "r.status", "r.refused_fields", *columns])},
             {doubted} AS doubted, coalesce(r.outcome, CASE WHEN d.to_send THEN 'unsent' ELSE 'noted' END) AS outcome
         FROM {delta} AS d LEFT JOIN ({receipts}) AS r ON r.identifier = d.identifier
@@ -492,7 +556,9 @@ def _unclear_sql(prefix: str = "") -> str:
     return f"coalesce({prefix}outcome = 'unknown' AND {prefix}status < {_FIRST_FAILURE}, FALSE)"
 
 
-def _moved_sql(fields: Sequence[str], partition: int, outcome: Acknowledged, sums: Container[str]) -> str:
+def _moved_sql(
+    fields: Sequence[str], partition: int, outcome: Acknowledged, sums: Container[str], *, with_known_by: bool
+) -> str:
     """SQL for a partition after the run: acknowledged fields move, everything else stays."""
     run_key = literal(outcome.run_key)
     accepted = "c.outcome = 'accepted'"
@@ -500,13 +566,19 @@ def _moved_sql(fields: Sequence[str], partition: int, outcome: Acknowledged, sum
     whole = f"({accepted} AND coalesce(len(c.refused_fields), 0) = 0)"
     refused = f"(c.outcome IN ('rejected', 'not_found', 'no_consent') OR {_unclear_sql('c.')})"
     failed = f"({refused} OR {partly})"
+    # Whoever moved is not tried here any more, so nothing is held against them either.
+    settled = f"({whole} OR c.kind = 'move')"
+    # Where the target finds somebody else now, the same values are news.
+    elsewhere = "coalesce(c.matching <> l.known_by, FALSE)" if with_known_by else "FALSE"
+    known_by = f", {_known_by_sql(accepted, refused, late=outcome.late)} AS known_by" if with_known_by else ""
     # Of a record that was taken without some fields, these alone are what was refused.
     missing = f"({refused} OR list_contains(c.refused_fields, {{name}}))"
     refused_hash = sent_hash_sql(fields, outcome.policy, prefix="c.", only=missing)
     creates = outcome.settings.get(CREATES)
     # Where nobody is created, an answer does not tell that there is somebody.
     proves = f"coalesce({accepted} AND c.kind <> 'leave', FALSE)" if creates else "FALSE"
-    absent = f"coalesce(c.absent, l.refused_as = {literal(ABSENT)} AND NOT {proves}, FALSE)"
+    listed = f"coalesce(c.absent, l.refused_as = {literal(ABSENT)} AND NOT {proves}, FALSE)"
+    absent = f"({listed} AND c.kind IS DISTINCT FROM 'move')"
     unproven = "l.unproven"
     if creates is not None:
         unproven = f"CASE WHEN {proves} THEN FALSE WHEN {accepted} THEN coalesce(l.unproven, TRUE) ELSE l.unproven END"
@@ -525,63 +597,89 @@ def _moved_sql(fields: Sequence[str], partition: int, outcome: Acknowledged, sum
             # Nobody can tell whether a late answer's value came before or after the newer one.
             told = f"CASE WHEN {known} <> {new} THEN {literal(IN_DOUBT)} ELSE {new} END" if outcome.late else new
             value = f"CASE WHEN {taken} AND {new} IS NOT NULL THEN {told} ELSE coalesce({noted}, {known}) END"
+            crossed = f"coalesce(list_contains(c.crossed, {literal(field)}), FALSE)"
+            value = f"CASE WHEN {crossed} THEN {literal(IN_DOUBT)} ELSE {value} END"
         moved.append(f"{value} AS {quote(field)}")
     nothing_learnt = " AND ".join(
         [f"outcome IN ('unsent', 'unknown') AND NOT {_unclear_sql()}"]
         + [f"{quote(NOTED_PREFIX + field.removeprefix(FIELD_PREFIX))} IS NULL" for field in fields]
+        + ["NOT takes_over", "(known_by IS NULL OR identifier NOT IN (SELECT identifier FROM ledger))"]
     )
+    moves = "FALSE" if outcome.late else "c.kind = 'move'"
     return f"""
         SELECT
             coalesce(l.identifier, c.identifier) AS identifier,
             {partition:d}::INTEGER AS partition,
             CASE WHEN {accepted} THEN greatest({as_of}) ELSE greatest(l.as_of, c.seen_as_of) END AS as_of,
             CASE
-                WHEN c.kind = 'leave' AND c.outcome IN ('accepted', 'noted') THEN FALSE
-                WHEN c.kind IS NULL OR c.kind = 'leave' THEN l.in_segment
-                WHEN c.outcome IN ('unsent', 'unknown') AND NOT c.doubted THEN l.in_segment
+                WHEN {moves} OR (c.kind = 'leave' AND c.outcome IN ('accepted', 'noted')) THEN FALSE
+                WHEN c.kind IS NULL OR c.kind IN ('leave', 'move', 'known') THEN l.in_segment
+                WHEN c.outcome IN ('unsent', 'unknown') AND NOT c.doubted AND NOT c.takes_over THEN l.in_segment
                 ELSE TRUE
             END AS in_segment,
             CASE WHEN {accepted} OR {refused} THEN {run_key} ELSE l.run_key END AS run_key,
             CASE
                 WHEN {failed} THEN c.reason
                 WHEN {absent} THEN CASE WHEN c.absent THEN {literal(_NOT_THERE)} ELSE l.rejection END
-                WHEN {whole} OR l.refused_as = {literal(ABSENT)} THEN NULL
+                WHEN {settled} OR l.refused_as = {literal(ABSENT)} THEN NULL
                 ELSE l.rejection
             END AS rejection,
             CASE
-                WHEN {whole} THEN 0
+                WHEN {settled} THEN 0
+                WHEN {failed} AND {elsewhere} THEN 1
                 WHEN {failed} AND l.refused_hash = {refused_hash} AND {again} THEN l.attempts
                 WHEN {failed} AND l.refused_hash = {refused_hash} THEN coalesce(l.attempts, 0) + 1
                 WHEN {failed} THEN 1
                 ELSE coalesce(l.attempts, 0)
             END::INTEGER AS attempts,
-            CASE WHEN {whole} THEN NULL WHEN {failed} THEN {refused_hash} ELSE l.refused_hash END AS refused_hash,
+            CASE WHEN {settled} THEN NULL WHEN {failed} THEN {refused_hash} ELSE l.refused_hash END AS refused_hash,
             CASE
                 WHEN {partly} THEN 'fields'
                 WHEN {refused} THEN c.outcome
                 WHEN {absent} THEN {literal(ABSENT)}
-                WHEN NOT {whole} THEN nullif(l.refused_as, {literal(ABSENT)})
+                WHEN {settled} THEN NULL
+                ELSE nullif(l.refused_as, {literal(ABSENT)})
             END AS refused_as,
             CASE
                 WHEN {failed} OR c.absent THEN c.as_of
                 WHEN {absent} THEN l.tried_at
-                WHEN {whole} OR l.refused_as = {literal(ABSENT)} THEN NULL
+                WHEN {settled} OR l.refused_as = {literal(ABSENT)} THEN NULL
                 ELSE l.tried_at
             END AS tried_at,
             CASE
-                WHEN c.sticks THEN NULL
+                WHEN c.sticks OR c.kind = 'move' THEN NULL
                 WHEN {accepted} AND c.repair_hash = l.unstuck_hash AND {again} THEN l.unstuck
                 WHEN {accepted} AND c.repair_hash = l.unstuck_hash THEN coalesce(l.unstuck, 0) + 1
                 WHEN {accepted} AND c.repair_hash IS NOT NULL THEN 1
                 ELSE l.unstuck
             END::INTEGER AS unstuck,
             CASE
-                WHEN c.sticks THEN NULL
+                WHEN c.sticks OR c.kind = 'move' THEN NULL
                 WHEN {accepted} THEN coalesce(c.repair_hash, l.unstuck_hash)
                 ELSE l.unstuck_hash
             END AS unstuck_hash,
             {unproven} AS unproven
+            {known_by}
             {"".join(f", {column}" for column in moved)}
         FROM ledger AS l FULL JOIN (SELECT * FROM outcome WHERE NOT ({nothing_learnt})) AS c
             ON c.identifier = l.identifier
+        WHERE l.identifier IS NOT NULL OR c.kind NOT IN ('move', 'known')
         """
+
+
+def _known_by_sql(accepted: str, refused: str, *, late: bool) -> str:
+    """SQL for who a row's person is known to be.
+
+    By what BlueConic finds a person counts once it was asked by it, so that somebody whom no request reached is still
+    somebody else. An answer of somebody who has moved since shows that the row says something again.
+    """
+    asked = f"(({accepted} OR {refused}) AND c.matching IS NOT NULL)"
+    revived = f"({accepted} AND l.known_by = {literal(KNOWN_BY_NOBODY)})"
+    if late:
+        # What a newer run knows of a person is newer.
+        newest = "coalesce(l.known_by, c.known_by)"
+        return (
+            f"CASE WHEN {revived} THEN c.known_by WHEN {asked} THEN coalesce(l.known_by, c.matching) ELSE {newest} END"
+        )
+    learnt = "coalesce(c.known_by, l.known_by)"
+    return f"CASE WHEN {asked} THEN c.matching WHEN {revived} THEN c.known_by ELSE {learnt} END"

@@ -134,6 +134,11 @@ class MappingPlan:
     partitions: int
     matching: Matching | None = None
 
+    @property
+    def tells_identities(self) -> bool:
+        """A person may be known by more than the identifier by which they are sent."""
+        return len(self.identifiers) > 1
+
 
 @dataclass(frozen=True)
 class MappedCounts:
@@ -155,8 +160,11 @@ def map_snapshot(engine: Engine, parts: Sequence[Path], plan: MappingPlan, folde
     :param parts: snapshot files: ``row``, ``profile_id``, ``as_of``, ``last_modified``, ``consented``, and the
         columns that the plan names.
     :param folder: gets ``partition=<p>/*.parquet`` (``row``, ``identifier``, ``as_of``, ``last_modified``,
-        ``warnings``, ``matching`` where the plan has one, one ``field_…`` column a target field) and
-        ``skipped.parquet`` (``row``, ``identifier``, ``reason``; each of several identifiers on a line of its own).
+        ``warnings``, ``matching`` where the plan has one, one ``field_…`` column a target field),
+        ``skipped.parquet`` (``row``, ``identifier``, ``reason``; each of several identifiers on a line of its own), and
+        where there are several links ``identities/records.parquet``: of every record that was read, mapped or skipped,
+        ``identifiers`` (all of them, over all links and values), ``sent_as`` (the one by which the person is sent; NULL
+        if the person is skipped) and ``as_of``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with connect(engine) as connection:
@@ -183,11 +191,12 @@ def _identify(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingP
 
     Records of one person are rare, so the window that ranks them runs over the doubles alone.
     """
+    known = f", as_of, {_all_identifiers_sql(plan)} AS known" if plan.tells_identities else ""
     connection.execute(
         f"""
         CREATE TEMP TABLE identity AS
         SELECT row, profile_id, last_modified, {_identifier_sql(plan)} AS identifier, {_reason_sql(plan)} AS reason,
-            {_several_identifiers_sql(plan)} AS identifiers
+            {_several_identifiers_sql(plan)} AS identifiers{known}
         FROM {source}
         """
     )
@@ -208,6 +217,8 @@ def _identify(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingP
         WHERE place > 1
         """
     )
+    if plan.tells_identities:
+        _write_identities(connection, folder / "identities")
     connection.execute("DROP TABLE identity")
     path = literal(str(folder / "skipped.parquet"))
     # Of a record with several identifiers it is not known who it is, so none of them may count as gone.
@@ -215,6 +226,17 @@ def _identify(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingP
     connection.execute(f"COPY ({listed}) TO {path} (FORMAT parquet)")
     rows = connection.execute("SELECT reason, count(*) FROM skipped GROUP BY reason ORDER BY reason").fetchall()
     return dict(rows)
+
+
+def _write_identities(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Write who every record is. An older record of a person who occurs twice is that person too."""
+    folder.mkdir()
+    path = literal(str(folder / "records.parquet"))
+    records = (
+        "SELECT CASE WHEN reason IS NULL THEN identifier END AS sent_as, known AS identifiers, as_of "
+        "FROM identity WHERE len(known) > 0"
+    )
+    connection.execute(f"COPY ({records}) TO {path} (FORMAT parquet, COMPRESSION lz4_raw)")
 
 
 def _texts(column: str) -> str:
@@ -245,7 +267,7 @@ def _identifier_sql(plan: MappingPlan) -> str:
     for link in plan.identifiers:
         value = _first(link.column, link.is_list)
         normal = link.normal.replace("{v}", f"({value})")
-        text = f"concat({literal(link.before)}, to_json({normal})::VARCHAR, {literal(link.after)})"
+        text = _text_sql(link, normal)
         cases.append(f"WHEN ({value}) IS NOT NULL THEN CASE WHEN ({normal}) IS NOT NULL THEN {text} END")
     return f"CASE {' '.join(cases)} END"
 
@@ -255,12 +277,30 @@ def _several_identifiers_sql(plan: MappingPlan) -> str:
     cases = ["WHEN FALSE THEN NULL::VARCHAR[]"]
     for link in plan.identifiers:
         if link.is_list:
-            text = f"concat({literal(link.before)}, to_json(n)::VARCHAR, {literal(link.after)})"
             normals = f"[{link.normal.replace('{v}', 't')} FOR t IN {_texts(link.column)}]"
-            several = f"[{text} FOR n IN list_distinct({normals})]"
+            several = f"[{_text_sql(link, 'n')} FOR n IN list_distinct({normals})]"
             cases.append(f"WHEN {_has_several(link.column, link.normal)} THEN {several}")
         cases.append(f"WHEN ({_first(link.column, link.is_list)}) IS NOT NULL THEN NULL")
     return f"CASE {' '.join(cases)} END"
+
+
+def _all_identifiers_sql(plan: MappingPlan) -> str:
+    """SQL for every identifier of a record: of all links, and of all values where one has several."""
+    lists = []
+    for link in plan.identifiers:
+        normal = link.normal.replace("{v}", f"({_first(link.column, link.is_list)})")
+        found = f"CASE WHEN ({normal}) IS NOT NULL THEN [{_text_sql(link, normal)}] ELSE [] END"
+        if link.is_list:
+            normals = f"[{link.normal.replace('{v}', 't')} FOR t IN {_texts(link.column)}]"
+            several = f"[{_text_sql(link, 'n')} FOR n IN list_distinct({normals})]"
+            found = f"CASE WHEN len({link.column}) > 1 THEN {several} ELSE {found} END"
+        lists.append(found)
+    return f"list_sort(list_distinct(flatten([{', '.join(lists)}])))"
+
+
+def _text_sql(link: IdentifierLink, value: str) -> str:
+    """SQL for an identifier's JSON text."""
+    return f"concat({literal(link.before)}, to_json({value})::VARCHAR, {literal(link.after)})"
 
 
 def _reason_sql(plan: MappingPlan) -> str:

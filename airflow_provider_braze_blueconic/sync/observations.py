@@ -224,7 +224,7 @@ def look_at_target(
         mapped: list[Path] = []
         if back or (carried and is_through):
             found = fetch_folder(staging, observation.mapped, local / observation.goal_id / "mapped")
-            mapped = [path for path in found if path.name != "skipped.parquet"]
+            mapped = [path for path in found if path.parent.name.startswith("partition=")]
         if back and mapped:
             seen = _tell_echo(engine, seen, back, mapped, reads_blueconic=system == "blueconic")
         if carried and is_through:

@@ -33,6 +33,7 @@ from airflow_provider_braze_blueconic.sync.fence import (
     unfinished,
 )
 from airflow_provider_braze_blueconic.sync.guard import GuardLimits, check_limits, estimate
+from airflow_provider_braze_blueconic.sync.identity import settle_identities
 from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger, delta_number
 from airflow_provider_braze_blueconic.sync.mapping import MappingPlan, map_snapshot
 from airflow_provider_braze_blueconic.sync.observations import mark_written
@@ -222,10 +223,7 @@ def compute_staged_delta(
     recover_uploads(workspace)
     ledger = workspace.ledger()
     newest = ledger.newest_as_of()
-    settings = plan.settings(newest)
-    refuse_other_direction(workspace.folder, ledger.transaction(DIRECTION), settings.get(DIRECTION))
-    for sentence in ledger.doubts(settings).told():
-        log.info("%s: %s", workspace.folder.goal_id, sentence)
+    settings = _settled_settings(workspace, ledger, plan.settings(newest))
     known_columns = set(ledger.columns())
     uri = workspace.folder.step(workspace.run_key, "delta")
     total = DeltaCounts()
@@ -243,6 +241,16 @@ def compute_staged_delta(
             refuse_lost_ledger(workspace, people=mapped["people"], plan=plan)
         skipped_file = local / "skipped.parquet"
         workspace.staging.download_file(f"{mapped['uri']}/skipped.parquet", skipped_file)
+        identities = settle_identities(
+            workspace.engine,
+            fetch_folder(workspace.staging, f"{mapped['uri']}/identities", local / "records"),
+            ledger=ledger,
+            plan=plan,
+            folder=local / "identities",
+        )
+        if identities is not None and identities.moved:
+            log.info("%s: %s people have another identifier than before; nothing is cleared under the old one",
+                     workspace.folder.goal_id, f"{identities.moved:,}")  # fmt: skip
         for partition in range(plan.partitions):
             files = fetch_folder(
                 workspace.staging, f"{mapped['uri']}/partition={partition}", local / f"mapped-{partition}"
@@ -257,6 +265,7 @@ def compute_staged_delta(
                 plan=plan,
                 out=out,
                 seen=seen,
+                identities=identities,
             )
             for file in files:
                 file.unlink()
@@ -269,9 +278,7 @@ def compute_staged_delta(
             if counts.to_send:
                 to_send[partition] = counts.to_send
     _write_fields(workspace, uri, rows)
-    if total.spared:
-        log.warning("%s: %s people are not in this read, but so many of its segment may be missing from it: nothing is "
-                    "sent for them", workspace.folder.goal_id, f"{total.spared:,}")  # fmt: skip
+    _tell_spared(workspace, total.spared)
     new_fields: list[str] = []
     # A first run without anybody leaves a ledger that knows no field yet: then none of them is news. And without a
     # delta the ledger learns no field: what nobody has a value for would be news every night.
@@ -304,6 +311,23 @@ def _counts_of(delta: DeltaRef) -> DeltaCounts:
     given = {name: cast("Any", delta)[name] for name in DeltaCounts.__dataclass_fields__ if name in delta}
     counted: Any = {name: Counter(count) if isinstance(count, dict) else count for name, count in given.items()}
     return DeltaCounts(**counted)
+
+
+def _settled_settings(workspace: Workspace, ledger: Ledger, settings: dict[str, int]) -> dict[str, int]:
+    """Compare a goal's settings with those that its ledger knows, and say what a change of them sends once more.
+
+    :raises SyncError: if the goal ran in the other direction before.
+    """
+    refuse_other_direction(workspace.folder, ledger.transaction(DIRECTION), settings.get(DIRECTION))
+    for sentence in ledger.doubts(settings).told():
+        log.info("%s: %s", workspace.folder.goal_id, sentence)
+    return settings
+
+
+def _tell_spared(workspace: Workspace, people: int) -> None:
+    if people:
+        log.warning("%s: %s people are not in this read, but so many of its segment may be missing from it: nothing is "
+                    "sent for them", workspace.folder.goal_id, f"{people:,}")  # fmt: skip
 
 
 def guard_delta(

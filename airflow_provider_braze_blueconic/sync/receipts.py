@@ -277,11 +277,16 @@ class ReceiptTable(Table):
             if committed is not None:
                 connection.register("committed", committed)
                 known = "(r.identifier, r.sent_at) IN (SELECT (identifier, sent_at) FROM committed)"
+            columns = _columns(connection, delta)
+            # By what the target was asked for somebody is told beside what it was sent.
+            matching = ["matching"] if "matching" in columns else []
+            told = "".join(f", d.{name}" for name in ["fields", *matching])
+            sent = _sent_fields(delta, columns, beside=matching)
             reader = connection.sql(
                 f"""
                 SELECT r.identifier, {literal(run_key)} AS run_key, {literal(delta_id)} AS delta_id, r.outcome,
-                    r.reason, r.status, r.sent_at, r.refused_fields, d.fields
-                FROM ({_told(parts)}) AS r LEFT JOIN ({_sent_fields(connection, delta)}) AS d
+                    r.reason, r.status, r.sent_at, r.refused_fields{told}
+                FROM ({_told(parts)}) AS r LEFT JOIN ({sent}) AS d
                     ON d.identifier = r.identifier
                 WHERE NOT {known}
                 """
@@ -302,13 +307,19 @@ class ReceiptTable(Table):
             return rows.to_table(columns=["identifier", "sent_at"], filter=wanted, use_threads=False)
 
 
-def _sent_fields(connection: duckdb.DuckDBPyConnection, delta: Sequence[Path]) -> str:
+def _columns(connection: duckdb.DuckDBPyConnection, delta: Sequence[Path]) -> list[str]:
+    source = parquet_source(delta, union_by_name=True)
+    return [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
+
+
+def _sent_fields(delta: Sequence[Path], columns: Sequence[str], *, beside: Sequence[str]) -> str:
     """SQL for ``identifier`` and ``fields``: a JSON object of each target field that was sent, and its value.
 
     Of a number that is added to, what was sent is the increase.
+
+    :param beside: other columns of the delta to keep.
     """
     source = parquet_source(delta, union_by_name=True)
-    columns = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()]
     sent = {column: column for column in columns if column.startswith(FIELD_PREFIX)}
     for column in columns:
         if column.startswith(INCREASE_PREFIX):
@@ -318,4 +329,5 @@ def _sent_fields(connection: duckdb.DuckDBPyConnection, delta: Sequence[Path]) -
         for name, column in sent.items()
     )
     values = f"[p FOR p IN [{pairs}] IF p IS NOT NULL]"
-    return f"SELECT identifier, concat('{{', array_to_string({values}, ','), '}}') AS fields FROM {source}"
+    fields = f"concat('{{', array_to_string({values}, ','), '}}') AS fields"
+    return f"SELECT {', '.join(['identifier', fields, *beside])} FROM {source}"

@@ -5,6 +5,8 @@ accepted is what the target has acknowledged. What the receipts do not tell:
 
 * ``in_segment`` is NULL until a run meets the person again, so who left since the last run does not count as a leaver.
 * ``refused_hash`` is NULL, so people who rested are tried once more; ``unstuck`` is forgotten with it.
+* ``known_by`` of an export is NULL until a run meets the person again. Who moved from one identifier to another has two
+  rows that both say something, so where these differ the field is sent once more.
 * What the ledger learnt without a sending, since the target was seen to hold it, is not there, and is sent if it is not
   seen again.
 * Who has no receipt and may have been reached by an upload that was killed was in doubt in the ledger, and is not now.
@@ -237,13 +239,16 @@ def _divide_receipts(
     :param waiting: deltas whose receipts are left out.
     :return: partition → files.
     """
-    rows = table.rows(["identifier", "run_key", "delta_id", "outcome", "reason", "sent_at", "refused_fields", "fields"])
+    wanted = ["identifier", "run_key", "delta_id", "outcome", "reason", "sent_at", "refused_fields", "fields"]
+    rows = table.rows([*wanted, "matching"])
+    # Only an import tells by what it asked, and receipts of before do not.
+    asked = "" if "matching" in table.columns() else ", NULL::VARCHAR AS matching"
     out.mkdir(parents=True)
     connection.register("receipt_rows", rows)
     left_out = "".join(f" AND delta_id <> {literal(delta_id)}" for delta_id in waiting)
     with table.reading():
         connection.execute(
-            f"COPY (SELECT *, {partition_sql('identifier', partitions)} AS partition FROM receipt_rows "
+            f"COPY (SELECT *{asked}, {partition_sql('identifier', partitions)} AS partition FROM receipt_rows "
             f"WHERE TRUE{left_out}) TO {literal(str(out))} (FORMAT parquet, PARTITION_BY (partition))"
         )
     connection.unregister("receipt_rows")
@@ -296,7 +301,7 @@ def _ledger_rows(
         SELECT identifier, delta_id, best.*, d.as_of FROM (
             SELECT identifier, delta_id, min_by(
                 {{'outcome': outcome, 'reason': reason, 'refused_fields': refused_fields, 'fields': fields,
-                  'run_key': run_key, 'sent_at': sent_at}},
+                  'run_key': run_key, 'sent_at': sent_at, 'matching': matching}},
                 (CASE outcome WHEN 'accepted' THEN 0 WHEN 'unknown' THEN 2 ELSE 1 END, sent_at)
             ) AS best
             FROM {parquet_source(parts, union_by_name=True)} GROUP BY identifier, delta_id
@@ -328,6 +333,7 @@ def _ledger_rows(
                     AS refused_as,
                 any_value(as_of) FILTER (WHERE place = 1) AS tried_at,
                 any_value(fields) FILTER (WHERE place = 1) AS tried,
+                any_value(matching) FILTER (WHERE place = 1) AS known_by,
                 list(fields) FILTER (WHERE taken_since = 0) AS failed
             FROM ordered GROUP BY identifier
         )
@@ -337,6 +343,7 @@ def _ledger_rows(
             NULL::VARCHAR AS refused_hash,
             CASE WHEN NOT b.whole THEN b.refused_as END AS refused_as,
             CASE WHEN NOT b.whole THEN b.tried_at END AS tried_at,
+            b.known_by,
             v.* EXCLUDE (identifier)
         FROM books AS b FULL JOIN known AS v USING (identifier)
         WHERE b.identifier IS NOT NULL OR {has_level}

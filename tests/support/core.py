@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from airflow_provider_braze_blueconic.sync.database import Engine
 from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, Seen, compute_delta
+from airflow_provider_braze_blueconic.sync.identity import settle_identities
 from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger
 from airflow_provider_braze_blueconic.sync.mapping import (
     IdentifierLink,
@@ -198,7 +199,7 @@ def stored_ledger(
     :param newest: version of the last committed data.
     :param ledger: the ledger, where it does not lie in the folder.
     """
-    fields = dict.fromkeys(name for row in rows for name in row if name.startswith("field_"))
+    fields = dict.fromkeys(name for row in rows for name in row if name.startswith("field_") or name == "known_by")
     schema = pa.schema([*_LEDGER_TYPES.items(), *((name, pa.string()) for name in fields)])
     plain = {"partition": 0, "as_of": day(1), "in_segment": True, "run_key": "earlier", "attempts": 0}
     table = pa.Table.from_pylist([{**plain, **row} for row in rows], schema=schema)
@@ -230,10 +231,12 @@ def run_delta(
     skipped: Sequence[Mapping[str, Any]] | None = None,
     partition: int = 0,
     seen: Sequence[Seen] = (),
+    records: Sequence[Mapping[str, Any]] = (),
 ) -> tuple[DeltaCounts, dict[str, dict[str, Any]]]:
     """Compute a delta.
 
     :param seen: see :func:`write_seen`.
+    :param records: everybody who was read, as the mapping of a goal with several links leaves them.
     :return: the counts and the delta's rows by identifier.
     """
     texts = {"identifier": pa.string(), "reason": pa.string()}
@@ -242,6 +245,12 @@ def run_delta(
     files = [write_rows(folder / "mapped.parquet", rows, {"as_of": _MOMENT})] if rows else []
     out = folder / "delta.parquet"
     out.unlink(missing_ok=True)
+    identities = None
+    if records:
+        known = [{"as_of": plan.as_of, **record} for record in records]
+        types = {"sent_as": pa.string(), "identifiers": _TEXTS, "as_of": _MOMENT}
+        file = write_rows(folder / "records.parquet", known, types)
+        identities = settle_identities(engine(folder), [file], ledger=ledger, plan=plan, folder=folder / "identities")
     counts = compute_delta(
         engine(folder),
         partition=partition,
@@ -251,6 +260,7 @@ def run_delta(
         plan=plan,
         out=out,
         seen=seen,
+        identities=identities,
     )
     found = read_rows([out]) if out.exists() else []
     return counts, {row.pop("identifier"): row for row in found}
@@ -278,7 +288,7 @@ def write_seen(
 def write_delta(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     """Write the delta of a partition."""
     plain = {"kind": "insert", "as_of": day(1), "to_send": True, "data_points": 1}
-    seldom = {"seen_as_of": _MOMENT, "sticks": pa.bool_()}
+    seldom = {"seen_as_of": _MOMENT, "sticks": pa.bool_(), "takes_over": pa.bool_(), "crossed": _TEXTS}
     there = {name: type_ for name, type_ in seldom.items() if any(name in row for row in rows)}
     return write_rows(path, [{**plain, **row} for row in rows], {**_DELTA_TYPES, **there})
 

@@ -117,8 +117,14 @@ def test_rows_that_were_rejected_or_not_sent_keep_what_was_acknowledged_before_a
 
 
 def test_people_outside_of_the_delta_are_untouched(tmp_path: Path) -> None:
+    books = {
+        "rejection": "no good", "attempts": 3, "refused_hash": "h", "refused_as": "rejected", "tried_at": day(1),
+        "unstuck": 1, "unstuck_hash": "u", "unproven": True, "known_by": "[]",
+    }  # fmt: skip
     stored_ledger(
-        tmp_path, [{"identifier": A, "field_x": "1"}, {"identifier": B, "partition": 1, "field_x": "1"}], partitions=2
+        tmp_path,
+        [{"identifier": A, "field_x": "1", **books}, {"identifier": B, "partition": 1, "field_x": "1"}],
+        partitions=2,
     )
     before = ledger_rows(tmp_path)
 
@@ -757,6 +763,107 @@ def test_one_partition_is_loaded_with_the_fields_asked_for(tmp_path: Path) -> No
         rows = connection.execute("SELECT identifier, field_x, field_new FROM ledger").fetchall()
 
     assert rows == [(B, "2", None)]
+
+
+# Who a row's person is
+
+
+MOVED = {"identifier": A, "kind": "move", "to_send": False, "known_by": "[]", "noted_x": DOUBT}
+TAKEN = {
+    "identifier": B,
+    "kind": "change",
+    "known_by": f'["{B}"]',
+    "takes_over": True,
+    "noted_x": DOUBT,
+    "field_x": "2",
+}
+
+
+def known(folder: Path) -> dict[str, tuple[Any, ...]]:
+    return {who: (row["in_segment"], row["known_by"], row["field_x"]) for who, row in ledger_rows(folder).items()}
+
+
+@pytest.mark.promise(1)
+def test_who_moved_is_off_the_list_and_in_doubt_and_nothing_is_held_against_them(tmp_path: Path) -> None:
+    refusal = {"rejection": "bad", "attempts": 3, "refused_hash": "h", "refused_as": "rejected", "tried_at": day(1)}
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", **refusal}])
+
+    commit(tmp_path, {0: [MOVED, TAKEN]}, [])
+    commit(tmp_path, {0: [MOVED, TAKEN]}, [])
+
+    assert known(tmp_path) == {A: (False, "[]", DOUBT), B: (True, f'["{B}"]', DOUBT)}
+    row = ledger_rows(tmp_path)[A]
+    assert (row["refused_as"], row["refused_hash"], row["attempts"]) == (None, None, 0)
+
+
+@pytest.mark.promise(1)
+def test_what_stays_in_doubt_is_in_doubt_once_it_is_accepted(tmp_path: Path) -> None:
+    row = {**TAKEN, "crossed": ["field_x"], "field_y": "3"}
+
+    commit(tmp_path, {0: [row]}, [(B, "accepted")])
+
+    assert (ledger_rows(tmp_path)[B]["field_x"], ledger_rows(tmp_path)[B]["field_y"]) == (DOUBT, "3")
+
+
+@pytest.mark.promise(1)
+def test_a_move_that_is_committed_after_another_run_takes_nobody_off_the_list(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "known_by": f'["{A}"]'}])
+    late = acknowledged(tmp_path, {0: [MOVED, TAKEN]}, [(B, "accepted")], delta_id="late", last_delta=1)
+    divide(tmp_path, 1)
+
+    ledger_of(tmp_path).commit(engine(tmp_path), late)
+
+    assert known(tmp_path) == {A: (True, f'["{A}"]', DOUBT), B: (True, f'["{B}"]', "2")}
+
+
+@pytest.mark.promise(1)
+def test_a_late_answer_of_somebody_who_moved_says_something_again(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": DOUBT, "in_segment": False, "known_by": "[]"}])
+    late = acknowledged(
+        tmp_path, {0: [{"identifier": A, "kind": "change", "field_x": "2", "known_by": None}]}, [(A, "accepted")],
+        delta_id="late", last_delta=1,
+    )  # fmt: skip
+    divide(tmp_path, 1)
+
+    ledger_of(tmp_path).commit(engine(tmp_path), late)
+
+    assert ledger_rows(tmp_path)[A]["known_by"] is None
+
+
+def test_a_row_that_is_not_there_can_not_move(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": B, "field_x": "1"}])
+
+    commit(tmp_path, {0: [MOVED]}, [])
+
+    assert list(ledger_rows(tmp_path)) == [B]
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize(
+    ("outcome", "known_by", "attempts"),
+    [("accepted", "new", 0), ("rejected", "new", 1), ("not_found", "new", 1), ("unknown", "old", 2)],
+)
+def test_by_what_somebody_is_found_counts_once_the_target_was_asked(
+    outcome: str, known_by: str, attempts: int, tmp_path: Path
+) -> None:
+    books = {"refused_hash": hash_of("|field_x:2"), "refused_as": "rejected", "attempts": 2, "known_by": "old"}
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", **books}])
+
+    commit(
+        tmp_path, {0: [{"identifier": A, "kind": "change", "field_x": "2", "matching": "new", "known_by": None}]},
+        [(A, outcome)],
+    )  # fmt: skip
+
+    row = ledger_rows(tmp_path)[A]
+    assert (row["known_by"], row["attempts"]) == (known_by, attempts)
+
+
+def test_released_people_stay_known_by_what_they_were(tmp_path: Path) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "known_by": "m", "attempts": 5}])
+
+    ledger_of(tmp_path).release(engine(tmp_path), [A])
+
+    assert (ledger_rows(tmp_path)[A]["known_by"], ledger_rows(tmp_path)[A]["attempts"]) == ("m", 0)
 
 
 # Tables

@@ -131,6 +131,40 @@ def test_the_first_link_with_a_value_identifies_the_person(tmp_path: Path) -> No
     ]
 
 
+def test_every_record_that_was_read_tells_all_its_identifiers(tmp_path: Path) -> None:
+    links = (IdentifierLink("crm", '{"external_id":', "}"), EMAIL)
+    people = [
+        {"crm": ["1"], "mail": ["A@b", " a@b ", "nobody", "c@d"]},
+        {"crm": [], "mail": ["e@f"]},
+        {"crm": ["2", "3"], "mail": ["g@h"]},
+        {"crm": ["4"], "mail": ["i@j"], "consented": ["other"]},
+        {"crm": ["1"], "mail": ["k@l"], "last_modified": None},
+        {"crm": [" "], "mail": ["nobody"]},
+    ]
+
+    map_people(
+        tmp_path,
+        [{"consented": ["news"], **one} for one in people],
+        mapping(FIRST_NAME_OF_ALL, identifiers=links, objectives=["news"]),
+    )
+
+    rows = pq.read_table(tmp_path / "mapped" / "identities" / "records.parquet").to_pylist()
+    assert {tuple(row["identifiers"]): row["sent_as"] for row in rows} == {
+        ('{"email":"a@b"}', '{"email":"c@d"}', person("1")): person("1"),
+        ('{"email":"e@f"}',): '{"email":"e@f"}',
+        ('{"email":"g@h"}', person("2"), person("3")): None,
+        ('{"email":"i@j"}', person("4")): None,
+        ('{"email":"k@l"}', person("1")): person("1"),
+    }
+    assert {row["as_of"] for row in rows} == {day(1)}
+
+
+def test_people_of_one_link_need_no_list_of_identifiers(tmp_path: Path) -> None:
+    map_people(tmp_path, [{"crm": ["1"]}], mapping(FIRST_NAME_OF_ALL))
+
+    assert not (tmp_path / "mapped" / "identities").exists()
+
+
 def test_an_unusable_identifier_does_not_fall_through_to_the_next_link(tmp_path: Path) -> None:
     links = (EMAIL, IdentifierLink("crm", '{"external_id":', "}"))
 

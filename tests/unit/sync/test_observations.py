@@ -71,6 +71,7 @@ def exported(
     profiles: Sequence[Mapping[str, Any]] | None = None,
     as_of: dt.datetime = READ,
     is_through: bool = True,
+    by_email_too: bool = False,
     acknowledged: Mapping[str, Mapping[str, str]] | None = None,
     **how: Any,
 ) -> Observation:
@@ -86,8 +87,9 @@ def exported(
     people = [{**one, "as_of": as_of} for one in profiles or [profile("7", tier=tier)]]
     write_snapshot_file(part, people)
     fields = [ExportField.model_validate({"from": f"property.{name}", "to": name}) for name in ("tier", "points")]
+    links = [("crm_id", "external_id"), *([("email", "email")] if by_email_too else [])]
     plan = mapping_plan(
-        [ExportIdentifier(blueconic="crm_id", braze="external_id")],
+        [ExportIdentifier.model_validate({"blueconic": mine, "braze": theirs}) for mine, theirs in links],
         fields,
         property_types={},
         clear_missing=False,
@@ -301,6 +303,12 @@ def test_how_long_a_write_takes_to_show_is_each_system_s_own() -> None:
 
 
 # What counts although it differs
+
+
+def test_what_was_brought_over_is_known_also_of_a_goal_with_several_links(tmp_path: Path) -> None:
+    exported(tmp_path, by_email_too=True)
+
+    assert certain(looked(tmp_path)) == [("7", "tier")]
 
 
 @pytest.mark.promise(7)
