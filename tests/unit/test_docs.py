@@ -6,14 +6,19 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
 
 from airflow_provider_braze_blueconic.cli import main
 from airflow_provider_braze_blueconic.get_provider_info import get_provider_info
 from airflow_provider_braze_blueconic.goals.dag import build_dag
 from airflow_provider_braze_blueconic.goals.loading import load_goal
+from airflow_provider_braze_blueconic.goals.models import ExportGoal, ImportGoal
 from tests.support.reference import PACKAGE, PUBLIC_MODULES, reference_page
 
 ROOT = Path(__file__).parents[2]
@@ -103,6 +108,57 @@ def anchors(page: Path) -> set[str]:
     """Name the headings of a page as links do: small letters, hyphens for spaces, nothing else but letters."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def settings(part: type[BaseModel], place: str = "") -> Iterator[str]:
+    """Name every setting of a part of a goal, as in `fields.from`.
+
+    A part that is always there has no name of its own; one that can be left out, repeated or be of several kinds does.
+    """
+    for name, field in part.model_fields.items():
+        setting = f"{place}{field.alias or name}"
+        parts = list(parts_of(field.annotation))
+        if parts != [field.annotation]:
+            yield setting
+        for inner in parts:
+            yield from settings(inner, f"{setting}.")
+
+
+def parts_of(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from parts_of(argument)
+
+
+def explained_settings(*headings: str) -> Counter[str]:
+    """Settings that have a row in the tables below these headings of docs/recovery.md → how many rows."""
+    sections = re.split(r"^#+ ", (ROOT / "docs" / "recovery.md").read_text(), flags=re.MULTILINE)
+    below = [section for section in sections if section.split("\n", 1)[0] in headings]
+    assert len(below) == len(headings)
+    return Counter(re.findall(r"^\| `([^`]+)` \| *[^ |]", "".join(below), re.MULTILINE))
+
+
+GOALS = pytest.mark.parametrize(
+    ("goal", "heading"), [(ExportGoal, "Settings of an export"), (ImportGoal, "Settings of an import")]
+)
+
+
+@GOALS
+def test_every_setting_of_a_goal_has_a_row_that_says_what_its_change_does(goal: type[BaseModel], heading: str) -> None:
+    explained = explained_settings("Settings of both directions", heading)
+
+    wanted = Counter(settings(goal))
+
+    assert {"fields.from", "limits.clears_percent", "identifiers", "source.segment"} <= wanted.keys()
+    assert sorted((wanted - explained).elements()) == []
+
+
+@GOALS
+def test_only_settings_of_a_goal_have_a_row_and_each_has_one(goal: type[BaseModel], heading: str) -> None:
+    explained = explained_settings("Settings of both directions", heading)
+
+    assert sorted((explained - Counter(settings(goal))).elements()) == []
 
 
 def test_every_file_that_the_pages_for_developers_name_is_there() -> None:
