@@ -98,30 +98,22 @@ def timestamp_sql(value: str, reading: TimeReading = AS_FOUND) -> str:
 
 
 def _forms_sql(value: str, written: str, reading: TimeReading) -> str:
-    """SQL that finds out the form of a text and reads it: the two usual ones first, which are not kept waiting.
-
-    The others are looked at inside a list of one. DuckDB works out an expression that two branches share before it
-    knows the branch, for every row; what is inside a list is out of its sight.
+    """SQL that finds out the form of a text and reads it, the two usual ones first.
 
     :param written: SQL for what a text names that begins as a day in ISO 8601 does.
     """
+    number = f"TRY_CAST({value} AS BIGINT)"
     forms = [
-        (_matches(value, _PLAIN_MILLISECONDS), f"epoch_ms(TRY_CAST({value} AS BIGINT))"),
+        (_matches(value, _PLAIN_MILLISECONDS), f"epoch_ms({number})"),
         (_matches(value, _BEGINS_AS_DAY), written),
-    ]
-    rare = [
-        (_matches("t", _NUMBER), _number_sql("t")),
-        (_matches("t", _AMERICAN_DAY), "try_strptime(t, '%m/%d/%Y')"),
-        (_matches("t", _BASIC_MOMENT), _basic_sql("t")),
+        (_matches(value, _NUMBER), _number_sql(value)),
+        (_matches(value, _AMERICAN_DAY), f"try_strptime({value}, '%m/%d/%Y')"),
+        (_matches(value, _BASIC_MOMENT), _basic_sql(value)),
     ]
     if reading.milliseconds:
-        number = "TRY_CAST(t AS BIGINT)"
-        rare.insert(0, (f"{_matches('t', '-?[0-9]{9,10}')} AND {number} % {_QUARTER} = 0", f"epoch_ms({number})"))
-    return f"CASE {_whens(forms)} ELSE [CASE {_whens(rare)} END FOR t IN [{value}]][1] END"
-
-
-def _whens(branches: Sequence[tuple[str, str]]) -> str:
-    return " ".join(f"WHEN {condition} THEN {result}" for condition, result in branches)
+        is_birthday = f"{_matches(value, '-?[0-9]{9,10}')} AND {number} % {_QUARTER} = 0"
+        forms.insert(2, (is_birthday, f"epoch_ms({number})"))
+    return f"CASE {' '.join(f'WHEN {condition} THEN {moment}' for condition, moment in forms)} END"
 
 
 def _number_sql(value: str) -> str:
