@@ -178,7 +178,7 @@ def _tidy_tables(workspace: Workspace, days: RetentionDays) -> tuple[int, int]:
     compacted, removed = 0, 0
     for table in workspace.tables():
         # First, since what is forgotten at a checkpoint can't be kept afterwards.
-        table.keep_history(days.history)
+        table.keep_history(days.history, workspace.staging)
         compacted += table.compact()
         removed += table.vacuum(days.history)
     return compacted, removed

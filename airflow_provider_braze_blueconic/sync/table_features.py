@@ -119,33 +119,56 @@ def read_head(uri: str, storage_options: Mapping[str, str]) -> TableHead | None:
 
 
 def _newest_head(uri: str, storage_options: Mapping[str, str]) -> TableHead | None:
-    import pyarrow.fs as pa_fs
     import pyarrow.parquet as pq
-    from deltalake.fs import DeltaStorageHandler
 
-    files = pa_fs.PyFileSystem(DeltaStorageHandler(uri, dict(storage_options)))
-    names = [entry.base_name for entry in files.get_file_info(pa_fs.FileSelector("_delta_log", allow_not_found=True))]
+    log = _Log(uri, storage_options)
+    hint = log.read(["_last_checkpoint"])
+    begin = int(json.loads(hint["_last_checkpoint"])["version"]) if hint else 0
+    commits: dict[str, bytes] = {}
+    first = begin
+    while page := log.read([f"{version:020d}.json" for version in range(first, first + _PAGE)]):
+        commits |= page
+        first += _PAGE
     found: dict[str, Mapping[str, Any]] = {}
-    for name in sorted(names, reverse=True):
-        if not name[:20].isdigit():
-            continue
-        with files.open_input_stream(f"_delta_log/{name}") as stream:
-            content = stream.read()
-        if name.endswith(".json") and ".checkpoint." not in name:
-            actions = [json.loads(line) for line in content.splitlines() if line.strip()]
-        elif name.endswith(".parquet"):
-            wanted = [key for key in _HEAD if key in pq.read_schema(io.BytesIO(content)).names]
-            actions = pq.read_table(io.BytesIO(content), columns=wanted).to_pylist()
-        else:
-            continue
-        for action in reversed(actions):
-            for key in _HEAD:
-                if isinstance(action, dict) and action.get(key):
-                    found.setdefault(key, action[key])
-        if len(found) == len(_HEAD):
-            return _head(**found)
-    return None
+    for name in sorted(commits, reverse=True):
+        _take([json.loads(line) for line in commits[name].splitlines() if line.strip()], found)
+    for content in log.read([f"{begin:020d}.checkpoint.parquet"]).values():
+        wanted = [key for key in _HEAD if key in pq.read_schema(io.BytesIO(content)).names]
+        _take(pq.read_table(io.BytesIO(content), columns=wanted).to_pylist(), found)
+    return _head(**found) if len(found) == len(_HEAD) else None
 
+
+def _take(actions: Sequence[Any], found: dict[str, Mapping[str, Any]]) -> None:
+    for action in reversed(actions):
+        for key in _HEAD:
+            if isinstance(action, dict) and action.get(key):
+                found.setdefault(key, action[key])
+
+
+class _Log:
+    """The files of a table's log, by delta-rs's own access.
+
+    Not as a file system of Arrow's, nor by listing: in deltalake 1.6 both wait for the network with Python's lock held.
+    """
+
+    def __init__(self, uri: str, storage_options: Mapping[str, str]) -> None:
+        self._uri = uri
+        self._options = dict(storage_options)
+
+    def read(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Read those that are there."""
+        from deltalake.fs import DeltaStorageHandler
+
+        paths = [f"_delta_log/{name}" for name in names]
+        there = DeltaStorageHandler(self._uri, self._options).get_file_info(paths)
+        sizes = {info.path: int(info.size) for info in there if info.is_file}
+        # With its size told, a file is opened without asking for it.
+        files = DeltaStorageHandler(self._uri, self._options, sizes)
+        return {path.rpartition("/")[2]: files.open_input_file(path).read() for path in paths if path in sizes}
+
+
+_PAGE = 20
+"""Commits that are asked for at once. A table that is cleaned up has some dozens after its last checkpoint."""
 
 _HEAD = ("protocol", "metaData")
 

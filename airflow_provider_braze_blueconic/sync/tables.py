@@ -7,6 +7,7 @@ already has is not made again. That makes committing twice committing once, what
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import re
 import threading
@@ -27,6 +28,8 @@ from airflow_provider_braze_blueconic.sync.table_features import TableHead, read
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
+
+    from airflow_provider_braze_blueconic.sync.staging import Staging
 
 __all__ = ["Table", "from_microseconds", "microseconds"]
 
@@ -284,27 +287,31 @@ class Table:
                 self._look_again()
         return int(done["numFilesRemoved"])
 
-    def keep_history(self, days: int) -> None:
+    def keep_history(self, days: int, staging: Staging) -> None:
         """Have the table keep what its versions of the last days need; no row changes.
 
         At each checkpoint delta-rs forgets files that were replaced longer ago than the table's own properties say,
         and a vacuum then takes them, whatever number it is told. A commit is made only where a number is another.
 
+        :param staging: the store that the table is in.
         :raises WriterConflict: if another writer changed the table meanwhile; nothing was changed here.
         """
-        from deltalake.exceptions import CommitFailedError
-
         table = self.open()
-        wanted = dict.fromkeys((_FILES_KEPT, _LOG_KEPT), f"interval {days} days")
-        if table is None or wanted.items() <= table.metadata().configuration.items():
+        if table is None or self._keeps(days):
             return
-        with self.reading():
-            try:
-                table.alter.set_table_properties(wanted)
-            except CommitFailedError as error:
-                raise self._conflict() from error
-            finally:
-                self._look_again()
+        # Not alter.set_table_properties(): in deltalake 1.6 it waits for the network with Python's lock held, so that
+        # no sign of life is given meanwhile. A commit is an object that nobody has written yet: see Delta's
+        # PROTOCOL.md, "Change Metadata", read 2026-11.
+        commit = f"{self.uri}/_delta_log/{table.version() + 1:020d}.json"
+        written = staging.write_bytes(commit, _with_properties(table, _history(days)), if_absent=True)
+        self._look_again()
+        # What was refused may be this commit's own repetition after a lost answer.
+        if not written and not self._keeps(days):
+            raise self._conflict()
+
+    def _keeps(self, days: int) -> bool:
+        table = self.open()
+        return table is not None and _history(days).items() <= table.metadata().configuration.items()
 
     def vacuum(self, days: int) -> int:
         """Remove files that only versions older than some days need, and those that a killed writer left.
@@ -377,6 +384,32 @@ class Table:
             return _holds(self.open(), transactions)
         except SyncError:
             return False
+
+
+def _history(days: int) -> dict[str, str]:
+    return dict.fromkeys((_FILES_KEPT, _LOG_KEPT), f"interval {days} days")
+
+
+def _with_properties(table: DeltaTable, properties: Mapping[str, str]) -> bytes:
+    """Write a commit that sets properties of a table and changes nothing else."""
+    known = table.metadata()
+    info = {
+        "timestamp": int(dt.datetime.now(dt.UTC).timestamp() * 1000),
+        "operation": "SET TBLPROPERTIES",
+        "operationParameters": {"properties": json.dumps(properties)},
+        "engineInfo": "airflow-provider-braze-blueconic",
+    }
+    head = {
+        "id": str(known.id),
+        "name": known.name,
+        "description": known.description,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": table.schema().to_json(),
+        "partitionColumns": known.partition_columns,
+        "createdTime": known.created_time,
+        "configuration": {**known.configuration, **properties},
+    }
+    return "\n".join(json.dumps(action) for action in ({"commitInfo": info}, {"metaData": head})).encode()
 
 
 _ENVIRONMENT = re.compile(

@@ -6,12 +6,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 from moto.server import ThreadedMotoServer
 
-from airflow_provider_braze_blueconic.exceptions import AccessError, TransientError, UnexpectedAnswer
+from airflow_provider_braze_blueconic.exceptions import (
+    AccessError,
+    TransientError,
+    UnexpectedAnswer,
+    UnsupportedTable,
+    WriterConflict,
+)
 from airflow_provider_braze_blueconic.hooks.staging import StagedObject, StagingHook, split_uri
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
+from airflow_provider_braze_blueconic.sync.tables import Table
 from tests.support.odd_server import OddServer, answer, closed_port
 from tests.support.store import BUCKET, Store
 
@@ -425,3 +433,62 @@ def test_delta_tables_open_with_the_storage_options(staging: StagingHook) -> Non
     write_deltalake("s3://acme-sync/ledger", pa.table({"external_id": ["u1"]}), storage_options=options)
 
     assert DeltaTable("s3://acme-sync/ledger", storage_options=options).version() == 0
+
+
+def kept_table() -> Table:
+    return Table(f"s3://{BUCKET}/goal/ledger", StagingHook().storage_options())
+
+
+def add_row(value: int) -> None:
+    kept_table().append(pa.table({"a": [value]}), transactions={"row": value})
+
+
+def history() -> set[str]:
+    table = kept_table().open()
+    assert table is not None
+    return {value for name, value in table.metadata().configuration.items() if "RetentionDuration" in name}
+
+
+def test_a_table_in_s3_keeps_the_history_that_it_is_told(store: Store) -> None:
+    # With deltalake's own call this would never end: it keeps Python's lock, and the store is in this process.
+    add_row(1)
+
+    for days in (25, 25, 30):
+        kept_table().keep_history(days, StagingHook())
+
+    assert history() == {"interval 30 days"}
+    assert (kept_table().version, kept_table().transaction("row")) == (2, 1)
+
+
+def test_a_changed_history_whose_answer_was_lost_is_known_to_be_made(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_row(1)
+    connect(monkeypatch, store.url, config_kwargs={"retries": {"total_max_attempts": 3}, "read_timeout": 5})
+    store.faults.add(Fault("s3", "reset_after", path="*/_delta_log/*1.json", method="PUT", times=1))
+
+    kept_table().keep_history(25, StagingHook())
+
+    assert (history(), kept_table().version) == ({"interval 25 days"}, 1)
+
+
+def test_a_history_that_another_writer_overtakes_changes_nothing(store: Store) -> None:
+    add_row(1)
+    slow = kept_table()
+    slow.open()
+    add_row(2)
+
+    with pytest.raises(WriterConflict, match="this one changed nothing"):
+        slow.keep_history(25, StagingHook())
+
+    assert (history(), kept_table().transaction("row")) == (set(), 2)
+
+
+def test_a_feature_of_a_table_in_s3_that_delta_rs_can_t_open_is_named(store: Store) -> None:
+    add_row(1)
+    protocol = {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["timeless"]}
+    commit = json.dumps({"protocol": {**protocol, "writerFeatures": ["timeless"]}}).encode()
+    store.client().put_object(Bucket=BUCKET, Key=f"goal/ledger/_delta_log/{1:020d}.json", Body=commit)
+
+    with pytest.raises(UnsupportedTable, match=f"timeless off s3://{BUCKET}/goal/ledger"):
+        kept_table().open()
