@@ -37,7 +37,9 @@ _SENTENCES: Mapping[_Kind, str] = {
     "export": "lies where Braze writes the exports of {owner}, {uri}. Choose another folder.",
     "delivery": "is where {owner} delivers too; BlueConic wants the same columns in each file. Choose another folder.",
 }
-_TAKEN_OVER = "is the folder of {owner}, whose state this goal would take over. Name the id that this goal had."
+_TAKEN_OVER = (
+    "is the folder of {owner}, whose state this goal would take over. Remove {owner} if this is the same goal."
+)
 
 
 @dataclass(frozen=True)

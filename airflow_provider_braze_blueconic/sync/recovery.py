@@ -7,6 +7,8 @@ accepted is what the target has acknowledged. What the receipts do not tell:
 * ``refused_hash`` is NULL, so people who rested are tried once more; ``unstuck`` is forgotten with it.
 * ``known_by`` of an export is NULL until a run meets the person again. Who moved from one identifier to another has two
   rows that both say something, so where these differ the field is sent once more.
+* ``unproven`` is NULL: who was accepted only while people were not to be created counts as that until they are accepted
+  while they are, so that they are sent once more if creation is switched on later.
 * What the ledger learnt without a sending, since the target was seen to hold it, is not there, and is sent if it is not
   seen again.
 * Who has no receipt and may have been reached by an upload that was killed was in doubt in the ledger, and is not now.

@@ -25,6 +25,10 @@ def write(goals: GoalRunner, kind: str, goal_id: str, **changes: Any) -> None:
         goals.write(id=goal_id, **changes)
 
 
+def remove(goals: GoalRunner, goal_id: str) -> None:
+    (goals.home / "dags" / "goals" / f"{goal_id}.yaml").unlink()
+
+
 def sent(goals: GoalRunner, kind: str) -> int:
     return len(goals.written() if kind == "import" else goals.sent())
 
@@ -43,6 +47,7 @@ def test_a_renamed_goal_goes_on_where_it_was(kind: str, goals: GoalRunner) -> No
     write(goals, kind, "old_name")
     goals.run("old_name")
     first = sent(goals, kind)
+    remove(goals, "old_name")
     write(goals, kind, "new_name", renamed_from="old_name")
 
     second = goals.run("new_name")
@@ -56,8 +61,11 @@ def test_a_renamed_goal_goes_on_where_it_was(kind: str, goals: GoalRunner) -> No
 def test_the_old_id_of_a_renamed_goal_stops_before_it_reads_anything(goals: GoalRunner) -> None:
     write(goals, "segment", "old_name")
     goals.run("old_name")
+    remove(goals, "old_name")
     write(goals, "segment", "new_name", renamed_from="old_name")
     goals.run("new_name")
+    remove(goals, "new_name")
+    write(goals, "segment", "old_name")
     goals.box.exchanges.clear()
 
     stopped = goals.run("old_name")

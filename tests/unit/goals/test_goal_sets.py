@@ -155,7 +155,7 @@ def mistakes(folder: Path, files: Mapping[str, str]) -> list[str]:
             {"a.yaml": an_export("a"), "b.yaml": an_export("b", more="renamed_from: a\n")},
             [
                 f"b.yaml:10 renamed_from: {S3}/sync/a is the folder of a.yaml, whose state this goal would take over. "
-                "Name the id that this goal had."
+                "Remove a.yaml if this is the same goal."
             ],
             id="a goal that was renamed from one that lives",
         ),

@@ -669,5 +669,6 @@ def test_while_braze_is_waited_for_no_other_run_of_the_goal_begins(task: Task, m
     lock = json.loads(staging.read_bytes("s3://sandbox-sync/tests/people/lock/00000001.json"))
     # The wait's own ten minutes, and what Airflow leaves it beyond them.
     assert (lock["state"], round(lock["gap_seconds"])) == ("between", 600 + 900)
+    monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__WAIT_FOR_GOAL_MINUTES", "0")
     with pytest.raises(AirflowFailException, match="Another run of goal people has not ended"):
         Task(task.box, run_id="scheduled__2026-11-25").run()

@@ -443,7 +443,7 @@ def report_of_a_later_try(home: Path, delta: DeltaRef | None, *, run_id: str = "
     )
     given: dict[str, Any] = {
         "snapshot": None, "mapped": None, "passed": False, "dry_run": False, "uploads": [], "committed": False,
-        "mapping_hash": "m1", **how,
+        **how,
     }  # fmt: skip
     return report_run(workspace, delta=delta, **given)
 

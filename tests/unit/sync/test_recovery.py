@@ -29,7 +29,7 @@ from tests.support.staging import LocalStaging
 
 IMPORT, EXPORT = "to_blueconic", "to_braze"
 SUMS = {"spent": "increase", "visits": "value"}
-NOT_IN_RECEIPTS = {"in_segment", "refused_hash"}
+NOT_IN_RECEIPTS = {"in_segment", "refused_hash", "unproven"}
 """What a recovered ledger does not know."""
 
 
