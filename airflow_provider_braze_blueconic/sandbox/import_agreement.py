@@ -20,7 +20,8 @@ __all__ = ["compare_import"]
 _MOST_TEXT = 64_000
 _NUMBERS = ("RANGE", "DECIMAL", "CURRENCY")
 _LARGEST_NUMBER = 2_147_483_647
-_SPACE = " \t\r\n"
+_EDGES = re.compile("^[\\s\u200b-\u200f\u2060\ufeff]+|[\\s\u200b-\u200f\u2060\ufeff]+$")
+"""Space at an edge as Unicode knows it, and characters without a width: what people paste with a value and don't see."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Texts = list[str] | None
 
@@ -103,8 +104,7 @@ def _source(user: Mapping[str, Any], path: str) -> _Texts:
             return None
         value = value.get(json.loads(step[1:-1]) if step.startswith("[") else step)
     texts = [_text(each) for each in (value if isinstance(value, list) else [value]) if each is not None]
-    # Not all that Unicode calls a space: a no-break space at the edge belongs to the value.
-    return [text.strip(_SPACE) for text in texts if text.strip(_SPACE)] or None
+    return [trimmed for text in texts if (trimmed := _EDGES.sub("", text))] or None
 
 
 def _text(value: Any) -> str:

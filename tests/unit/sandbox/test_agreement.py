@@ -69,6 +69,14 @@ def test_numbers_are_compared_as_numbers(held: str, agreed: bool) -> None:
     assert imported([user("1", revenue=12.5)], [profile("p", crm_id=["1"], revenue=[held])], row).agreed is agreed
 
 
+@pytest.mark.parametrize(("held", "agreed"), [("carpe diem", True), ("carpe diem\u00a0", False)])
+def test_space_at_an_edge_that_nobody_sees_belongs_to_no_value(held: str, agreed: bool) -> None:
+    row = {"from": "custom_attributes.motto", "to": "motto"}
+    people = [user("1", motto="\u200bcarpe diem\u00a0")]
+
+    assert imported(people, [profile("p", crm_id=["1"], motto=[held])], row).agreed is agreed
+
+
 def test_what_is_cleared_in_braze_is_cleared_in_blueconic() -> None:
     row = {"from": "custom_attributes.tier", "to": "tier", "merge": "set_or_clear"}
 
