@@ -21,7 +21,7 @@ _MOST_TEXT = 64_000
 _NUMBERS = ("RANGE", "DECIMAL", "CURRENCY")
 _LARGEST_NUMBER = 2_147_483_647
 _EDGES = re.compile("^[\\s\u200b-\u200f\u2060\ufeff]+|[\\s\u200b-\u200f\u2060\ufeff]+$")
-"""Space at an edge as Unicode knows it, and characters without a width: what people paste with a value and don't see."""
+"""Space at an edge as Unicode knows it, and characters without a width: pasted with a value, and seen by nobody."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Texts = list[str] | None
 
