@@ -62,8 +62,6 @@ latest."""
 _REJECTED_TEXT = 2_000
 """Characters of a rejected row that are kept."""
 _GZIP_MAGIC = b"\x1f\x8b"
-_MARK = "\ufeff"
-"""The byte order mark. At the beginning of the text the decoder takes it away."""
 _OTHER_DELIMITERS = ",;\t|"
 _WHERE = "source.s3_csv"
 _COLUMN_NAME = re.compile(r"[^\W\d]\w*(?:[ .-]\w+)*")

@@ -144,9 +144,7 @@ class Doubts:
 
     def apply(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Put the rows of the temporary table ``ledger`` in doubt."""
-        for field in self.fields:
-            column = quote(field)
-            connection.execute(f"UPDATE ledger SET {column} = {literal(IN_DOUBT)} WHERE {column} IS NOT NULL")
+        _doubt(connection, self.fields, "TRUE")
         for field in self.forgotten:
             connection.execute(f"UPDATE ledger SET {quote(field)} = NULL")
         if self.proven:
@@ -167,9 +165,19 @@ def doubt_everything(connection: duckdb.DuckDBPyConnection, condition: str, *, b
     :param but: field columns that stay as they are.
     """
     described = connection.execute("DESCRIBE ledger").fetchall()
-    fields = [quote(name) for name, *_ in described if name.startswith(FIELD_PREFIX) and name not in but]
+    _doubt(
+        connection,
+        [name for name, *_ in described if name.startswith(FIELD_PREFIX) and name not in but],
+        condition,
+    )
+
+
+def _doubt(connection: duckdb.DuckDBPyConnection, fields: Collection[str], condition: str) -> None:
+    """Put what was acknowledged of some fields in doubt, in one pass over the ledger."""
     if fields:
-        doubted = ", ".join(f"{field} = CASE WHEN {field} IS NOT NULL THEN {literal(IN_DOUBT)} END" for field in fields)
+        doubted = ", ".join(
+            f"{quote(field)} = CASE WHEN {quote(field)} IS NOT NULL THEN {literal(IN_DOUBT)} END" for field in fields
+        )
         connection.execute(f"UPDATE ledger SET {doubted} WHERE {condition}")
 
 
