@@ -51,7 +51,7 @@ bench: $(READY)  ## Measure speed and memory; not part of the tests.
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 chaos: $(READY)  ## Long tests; then every fault on its own, in both directions, and what became of everybody. Takes an hour.
-	@$(BIN)/python -m pytest --numprocesses logical -m by_hand tests/e2e tests/chaos
+	@$(BIN)/python -m pytest --numprocesses logical -m "by_hand or hypothesis" --hypothesis-profile=search tests
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 sandbox: $(READY)  ## Run the sandbox until interrupted.

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import botocore.session
+from hypothesis import settings
 
 _home = Path(tempfile.mkdtemp(prefix="braze-blueconic-tests-"))
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
@@ -22,3 +23,8 @@ os.environ.setdefault("NO_PROXY", "127.0.0.1,localhost")
 
 # Every task and many a test makes a client of its own, for which boto parses megabytes: a quarter of a run's time.
 botocore.session.create_loader = functools.cache(botocore.session.create_loader)
+
+# What passed today passes tomorrow. ``--hypothesis-profile=search`` looks elsewhere each time; ``make chaos`` does.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("search", derandomize=False, print_blob=True)
+settings.load_profile("repeatable")

@@ -11,6 +11,8 @@
                                               milliseconds, up to seventeen microseconds, more are nanoseconds
 ============================================  =======================================================================
 
+A number that lies outside the years 1 to 9999 is no time: neither end has a form for it.
+
 Standard library only: the goals' checks and the reading of a Braze export use it too.
 """
 
@@ -39,23 +41,24 @@ _OFFSET = "[+-][0-9]{2}(?::?[0-9]{2})?"
 _MOMENT = rf"{_DAY}[Tt ][0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}}(?:[.,:][0-9]{{1,9}})?)?(?: ?(?:[Zz]|UTC|GMT|{_OFFSET}))?"
 _BEGINS_AS_DAY = f"{_DAY}.*"
 _COMPACT_DAY = "[0-9]{8}"
-_COMPACT_MOMENT = "(?:19|20)[0-9]{12}"
-"""As milliseconds these would be moments after the year 2500."""
 _BASIC_MOMENT = rf"[0-9]{{8}}T[0-9]{{6}}(?:Z|{_OFFSET})?"
 _AMERICAN_DAY = "[0-9]{1,2}/[0-9]{1,2}/[0-9]{4}"
 
 _FRACTION = r"(?:\.[0-9]+)?"
+_COMPACT_MOMENT = f"(?:19|20)[0-9]{{12}}{_FRACTION}"
+"""As milliseconds these would be moments after the year 2500. One with a fraction is none at all."""
 _NUMBER = f"-?[0-9]{{1,19}}{_FRACTION}"
 _SECONDS = f"-?[0-9]{{9,10}}{_FRACTION}"
 _MILLISECONDS = f"0|-?[0-9]{{11,15}}{_FRACTION}"
 """Up to fifteen digits: the last day of the year 9999, which stands for never, has so many."""
 _PLAIN_MILLISECONDS = "-?[0-9]{11,13}"
 _MICROSECONDS = f"-?[0-9]{{16,17}}{_FRACTION}"
-_NANOSECONDS = "-?[0-9]{18,19}"
+_NANOSECONDS = f"-?[0-9]{{18,19}}{_FRACTION}"
 _SMALL_NEGATIVE = "-[0-9]{1,8}"
 _SMALL = "[0-9]{5,8}"
 _WHOLE_MINUTES = "[0-9]{3,4}0000"
 """Milliseconds of the first day of 1970, a birthday in some time zone: no date of eight digits ends in four zeros."""
+_FIRST, _LAST = "TIMESTAMP '0001-01-01'", "TIMESTAMP '9999-12-31 23:59:59.999999'"
 _SHORTEST_MOMENT = len("2026-11-30T12:00")
 _DAY_SECONDS = 86_400
 _MINUTE = 60_000
@@ -121,12 +124,14 @@ def _number_sql(value: str) -> str:
     digits = f"strlen(split_part(ltrim({value}, '-'), '.', 1))"
     exact = f"TRY_CAST({value} AS DECIMAL(38, 6))"
     is_compact = f"{digits} = 14 AND {value}[:2] IN ('19', '20')"
-    return (
+    moment = (
         f"CASE WHEN {is_compact} THEN try_strptime({value}, '%Y%m%d%H%M%S') "
-        f"WHEN {digits} > 17 THEN make_timestamp(TRY_CAST(({value})[:-4] AS BIGINT)) "
+        f"WHEN {digits} > 17 THEN make_timestamp(TRY_CAST(split_part({value}, '.', 1)[:-4] AS BIGINT)) "
         f"WHEN {digits} > 8 THEN make_timestamp(({exact} * CASE WHEN {digits} < 11 THEN 1000000 "
-        f"WHEN {digits} < 16 THEN 1000 ELSE 1 END)::BIGINT) ELSE {_small_sql(value)} END"
+        f"WHEN {digits} < 16 THEN 1000 ELSE 1 END)::BIGINT) "
+        f"WHEN NOT contains({value}, '.') THEN {_small_sql(value)} END"
     )
+    return f"CASE WHEN {moment} BETWEEN {_FIRST} AND {_LAST} THEN {moment} END"
 
 
 def _small_sql(value: str) -> str:
@@ -327,7 +332,7 @@ _READERS: Sequence[tuple[str, Callable[[str], dt.datetime | None]]] = (
     (_MOMENT, _written),
     (_COMPACT_MOMENT, lambda text: _day(text, "%Y%m%d%H%M%S")),
     ("|".join(pattern for pattern, _ in _UNITS), _read_number),
-    (_NANOSECONDS, lambda text: _SINCE_1970 + dt.timedelta(microseconds=int(text[:-3]))),
+    (_NANOSECONDS, lambda text: _SINCE_1970 + dt.timedelta(microseconds=int(text.split(".")[0][:-3]))),
     (f"{_SMALL_NEGATIVE}|{_SMALL}", _read_small),
     (_AMERICAN_DAY, lambda text: _day(text, "%m/%d/%Y")),
     (_BASIC_MOMENT, _read_basic),
