@@ -424,7 +424,10 @@ class _Looks:
                 noted[target] = f"CASE WHEN {unsent} THEN {mapped} END"
             elif target in seen:
                 looked = f"{_LOOKED} AND s.{column} IS NOT NULL"
-                held = f"({looked} AND {already_holds_sql(plan.merge(target), mapped, f's.{column}')})"
+                held = (
+                    f"({looked} AND {already_holds_sql(plan.merge(target), mapped, f's.{column}')} "
+                    f"AND NOT {_differs_in_form_sql(mapped, known)})"
+                )
                 if target in echo:
                     held = f"(coalesce({held}, FALSE) OR {echo[target]})"
                 certain = f"s.{quote(certain_column(target))}"
@@ -449,6 +452,15 @@ class _Looks:
     def notes(self) -> str:
         """SQL that tells whether the ledger learns anything."""
         return " OR ".join(f"({text}) IS NOT NULL" for text in self.noted.values()) or "FALSE"
+
+
+def _differs_in_form_sql(mapped: str, known: str) -> str:
+    """SQL that tells whether the goal writes the acknowledged value in another form now: ``7`` and not ``"7"``.
+
+    A look sees the values of the target without their types, so it can't tell the one from the other.
+    """
+    bare = [f"trim({text}, '[]\"')" for text in (mapped, known)]
+    return f"coalesce({mapped} <> {known} AND {bare[0]} = {bare[1]}, FALSE)"
 
 
 def _echo_sql(target: str) -> str:

@@ -787,6 +787,25 @@ def test_what_the_target_was_seen_not_to_hold_is_sent(merge: str, held: str, tmp
     assert counts.seen == 0
 
 
+@pytest.mark.promise(1)
+@pytest.mark.parametrize(
+    ("before", "now"), [('"7"', "7"), ("7", '"7"'), ('"true"', "true"), ('"a"', '["a"]')],
+    ids=["number", "text", "boolean", "array"],
+)  # fmt: skip
+def test_a_field_that_gets_another_type_is_sent_though_a_look_shows_the_same_text(
+    before: str, now: str, tmp_path: Path
+) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_x": before, "as_of": day(1)}])
+    # What Braze exports has lost its types on the way: the look shows what the goal would write today.
+    look = write_seen(
+        tmp_path / "seen.parquet", [{"identifier": A, "field_x": now}], as_of=day(2), certain=["x"], whole=True
+    )
+
+    _, delta = run_delta(tmp_path, [{"identifier": A, "field_x": now}], ledger, plan("x"), seen=[look])
+
+    assert kinds(delta) == {A: ("change", True, {"x": now})}
+
+
 @pytest.mark.parametrize("certain", [True, False])
 def test_a_value_that_was_changed_in_the_target_is_put_right_only_where_that_is_certain(
     certain: bool, tmp_path: Path
