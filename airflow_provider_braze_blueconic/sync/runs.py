@@ -41,7 +41,8 @@ class RunTable(Table):
         """Return the latest read after which nobody was left rejected, unknown or unsent; ``None`` if there was none.
 
         A partial read may begin there: whoever was not accepted since is read again. So a read only counts if it is
-        known to have brought everybody whom it was to bring.
+        known to have brought everybody whom it was to bring, and if no older data were sent after it: whoever got those
+        did not change in the source since, so a partial read would not meet them.
         """
         import pyarrow.dataset as ds
 
@@ -56,7 +57,13 @@ class RunTable(Table):
             filter=ds.field("dry_run").__invert__(),
         )
         last = {row["run_key"]: row for row in sorted(rows.to_pylist(), key=lambda row: row["reported_at"])}
-        return max((_read(row) for row in last.values() if _is_good(row)), default=None)
+        good: GoodRead | None = None
+        for row in sorted(last.values(), key=lambda row: row["reported_at"]):
+            if _is_good(row):
+                good = max(_read(row), good or _read(row))
+            if good is not None and row.get("to_send") and row["read_started_at"] and row["read_started_at"] < good[0]:
+                good = None
+        return good
 
     def reads(self) -> pa.Table:
         """Return ``run_key``, ``reported_at``, ``read_started_at`` and ``committed`` of each report.
@@ -79,7 +86,8 @@ class RunTable(Table):
 
 
 _LOOKED_AT = (
-    "run_key", "reported_at", "read_started_at", "mapping_hash", "status", "not_accepted", "complete", "read", "whole"
+    "run_key", "reported_at", "read_started_at", "mapping_hash", "status", "not_accepted", "complete", "read", "whole",
+    "to_send",
 )  # fmt: skip
 
 

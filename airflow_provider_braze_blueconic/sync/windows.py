@@ -48,7 +48,7 @@ def next_window(last: GoodRead | None, now: Mapping[str, str], *, released: dt.d
     :param released: when people were last released from their rest: a read of changes would not meet them.
     """
     if last is None:
-        return Window(None, "no run yet read it and had everybody accepted")
+        return Window(None, "no run read it and had everybody accepted, or older data were sent since")
     began, text = last
     before = _parts(text)
     if before is None:
