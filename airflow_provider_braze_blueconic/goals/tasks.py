@@ -44,7 +44,7 @@ from airflow_provider_braze_blueconic.sync.export_plan import (
 )
 from airflow_provider_braze_blueconic.sync.import_plan import export_sources
 
-__all__ = ["goal_tasks"]
+__all__ = ["goal_tasks", "what_decides"]
 
 _Settings = dict[str, Any]
 
@@ -183,10 +183,9 @@ def _literal_fields(operator: type[Any], settings: _Settings) -> _Settings:
     return {name: literal(value) if name in operator.template_fields else value for name, value in settings.items()}
 
 
-def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
-    leavers = dict(goal.leavers.set) if isinstance(goal.leavers, LeaversSet) else goal.leavers
-    needed = properties_to_read(goal.identifiers, goal.fields)
-    decides = goal.model_dump(
+def what_decides(goal: ExportGoal) -> dict[str, Any]:
+    """Give the settings that decide who is read and what is said of them, by name: see :mod:`~.sync.windows`."""
+    return goal.model_dump(
         mode="json",
         by_alias=True,
         include={
@@ -194,6 +193,11 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
             "max_attempts",
         },
     )  # fmt: skip
+
+
+def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
+    leavers = dict(goal.leavers.set) if isinstance(goal.leavers, LeaversSet) else goal.leavers
+    needed = properties_to_read(goal.identifiers, goal.fields)
 
     def extract(common: _Settings) -> Any:
         source = goal.source
@@ -223,7 +227,7 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
             read=source.read,
             # Who rests did not change in BlueConic, so only a whole read meets them.
             full=Template("{{ params.full or params.retry_held }}") if reconcile is None else True,
-            settings=decides,
+            settings=what_decides(goal),
             timezone=goal.timezone,
             replay=reconcile is None,
             blueconic_conn_id=goal.connections.blueconic,

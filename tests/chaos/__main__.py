@@ -1,7 +1,7 @@
 """Play every scenario and print what became of everybody, then run the model test for a while: ``make chaos``.
 
 ``make chaos ARGS="braze 429"`` plays the scenarios whose names hold these words; ``make chaos ARGS=model`` runs the
-model test alone.
+model test alone. How strong that is tells ``python -m tests.chaos.defects``.
 
 Exits with 1 if anybody is lost, anything is doubled, or a report differs from what the server counted.
 """
@@ -61,7 +61,7 @@ def main(wanted: list[str]) -> int:
 
 
 def _run_model() -> int:
-    from tests.chaos.model import run_long
+    from tests.chaos.model_search import run_long
 
     return int(not run_long(_MODEL_SEED, _MODEL_MINUTES))
 

@@ -23,8 +23,9 @@ class _Warm:
     They differ from databases of one's own in where they spill, and in sharing a memory limit.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, plain: bool) -> None:
         self._bases: dict[tuple[tuple[str, Any], ...], duckdb.DuckDBPyConnection] = {}
+        self._plain = plain
 
     def connect(self, *, config: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyConnection:
         if config is None:  # A test's own, which may make tables that last.
@@ -33,7 +34,10 @@ class _Warm:
         key = tuple(sorted(settings.items()))
         if key not in self._bases:
             self._bases[key] = _open(config=settings)
-        return self._bases[key].cursor()
+        cursor = self._bases[key].cursor()
+        if self._plain:
+            cursor.execute("PRAGMA disable_optimizer")
+        return cursor
 
     def close(self) -> None:
         for base in self._bases.values():
@@ -41,9 +45,12 @@ class _Warm:
 
 
 @contextmanager
-def keep_duckdb_open() -> Iterator[None]:
-    """Hand out connections to databases that stay open, as long as this lasts."""
-    warm = _Warm()
+def keep_duckdb_open(*, plain: bool = False) -> Iterator[None]:
+    """Hand out connections to databases that stay open, as long as this lasts.
+
+    :param plain: statements run as they are written: for three people, optimizing takes longer than it saves.
+    """
+    warm = _Warm(plain=plain)
     try:
         with mock.patch.object(duckdb, "connect", warm.connect):
             yield

@@ -345,6 +345,8 @@ class Run:
     :param as_of: when it read; it wrote half an hour later.
     :param partitions: of the ledger.
     :param limits: of the goal.
+    :param plan_only: it is a dry run.
+    :param read: makes the snapshot; by default all that the goal's source has.
     """
 
     def __init__(
@@ -356,6 +358,8 @@ class Run:
         partitions: int = 1,
         complete: bool = True,
         limits: Mapping[str, Any] | None = None,
+        plan_only: bool = False,
+        read: Callable[[Workspace], Any] | None = None,
         **delta: Any,
     ) -> None:
         self._home = home
@@ -364,6 +368,8 @@ class Run:
         self._partitions = partitions
         self._complete = complete
         self._limits = limits or {}
+        self._plan_only = plan_only
+        self._read = read
         self._delta = delta
         self.done: dict[str, Any] = {}
         self.pushed = _Pushed()
@@ -434,10 +440,23 @@ class Run:
             step(ComputeDeltaOperator, "compute_delta", mapped=done["map"], **ends, **goal.delta, **self._delta),
         )
         target = "blueconic" if goal.direction == "import" else "braze"
-        yield "guard", step(GuardOperator, "guard", delta=done["delta"], target=target, limits=self._limits)
-        for partition in done["guard"]:
+        planned = {"plan_only": self._plan_only}
+        yield (
+            "guard",
+            step(
+                GuardOperator,
+                "guard",
+                delta=done["delta"],
+                target=target,
+                limits=self._limits,
+                leavers=goal.delta.get("leavers", "keep"),
+                **planned,
+            ),
+        )
+        # Nothing where the guard stopped the run: commit and report follow all the same.
+        for partition in done["guard"] or ():
             yield f"upload {partition}", lambda partition=partition: self._upload(workspace, life, partition)
-        yield "commit", step(CommitLedgerOperator, "commit", delta=done["delta"], partitions=done["guard"])
+        yield "commit", step(CommitLedgerOperator, "commit", delta=done["delta"], partitions=done["guard"], **planned)
         yield (
             "report",
             step(
@@ -450,10 +469,13 @@ class Run:
                 uploads=[result for name, result in done.items() if name.startswith("upload")],
                 commit=done["commit"],
                 limits=self._limits,
+                **planned,
             ),
         )
 
-    def _extract(self, workspace: Workspace) -> dict[str, Any]:
+    def _extract(self, workspace: Workspace) -> Any:
+        if self._read is not None:
+            return self._read(workspace)
         uri = workspace.folder.step(workspace.run_key, "snapshot")
         read = self._goal.extract(workspace, self._home / "local" / "extract", uri, self._as_of)
         return {
