@@ -1,7 +1,8 @@
 """How strong the models' search is: rules of the product are taken out, one at a time, and the search has to find it.
 
 ``python -m tests.chaos.defects`` prints a table; with words after it, of the defects whose names hold these words. Each
-gets five minutes on every core, in a copy of the package.
+gets five minutes on every core, in a copy of the package, with the model of the goals that it concerns. The whole search
+takes turns between all models.
 """
 
 from __future__ import annotations
@@ -33,12 +34,14 @@ class Defect:
     """A rule that is taken out.
 
     :param name: what goes wrong then.
+    :param model: the model of the goals that it concerns.
     :param file: below the package.
     :param old: a piece of its text, which is there once.
     :param new: what stands there instead.
     """
 
     name: str
+    model: str
     file: str
     old: str
     new: str
@@ -48,42 +51,49 @@ DEFECTS: Sequence[Defect] = (
     # Who is the same person
     Defect(
         "who gets an identifier is a leaver under the old one",
+        "LinkedExportModel",
         "sync/identity.py",
         "if not records or plan.is_stale(ledger.newest_as_of()):",
         "if True:",
     ),
     Defect(
         "who is skipped is a leaver under another identifier",
+        "LinkedExportModel",
         "sync/identity.py",
         "SELECT identifier FROM listed WHERE identifier NOT IN (SELECT identifier FROM sent)\n",
         "SELECT identifier FROM listed WHERE sent_as IS NOT NULL AND identifier NOT IN (SELECT identifier FROM sent)\n",
     ),
     Defect(
         "the fields of who moved are not in doubt",
+        "LinkedExportModel",
         "sync/identity.py",
         'f"CASE WHEN bool_or(o.{column} IS NOT NULL AND o.{column} IS DISTINCT FROM n.{column}) AND {taken} "',
         'f"CASE WHEN FALSE AND {taken} "',
     ),
     Defect(
         "another address that finds a profile puts nothing in doubt",
+        "LinkedImportModel",
         "sync/delta.py",
         'if "matching" not in _columns(connection, "mapped"):',
         "if True:",
     ),
     Defect(
         "who was not found rests under another address too",
+        "LinkedImportModel",
         "sync/delta.py",
         'again += " AND d.identifier NOT IN (SELECT identifier FROM news)"',
         "pass",
     ),
     Defect(
         "a field that is an identifier goes to who is identified by it",
+        "LinkedExportModel",
         "sync/export_plan.py",
         "    withheld = _withheld_from(field.to)\n",
         "    withheld = ()\n",
     ),
     Defect(
         "one of several profiles refused a number: it goes again",
+        "SumsModel",
         "hooks/blueconic_profiles.py",
         "if any(0 < refused[name] < len(taken) for name in self._sums(position)):",
         "if False:",
@@ -91,30 +101,35 @@ DEFECTS: Sequence[Defect] = (
     # Numbers that are added to
     Defect(
         "a replay adds an old increase again",
+        "ImportModel",
         "sync/delta.py",
         'changed += f" AND coalesce(m.as_of >= greatest(l.as_of, {moment}), TRUE)"',
         'changed += f" AND coalesce(m.as_of >= greatest(l.as_of, {moment}), TRUE)" if target not in plan.increases else ""',
     ),
     Defect(
         "a replay adds an old value again",
+        "ImportModel",
         "sync/delta.py",
         'changed += f" AND coalesce(m.as_of >= greatest(l.as_of, {moment}), TRUE)"',
         'changed += f" AND coalesce(m.as_of >= greatest(l.as_of, {moment}), TRUE)" if target in plan.increases else ""',
     ),
     Defect(
         "a whole profile takes an old counter level along",
+        "ImportModel",
         "sync/delta.py",
         'return f"({any_change}) AND ({looks.differs[target]} OR m.{column} IS NOT DISTINCT FROM l.{column})"',
         "return any_change",
     ),
     Defect(
         "a number of an unchanged profile counts as added",
+        "SumsModel",
         "hooks/blueconic_profiles.py",
         'if answer.get("state") != "UNCHANGED":',
         "if True:",
     ),
     Defect(
         "another counter takes over where the old one stood",
+        "SumsModel",
         "sync/doubt.py",
         "return {_SOURCE + field_column(target): _number(source) for target, source in sources.items()}",
         "return {}",
@@ -123,6 +138,7 @@ DEFECTS: Sequence[Defect] = (
     *(
         Defect(
             f"another {word} is no reason to read the whole segment",
+            "ModifiedExportModel",
             "goals/tasks.py",
             f'"{word}", ' + after,
             after,
@@ -136,60 +152,70 @@ DEFECTS: Sequence[Defect] = (
     ),
     Defect(
         "another segment is no reason to read the whole of it",
+        "ModifiedExportModel",
         "operators/blueconic.py",
         '"segment": segment.id,\n',
         "\n",
     ),
     Defect(
         "another type of a property is no reason to read the whole segment",
+        "ModifiedExportModel",
         "operators/blueconic.py",
         '"property types": types,\n',
         "\n",
     ),
     Defect(
         "who was accepted before people were created is not sent again",
+        "ExportModel",
         "sync/doubt.py",
         "return {} if creates is None else {CREATES: int(creates)}",
         "return {}",
     ),
     Defect(
         "whom a reconcile does not find is not sent again",
+        "ExportModel",
         "sync/delta.py",
         "SELECT m.identifier, {bool(plan.creates)} AND",
         "SELECT m.identifier, FALSE AND",
     ),
     Defect(
         "a read of changes does not meet who was released",
+        "ModifiedExportModel",
         "sync/windows.py",
         "if released is not None and released >= began:",
         "if False:",
     ),
     Defect(
         "a dry run is committed",
+        "ExportModel",
         "operators/sync.py",
         "if self.delta is None or self.partitions is None or is_true(self.plan_only):",
         "if self.delta is None or self.partitions is None:",
     ),
     Defect(
         "a run that the guard stopped is committed",
+        "ExportModel",
         "operators/sync.py",
         "if self.delta is None or self.partitions is None or is_true(self.plan_only):",
         "if self.delta is None or is_true(self.plan_only):",
     ),
     Defect(
         "what leavers get beside the fields is only sent once, or never",
+        "ExportModel",
         "sync/delta.py",
         "        if column in mapped:\n            # What a field holds is known",
         "        if True:\n            # What a field holds is known",
     ),
     Defect(
         "the report does not count who is unknown as rejected",
+        "ExportModel",
         "operators/sync.py",
         'unknown=report["unknown"],\n            sent=',
         "unknown=0,\n            sent=",
     ),
     Defect(
         "the upload takes its share of what it has sent so far",
+        "ExportModel",
         "sync/upload.py",
         "sent=max(self._sent_by_run, tally.records),",
         "sent=tally.records,",
@@ -197,36 +223,42 @@ DEFECTS: Sequence[Defect] = (
     # Reads that are not whole
     Defect(
         "a short read moves the window of changes",
+        "ModifiedExportModel",
         "sync/runs.py",
         'whole = row.get("whole")\n',
         "whole = True\n",
     ),
     Defect(
         "changes alone are read after older data were sent",
+        "ModifiedExportModel",
         "sync/runs.py",
         'if good is not None and row.get("to_send")',
         "if False",
     ),
     Defect(
         "who may only be missing is a leaver",
+        "ExportModel",
         "sync/delta.py",
         "    if plan.missing:\n",
         "    if False:\n",
     ),
     Defect(
         "an empty index means that everybody left",
+        "ExportModel",
         "sync/snapshot.py",
         "for size in (self.announced, self.profile_count) if",
         "for size in (self.announced,) if",
     ),
     Defect(
         "a replay takes who joined since for leavers",
+        "ExportModel",
         "sync/delta.py",
         "if floor is not None and plan.as_of < floor:\n        return 0",
         "if False:\n        return 0",
     ),
     Defect(
         "a field that vanishes is emptied for everybody",
+        "ExportModel",
         "sync/guard.py",
         "    broken += _broken_clears(counts, limits)\n",
         "",
@@ -234,18 +266,21 @@ DEFECTS: Sequence[Defect] = (
     # Values, and what comes back of them
     Defect(
         "an echo replaces its original",
+        "TwoWayModel",
         "sync/delta.py",
         'return f"({_LOOKED} AND coalesce(s.{quote(echo_column(target))}, FALSE))"',
         'return "FALSE"',
     ),
     Defect(
         "a look hides that a field has another type now",
+        "ModifiedExportModel",
         "sync/delta.py",
         'f"AND NOT {_differs_in_form_sql(mapped, known)})"',
         '")"',
     ),
     Defect(
         "a row is delivered each night for a field that can't stand in it",
+        "DeliveryModel",
         "sync/delta.py",
         "OR coalesce(l.refused_as = 'fields' AND d.{_DIFFERS_HASH} = l.refused_hash, FALSE))",
         ")",
@@ -253,24 +288,28 @@ DEFECTS: Sequence[Defect] = (
     # What the search missed before
     Defect(
         "what a killed upload may have sent is not in doubt",
+        "ExportModel",
         "sync/pipeline.py",
         'return frozenset(map(int, unfinished(workspace.staging, delta["uri"])))',
         "return frozenset()",
     ),
     Defect(
         "another merge puts nothing in doubt",
+        "ImportModel",
         "sync/doubt.py",
         "return {_MERGE + field_column(target): _MERGE_NUMBERS[merge] for target, merge in merges.items()}",
         "return {}",
     ),
     Defect(
         "an upload does not look for what others left uncommitted",
+        "ExportModel",
         "sync/pipeline.py",
         'recover_uploads(workspace, but=delta["delta_id"])\n            if is_overtaken',
         "if is_overtaken",
     ),
     Defect(
         "a delta does not look for what others left uncommitted",
+        "ExportModel",
         "sync/pipeline.py",
         "    recover_uploads(workspace)\n",
         "",
@@ -282,14 +321,15 @@ def main(words: list[str]) -> int:
     """Play the defects whose names hold all words; tell how many were not found."""
     console = Console(highlight=False, width=150)
     table = Table(title="fix taken out → found", title_justify="left", box=SIMPLE_HEAD)
-    for column in ("what goes wrong", "found by", "after examples", "steps", "seconds"):
-        table.add_column(column, justify="left" if column in ("what goes wrong", "found by") else "right")
+    for column in ("what goes wrong", "model", "found", "after examples", "steps", "seconds"):
+        table.add_column(column, justify="left" if column in ("what goes wrong", "model", "found") else "right")
     missed = 0
     for defect in DEFECTS:
         if all(word in defect.name for word in words):
             found = _search(defect)
             missed += not found["by"]
-            row = [defect.name, found["by"] or "NOT FOUND", *(f"{found[key]:,}" for key in _COUNTED)]
+            is_found = "yes" if found["by"] else "NO"
+            row = [defect.name, defect.model, is_found, *(f"{found[key]:,}" for key in _COUNTED)]
             console.print(" | ".join(row))
             if found["by"]:
                 console.print("    " + found["why"])
@@ -311,7 +351,7 @@ def _search(defect: Defect) -> dict[str, object]:
         assert text.count(defect.old) == 1, f"{defect.file} holds {text.count(defect.old)} times: {defect.old}"
         file.write_text(text.replace(defect.old, defect.new))
         ended = subprocess.run(
-            [sys.executable, "-m", "tests.chaos.model_search", str(_SEED), str(_MINUTES)],
+            [sys.executable, "-m", "tests.chaos.model_search", str(_SEED), str(_MINUTES), defect.model],
             cwd=copy,
             env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,

@@ -566,12 +566,19 @@ class LinkedExportModel(ExportModel):
         )
 
     @precondition(lambda self: self.nights)
-    @rule(who=st.sampled_from(PEOPLE), data=st.data(), between=st.sampled_from(["none", "value", "planned"]))
-    def an_identifier_comes_or_goes_between_two_nights(self, who: str, data: st.DataObject, between: str) -> None:
-        self.go_well(self.begin())
-        self.change(who, "i", data.draw(self.values("i"), label="identifiers"))
-        if between == "value":
-            self.change(who, "p", data.draw(self.values("p"), label="value"))
-        elif between == "planned":
-            self.go(self.begin(planned=True))
-        self.go_well(self.begin())
+    @rule(
+        who=st.sampled_from(PEOPLE),
+        ways=st.permutations(["both", "mail", "two", "mobile"]),
+        value=st.sampled_from(["stays", "changes"]),
+        planned=st.booleans(),
+    )
+    def identifiers_come_and_go_from_night_to_night(
+        self, who: str, ways: Sequence[str], value: str, planned: bool
+    ) -> None:
+        for way in ways[:3]:
+            self.change(who, "i", way)
+            if value == "changes":
+                self.change(who, "p", "7" if self.source[who]["p"] == "a" else "a")
+            if planned:
+                self.go(self.begin(planned=True))
+            self.go_well(self.begin())

@@ -1,6 +1,6 @@
 """Searches the models for a sequence of nights that breaks a promise.
 
-``python -m tests.chaos.model_search <seed> <minutes>`` ends at the first one and prints what it took, as JSON.
+``python -m tests.chaos.model_search <seed> <minutes> [<model>]`` ends at the first one and prints what it took, as JSON.
 """
 
 from __future__ import annotations
@@ -100,15 +100,18 @@ class Played:
     why: str = ""
 
 
-def search(seed: int, minutes: float, *, shrink: bool = True, stop: Path | None = None) -> list[Played]:
+def search(
+    seed: int, minutes: float, *, shrink: bool = True, stop: Path | None = None, models: Sequence[str] = ()
+) -> list[Played]:
     """Search on every core, each until the time is over or it found something.
 
     :param stop: a file; once it is there, all searches end.
+    :param models: names of models; none are all.
     """
     cores = os.cpu_count() or 1
     # Not forked: a fork takes the threads' locks along.
     with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
-        tasks = [pool.submit(play_seeds, seed + core, cores, minutes, shrink, stop) for core in range(cores)]
+        tasks = [pool.submit(play_seeds, seed + core, cores, minutes, shrink, stop, models) for core in range(cores)]
         wait(tasks, return_when=FIRST_COMPLETED)
         return [task.result() for task in tasks]
 
@@ -119,9 +122,10 @@ def play_seeds(
     minutes: float,
     shrink: bool = True,
     stop: Path | None = None,
-    machines: Sequence[type[RuleBasedStateMachine]] = MODELS,
+    models: Sequence[str] = (),
 ) -> Played:
     """Play every so many seeds until the time is over, or a promise was not kept."""
+    machines = [model for model in MODELS if not models or model.__name__ in models]
     logging.disable(logging.WARNING)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     until, seed = time.monotonic() + 60 * minutes, first
@@ -145,10 +149,10 @@ def play_seeds(
     return Played(seed, Counter(counts), *(failed or ("", "", "")))
 
 
-def main(seed: int, minutes: float) -> None:
+def main(seed: int, minutes: float, models: Sequence[str]) -> None:
     """Search until the first promise is broken, without looking for the shortest sequence, and print what it took."""
     began = time.monotonic()
-    played = search(seed, minutes, shrink=False, stop=Path.cwd() / "found")
+    played = search(seed, minutes, shrink=False, stop=Path.cwd() / "found", models=models)
     counts = sum((each.counts for each in played), Counter())
     first = next((each for each in played if each.failure), None)
     told = {"by": first.machine if first else "", "why": first.why if first else ""}
@@ -158,4 +162,4 @@ def main(seed: int, minutes: float) -> None:
 if __name__ == "__main__":
     import tests.conftest  # noqa: F401  gives Airflow a home of its own before it is imported
 
-    main(int(sys.argv[1]), float(sys.argv[2]))
+    main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])
