@@ -64,18 +64,11 @@ DEFECTS: Sequence[Defect] = (
         "SELECT identifier FROM listed WHERE sent_as IS NOT NULL AND identifier NOT IN (SELECT identifier FROM sent)\n",
     ),
     Defect(
-        "the fields of who moved are not in doubt",
-        "LinkedExportModel",
-        "sync/identity.py",
-        'f"CASE WHEN bool_or(o.{column} IS NOT NULL AND o.{column} IS DISTINCT FROM n.{column}) AND {taken} "',
-        'f"CASE WHEN FALSE AND {taken} "',
-    ),
-    Defect(
         "another address that finds a profile puts nothing in doubt",
         "LinkedImportModel",
         "sync/delta.py",
-        'if "matching" not in _columns(connection, "mapped"):',
-        "if True:",
+        "ON m.identifier = l.identifier WHERE l.known_by <> m.matching\n",
+        "ON m.identifier = l.identifier WHERE FALSE\n",
     ),
     Defect(
         "who was not found rests under another address too",
