@@ -405,7 +405,7 @@ class GoalModel(RuleBasedStateMachine):
             who, place = self.owner(name), (night.config.connection, name)
             is_answered = answered and position not in open_ones
             self._judge(night, who, place, fields)
-            if reply and position in reply.again:
+            if answered and reply and position in reply.again:
                 continue
             partial = reply.partial.get(position, {}) if reply else {}
             wanted = self._all_wanted(night, who)

@@ -335,8 +335,10 @@ class LinkedImportModel(ImportModel):
         return st.sampled_from([1, 2]) if name == "a" else super().values(name)
 
     @precondition(lambda self: self.nights)
-    @rule(who=st.sampled_from(PEOPLE), data=st.data())
-    def an_address_changes_between_two_nights(self, who: str, data: st.DataObject) -> None:
+    @rule(who=st.sampled_from(PEOPLE), address=st.sampled_from([1, 2]), is_there=st.booleans())
+    def an_address_changes_between_two_nights(self, who: str, address: int, is_there: bool) -> None:
         self.go_well(self.begin())
-        self.change(who, "a", data.draw(self.values("a"), label="address"))
+        self.change(who, "a", address)
+        if is_there:
+            self.refuse(who, "not_found")
         self.go_well(self.begin())
