@@ -175,6 +175,26 @@ def test_an_unusable_identifier_does_not_fall_through_to_the_next_link(tmp_path:
     assert (counts.skipped, mapped) == ({"bad_identifier": 1}, {})
 
 
+@pytest.mark.promise(6)
+@pytest.mark.parametrize(
+    ("mails", "identifiers"),
+    [
+        pytest.param(["nobody", "a@b"], ['{"email":"a@b"}'], id="beside one that is not"),
+        pytest.param(["nobody", "nothing"], [None], id="none at all"),
+    ],
+)
+@pytest.mark.parametrize(("consented", "reason"), [(["news"], "bad_identifier"), (["ads"], "no_consent")])
+def test_who_is_skipped_is_listed_under_every_usable_identifier(
+    mails: list[str], identifiers: list[str | None], consented: list[str], reason: str, tmp_path: Path
+) -> None:
+    """Who is not listed counts as gone, and what was sent before is taken back."""
+    plan = mapping(FIRST_NAME_OF_ALL, identifiers=(EMAIL,), objectives=["news"])
+
+    _, _, skipped = map_people(tmp_path, [{"mail": mails, "consented": consented}], plan)
+
+    assert skipped == [{"row": 0, "identifier": identifier, "reason": reason} for identifier in identifiers]
+
+
 @pytest.mark.parametrize(
     ("mails", "identified"),
     [
