@@ -356,6 +356,34 @@ def test_an_answer_that_does_not_tell_is_an_attempt_and_no_answer_is_none(
     )  # fmt: skip
 
 
+# Whether the target has somebody
+
+
+@pytest.mark.parametrize(
+    ("creates", "kind", "outcome", "before", "after"),
+    [
+        pytest.param(0, "insert", "accepted", None, True, id="nobody is created, so an answer proves nothing"),
+        pytest.param(0, "change", "accepted", False, False, id="proven before"),
+        pytest.param(1, "change", "accepted", True, False, id="created"),
+        pytest.param(1, "change", "rejected", True, True, id="refused"),
+        pytest.param(0, "change", "rejected", True, True, id="refused where nobody is created"),
+        pytest.param(1, "leave", "accepted", True, True, id="a leaver is never created"),
+        pytest.param(1, "leave", "accepted", False, False, id="a leaver who was proven"),
+        pytest.param(None, "change", "accepted", True, True, id="a target that tells whom it does not know"),
+    ],
+)
+@pytest.mark.promise(1)
+def test_that_the_target_has_somebody_is_proven_by_what_creates_them(
+    creates: int | None, kind: str, outcome: str, before: bool | None, after: bool, tmp_path: Path
+) -> None:
+    settings = {} if creates is None else {"creates": creates}
+    stored_ledger(tmp_path, [{"identifier": name, "field_x": "1", "unproven": before} for name in (A, B)])
+
+    commit(tmp_path, {0: [{"identifier": A, "kind": kind, "field_x": "2"}]}, [(A, outcome)], settings=settings)
+
+    assert [ledger_rows(tmp_path)[name]["unproven"] for name in (A, B)] == [after, before]
+
+
 # What was put right
 
 
@@ -475,6 +503,27 @@ def test_what_was_seen_is_noted_whatever_became_of_the_sending(
     after = ledger_rows(tmp_path)[A]
     assert (after["field_y"], after["as_of"]) == ("9", day(3))
     assert after["field_x"] == {"accepted": "2", "unknown": DOUBT}.get(receipts[0][1] if receipts else "", "1")
+
+
+@pytest.mark.parametrize(
+    ("receipts", "in_segment"),
+    [
+        pytest.param([], False, id="not sent"),
+        pytest.param([(A, "rejected", "no good")], True, id="rejected"),
+        pytest.param([(A, "unknown", "timeout")], True, id="unknown"),
+        pytest.param([(A, "accepted")], True, id="accepted"),
+    ],
+)
+def test_who_comes_back_is_on_the_list_once_something_was_sent_and_not_by_what_was_seen(
+    receipts: list[tuple[Any, ...]], in_segment: bool, tmp_path: Path
+) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "in_segment": False}])
+    row = {"identifier": A, "kind": "change", "field_x": "2", "noted_y": "9", "field_y": None, "seen_as_of": day(3)}
+
+    commit(tmp_path, {0: [row]}, receipts)
+
+    after = ledger_rows(tmp_path)[A]
+    assert (after["in_segment"], after["field_y"]) == (in_segment, "9")
 
 
 def test_a_look_that_is_older_than_the_row_does_not_set_it_back(tmp_path: Path) -> None:
