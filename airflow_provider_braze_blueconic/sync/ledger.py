@@ -373,7 +373,10 @@ class Ledger(Table):
 
 
 def _divide_delta(engine: Engine, outcome: Acknowledged, partitions: int, folder: Path) -> Acknowledged:
-    """Divide the delta as the ledger is divided now: a goal may get other partitions while an upload is open."""
+    """Divide the delta as the ledger is divided now: a goal may get other partitions while an upload is open.
+
+    Which partitions were broken off is lost; of what comes late it does not count.
+    """
     source = parquet_source(list(outcome.delta.values()), union_by_name=True)
     divided: dict[int, Path] = {}
     with connect(engine) as connection:
@@ -382,8 +385,7 @@ def _divide_delta(engine: Engine, outcome: Acknowledged, partitions: int, folder
             divided[partition] = folder / f"delta-{partition}.parquet"
             here = f"SELECT * FROM {source} WHERE {number} = {partition:d}"
             connection.execute(f"COPY ({here}) TO {literal(str(divided[partition]))} (FORMAT parquet)")
-    broken_off = frozenset(divided) if outcome.broken_off else frozenset()
-    return replace(outcome, delta=divided, partitions=partitions, broken_off=broken_off)
+    return replace(outcome, delta=divided, partitions=partitions)
 
 
 @contextmanager
