@@ -671,6 +671,24 @@ def test_a_counter_that_fell_is_noted_also_where_something_else_is_sent(tmp_path
     assert counts == DeltaCounts(changes=1, to_send=1, fields=1, members=1)
 
 
+@pytest.mark.parametrize("merge", ["sum", "sum_increase"])
+@pytest.mark.promise(2)
+def test_an_old_snapshot_that_is_sent_all_the_same_adds_to_no_number(merge: str, tmp_path: Path) -> None:
+    """Nobody can tell whether what it says was added before."""
+    known = {"field_n": '["5"]', "field_x": '["a"]'}
+    rows = [{"identifier": A, "as_of": day(1), **known}, {"identifier": B, "as_of": day(4), **known}]
+    ledger = stored_ledger(tmp_path, rows, newest=day(4))
+    mapped = [{"identifier": name, "field_n": '["7"]', "field_x": '["b"]'} for name in (A, B, C)]
+    old = dataclasses.replace(import_plan(n=merge, x="set"), allow_stale=True)
+
+    _, delta = run_delta(tmp_path, mapped, ledger, old)
+    _, fresh = run_delta(tmp_path, mapped, ledger, dataclasses.replace(old, as_of=day(4)))
+
+    assert {name: row["increase_n"] for name, row in delta.items()} == {A: None, B: None, C: None}
+    assert {name: row["field_x"] for name, row in delta.items()} == dict.fromkeys((A, B, C), '["b"]')
+    assert all(row["increase_n"] for row in fresh.values())
+
+
 def test_a_whole_profile_adds_no_number_that_did_not_change(tmp_path: Path) -> None:
     ledger = stored_ledger(tmp_path, [{"identifier": A, "field_n": '["10"]', "field_x": '["a"]'}])
     mapped = [{"identifier": A, "field_n": '["10"]', "field_x": '["b"]'}]
@@ -1239,6 +1257,25 @@ def test_a_late_file_brings_what_nothing_newer_is_known_of(tmp_path: Path) -> No
 
     assert sorted(delta) == [A, C]
     assert (counts.changes, counts.inserts, counts.stale) == (1, 1, 1)
+
+
+@pytest.mark.promise(4)
+def test_a_file_that_says_the_same_again_makes_it_true_for_longer(tmp_path: Path) -> None:
+    """Of two files that are read in the wrong order the later one counts, also where it brought nothing new."""
+    rows = [{"identifier": A, "field_x": '"1"', "as_of": day(1)}, {"identifier": B, "field_x": '"1"', "as_of": day(4)}]
+    ledger = stored_ledger(tmp_path, rows)
+    same = [{"identifier": name, "field_x": '"1"'} for name in (A, B)]
+
+    counts, delta = run_delta(tmp_path, same, ledger, plan("x", confirms=False))
+    ledger = committed(tmp_path, delta)
+    late, nothing = run_delta(
+        tmp_path, [{"identifier": A, "field_x": '"0"'}], ledger, plan("x", confirms=False, as_of=day(2))
+    )  # fmt: skip
+
+    assert kinds(delta) == {A: ("return", False, {})}
+    assert (counts.to_send, counts.unchanged, counts.stale) == (0, 2, 0)
+    assert (nothing, late.stale) == ({}, 1)
+    assert {name: row["as_of"] for name, row in ledger_rows(tmp_path).items()} == {A: day(3), B: day(4)}
 
 
 @pytest.mark.promise(4)

@@ -551,6 +551,12 @@ def test_a_person_without_an_identifier_is_skipped_whatever_the_links_say(tmp_pa
     assert (texts, skipped) == ([None], {"no_identifier": 1})
 
 
+def test_a_person_without_an_identifier_is_not_said_to_have_several_links(tmp_path: Path) -> None:
+    _, skipped = matched(tmp_path, [{"profile_id": None, "crm_id": ["7", "8"]}], CRM)
+
+    assert skipped == {"no_identifier": 1}
+
+
 @given(
     value=st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=20),
     every=st.booleans(),
