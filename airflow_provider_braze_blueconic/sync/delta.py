@@ -743,7 +743,7 @@ def _collect_delta(
         CREATE OR REPLACE TEMP TABLE delta AS
         SELECT m.identifier,
             CASE
-                WHEN ({any_change}) AND NOT coalesce({known}, FALSE) THEN 'insert'
+                WHEN ({any_change}) AND NOT ({known}) THEN 'insert'
                 WHEN ({any_change}) THEN 'change'
                 ELSE 'return'
             END AS kind,
