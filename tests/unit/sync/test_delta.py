@@ -579,6 +579,23 @@ def test_whatever_the_merge_a_value_is_sent_when_it_differs_from_what_was_sent(m
     assert counts == DeltaCounts(changes=1, to_send=1, unchanged=1, fields=1, members=2)
 
 
+@pytest.mark.parametrize(("at", "again"), [(2, {}), (3, {"x": '["a"]'}), (4, {"x": '["a"]'})])
+@pytest.mark.promise(2)
+def test_another_merge_sends_values_again_from_the_same_snapshot_and_not_from_an_older_one(
+    at: int, again: dict[str, str], tmp_path: Path
+) -> None:
+    added = {A: {"as_of": day(3), "field_x": '["a"]'}}
+    ledger = committed(
+        tmp_path, added, (A, "accepted"), as_of=day(3), settings=import_plan(x="add").settings(None)
+    )  # fmt: skip
+
+    _, delta = run_delta(
+        tmp_path, [{"identifier": A, "field_x": '["a"]'}], ledger, dataclasses.replace(import_plan(x="set"), as_of=day(at))
+    )  # fmt: skip
+
+    assert {name: sent(row) for name, row in delta.items()} == ({A: again} if again else {})
+
+
 def test_clearing_is_told_once(tmp_path: Path) -> None:
     ledger = stored_ledger(
         tmp_path, [{"identifier": A, "field_x": '["a"]'}, {"identifier": B, "field_x": "null"}]

@@ -180,6 +180,7 @@ def test_an_unusable_identifier_does_not_fall_through_to_the_next_link(tmp_path:
     ("mails", "identifiers"),
     [
         pytest.param(["nobody", "a@b"], ['{"email":"a@b"}'], id="beside one that is not"),
+        pytest.param(["nobody", "A@b", "a@b"], ['{"email":"a@b"}'], id="once for all its spellings"),
         pytest.param(["nobody", "nothing"], [None], id="none at all"),
     ],
 )
@@ -361,6 +362,17 @@ def test_a_list_becomes_an_array_or_one_text(tmp_path: Path) -> None:
     assert values(mapped[person("2")]) == {"field_as_array": "null", "field_as_text": "null"}
     assert values(mapped[person("3")]) == {"field_as_array": "null", "field_as_text": "null"}
     assert counts.warnings == {}
+
+
+@pytest.mark.parametrize("space", [" ", "\t", "\x1f", "\u00a0", "\u3000"])
+def test_no_text_of_a_list_keeps_the_space_at_its_edges(space: str, tmp_path: Path) -> None:
+    """Whether a list is rebuilt is told by its JSON text, in which each kind of space looks different."""
+    lists = [[f"{space}a", "b"], ["a", f"b{space}"], ["a", space, "b"], ["a", "", "b"], ["a", None, "b"], ["b", "a"]]
+    people = [{"crm": [str(number)], "segs": texts} for number, texts in enumerate(lists)]
+
+    _, mapped, _ = map_people(tmp_path, people, mapping(field("as_array", "segs", "array")))
+
+    assert [row["field_as_array"] for row in mapped.values()] == ['["a","b"]'] * len(lists)
 
 
 def test_a_single_text_may_be_an_array_too(tmp_path: Path) -> None:
