@@ -845,6 +845,20 @@ def test_who_moved_is_off_the_list_and_in_doubt_and_nothing_is_held_against_them
     assert (row["refused_as"], row["refused_hash"], row["attempts"]) == (None, None, 0)
 
 
+@pytest.mark.parametrize("noted", [None, DOUBT], ids=["the same values", "other values"])
+@pytest.mark.promise(6)
+def test_who_takes_another_row_s_place_is_on_the_list_before_anything_is_sent(
+    noted: str | None, tmp_path: Path
+) -> None:
+    """The other row is off the list by then, so a person who is on neither could never leave."""
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}])
+    somebody_new = {**TAKEN, "identifier": C, "takes_over": False, "noted_x": None}
+
+    commit(tmp_path, {0: [{**MOVED, "noted_x": noted}, {**TAKEN, "noted_x": noted}, somebody_new]}, [])
+
+    assert known(tmp_path) == {A: (False, "[]", noted or "1"), B: (True, f'["{B}"]', noted)}
+
+
 @pytest.mark.promise(1)
 def test_what_stays_in_doubt_is_in_doubt_once_it_is_accepted(tmp_path: Path) -> None:
     row = {**TAKEN, "crossed": ["field_x"], "field_y": "3"}
