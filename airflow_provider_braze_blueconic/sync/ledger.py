@@ -599,7 +599,7 @@ def _moved_sql(
             # Nobody can tell whether a late answer's value came before or after the newer one.
             told = f"CASE WHEN {known} <> {new} THEN {literal(IN_DOUBT)} ELSE {new} END" if outcome.late else new
             value = f"CASE WHEN {taken} AND {new} IS NOT NULL THEN {told} ELSE coalesce({noted}, {known}) END"
-            crossed = f"coalesce(list_contains(c.crossed, {literal(field)}), FALSE)"
+            crossed = f"list_contains(c.crossed, {literal(field)})"
             value = f"CASE WHEN {crossed} THEN {literal(IN_DOUBT)} ELSE {value} END"
         moved.append(f"{value} AS {quote(field)}")
     nothing_learnt = " AND ".join(

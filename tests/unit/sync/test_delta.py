@@ -717,6 +717,17 @@ def test_a_whole_profile_adds_no_number_that_did_not_change(tmp_path: Path) -> N
     assert counts.fields == 1
 
 
+@pytest.mark.promise(2)
+def test_a_whole_profile_says_no_level_of_a_counter_that_nothing_is_added_for(tmp_path: Path) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_n": '["10"]', "field_x": '["a"]'}])
+    mapped = [{"identifier": A, "field_n": '["4"]', "field_x": '["b"]'}]
+    whole = dataclasses.replace(import_plan(n="sum_increase", x="set"), send="whole_profile")
+
+    _, delta = run_delta(tmp_path, mapped, ledger, whole)
+
+    assert (sent(delta[A]), delta[A]["increase_n"], delta[A]["noted_n"]) == ({"x": '["b"]'}, None, '["4"]')
+
+
 def test_how_a_person_is_found_travels_with_the_delta(tmp_path: Path) -> None:
     matching = '[[{"id":"crm_id","value":"7"}]]'
 
@@ -1031,6 +1042,34 @@ def test_a_refused_field_holds_back_no_other_field(tmp_path: Path) -> None:
     assert moving.held == 0
 
 
+def test_a_refused_field_of_a_whole_profile_rests_while_nothing_else_changes(tmp_path: Path) -> None:
+    whole = dataclasses.replace(import_plan(x="set", y="set", z="set"), send="whole_profile", **HOLDING)
+    told = {"field_x": '["a"]', "field_y": '["1"]', "field_z": None}
+    ledger = committed(tmp_path, {A: told}, (A, "accepted", "x: no good", ["x"]), as_of=day(2), policy="p1")
+
+    resting, nothing = run_delta(tmp_path, [{"identifier": A, **told}], ledger, whole)
+    moving, changed = run_delta(tmp_path, [{"identifier": A, **told, "field_y": '["2"]'}], ledger, whole)
+
+    assert (resting, nothing) == (DeltaCounts(held=1, members=1), {})
+    assert (sent(changed[A]), moving.held) == ({"x": '["a"]', "y": '["2"]'}, 0)
+    assert "differs_hash" not in changed[A]
+
+
+@pytest.mark.promise(1)
+def test_a_whole_profile_that_was_not_taken_as_single_fields_is_tried_whole(tmp_path: Path) -> None:
+    """A goal may come to send whole profiles: that is another record than the one that was not taken."""
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": '["a"]', "field_y": '["1"]'}])
+    ledger = committed(
+        tmp_path, {A: {"kind": "change", "as_of": day(2), "field_x": '["b"]'}}, (A, "no_consent"), policy="p1"
+    )  # fmt: skip
+    whole = dataclasses.replace(import_plan(x="set", y="set"), send="whole_profile", **HOLDING)
+    mapped = [{"identifier": A, "field_x": '["b"]', "field_y": '["1"]'}]
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, whole)
+
+    assert (counts.held, sent(delta[A])) == (0, {"x": '["b"]', "y": '["1"]'})
+
+
 @pytest.mark.promise(2)
 def test_a_counter_that_fell_while_its_person_rests_grows_from_where_it_fell_to(tmp_path: Path) -> None:
     plan_ = dataclasses.replace(import_plan(n="sum_increase", x="set"), **HOLDING)
@@ -1258,7 +1297,10 @@ def test_an_acceptance_that_proves_nothing_leaves_somebody_on_the_list_of_absent
     committed(tmp_path, {A: delta[A]}, (A, "accepted"), settings={"creates": 0})
     committed(tmp_path, {B: delta[B]}, (B, "accepted"), settings={"creates": 1}, delta_id="d2")
 
-    assert {name: row["refused_as"] for name, row in ledger_rows(tmp_path).items()} == {A: "absent", B: None}
+    books = {
+        name: (row["refused_as"], row["rejection"], row["tried_at"]) for name, row in ledger_rows(tmp_path).items()
+    }
+    assert books == {A: ("absent", "is not there", day(1)), B: (None, None, None)}
 
 
 # Files of changes

@@ -475,6 +475,29 @@ def test_a_field_of_which_nothing_was_added_is_not_held(tmp_path: Path) -> None:
     assert (after["field_n"], after["field_x"]) == ('["5"]', DOUBT)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "known", "counter"),
+    [
+        pytest.param("accepted", '["9"]', '["9"]', id="a newer run knows more"),
+        pytest.param("accepted", None, '["7"]', id="a newer run knows nothing"),
+        pytest.param("unknown", '["9"]', '["9"]', id="in doubt, and a newer run knows more"),
+        pytest.param("unknown", None, '["7"]', id="in doubt, and a newer run knows nothing"),
+        pytest.param("rejected", None, None, id="rejected"),
+    ],
+)
+@pytest.mark.promise(2)
+def test_a_late_answer_does_not_set_a_counter_back(
+    outcome: str, known: str | None, counter: str | None, tmp_path: Path
+) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_n": known, "field_x": None}])
+    late = acknowledged(tmp_path, {0: [{"identifier": A, **COUNTED}]}, [(A, outcome)], delta_id="late", last_delta=1)
+    divide(tmp_path, 1)
+
+    ledger_of(tmp_path).commit(engine(tmp_path), late)
+
+    assert ledger_rows(tmp_path)[A]["field_n"] == counter
+
+
 # What was seen in the target
 
 
