@@ -936,6 +936,23 @@ def test_of_several_looks_at_a_person_the_newest_counts(tmp_path: Path) -> None:
     assert (counts.inserts, counts.seen) == (1, 1)
 
 
+@pytest.mark.promise(7)
+def test_of_people_with_several_records_nothing_was_seen(tmp_path: Path) -> None:
+    """``a`` has two records there, ``b`` one that shows twice, and of ``c`` the source has one that is skipped."""
+    rows = [(0, A), (1, A), (2, B), (2, B), (3, C)]
+    found = [{"row": row, "identifier": name, "field_x": '["a"]'} for row, name in rows]
+    look = write_seen(tmp_path / "seen.parquet", found, as_of=day(2))
+    own = write_seen(tmp_path / "own.parquet", found, as_of=day(2), whole=True)
+    mapped = [{"identifier": name, "field_x": '["a"]'} for name in (A, B, C)]
+    skipped = [{"identifier": C, "reason": "same_person_twice"}, {"identifier": None, "reason": "no_identifier"}]
+
+    _, delta = run_delta(tmp_path, mapped, empty_ledger(tmp_path), seen_plan(), seen=[look], skipped=skipped)
+    _, compared = run_delta(tmp_path, mapped, empty_ledger(tmp_path), seen_plan(), seen=[own], skipped=skipped)
+
+    assert {name: row["to_send"] for name, row in delta.items()} == {A: True, B: False, C: True}
+    assert {name: row["to_send"] for name, row in compared.items()} == {A: True, B: False, C: False}
+
+
 @pytest.mark.parametrize(
     "matching",
     [
