@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -942,6 +943,35 @@ def test_by_what_somebody_is_found_counts_once_the_target_was_asked(
 
     row = ledger_rows(tmp_path)[A]
     assert (row["known_by"], row["attempts"]) == (known_by, attempts)
+
+
+def test_released_people_are_tried_as_if_for_the_first_time_and_why_they_were_refused_stays(tmp_path: Path) -> None:
+    books = {
+        "rejection": "no good", "attempts": 5, "refused_hash": "h", "refused_as": "rejected", "tried_at": day(1),
+        "unstuck": 1, "unstuck_hash": "u", "field_x": "1",
+    }  # fmt: skip
+    refused_as = {A: "rejected", B: "absent", C: "rejected", D: "absent"}
+    rows = [
+        {"identifier": name, "partition": partition_of(name, 3), **books, "refused_as": word}
+        for name, word in refused_as.items()
+    ]
+    stored_ledger(tmp_path, rows, partitions=3)
+    before, start = ledger_rows(tmp_path), dt.datetime.now(dt.UTC)
+    assert ledger_of(tmp_path).released_at is None
+
+    changed = ledger_of(tmp_path).release(engine(tmp_path), [A, B])
+
+    again = {"attempts": 0, "refused_hash": None, "unstuck": None, "unstuck_hash": None}
+    assert ledger_rows(tmp_path) == {
+        A: {**before[A], **again},
+        B: {**before[B], **again, "refused_as": None},
+        C: before[C],
+        D: before[D],
+    }
+    assert changed == len({partition_of(name, 3) for name in (A, B)})
+    released_at = ledger_of(tmp_path).released_at
+    assert released_at is not None
+    assert start <= released_at <= dt.datetime.now(dt.UTC)
 
 
 def test_released_people_stay_known_by_what_they_were(tmp_path: Path) -> None:
