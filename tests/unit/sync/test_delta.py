@@ -323,6 +323,19 @@ def test_what_no_row_of_the_goal_writes_is_told_at_each_departure(tmp_path: Path
     assert kinds(delta) == {A: told, B: told, C: ("leave", False, {}), D: told}
 
 
+def test_a_leaver_is_told_nothing_of_a_field_that_is_withheld_from_people_of_that_kind(tmp_path: Path) -> None:
+    email = '{"email":"a@b"}'
+    ledger = stored_ledger(tmp_path, [{"identifier": name, "field_x": "1"} for name in (A, email)])
+    leavers = {"x": "null", "vip": "false"}
+    withheld = {"vip": ('{"phone":', '{"email":')}
+
+    _, delta = run_delta(
+        tmp_path, [], ledger, plan("x", leavers=leavers, withheld=withheld, complete=True)
+    )  # fmt: skip
+
+    assert {name: sent(row) for name, row in delta.items()} == {A: leavers, email: {"x": "null"}}
+
+
 @pytest.mark.promise(6)
 @pytest.mark.parametrize(("missing", "left"), [(0, [A, B, C]), (1, [B, C]), (2, [C]), (3, []), (50, [])], ids=str)
 def test_as_many_people_as_the_read_may_lack_did_not_leave(missing: int, left: list[str], tmp_path: Path) -> None:
@@ -1216,6 +1229,18 @@ def test_a_value_that_did_not_stick_twice_is_not_sent_a_third_time(tmp_path: Pat
     assert (nothing, rests.drifted, rests.unstuck, rests.to_send) == ({}, 1, 1, 0)
     assert (sent(moved[A]), moves.unstuck) == ({"y": '"2"'}, 1)
     assert (sent(again[A]), asked.unstuck) == ({"x": '"a"'}, 0)
+
+
+@pytest.mark.promise(5)
+def test_a_value_is_put_right_only_for_those_of_whom_a_look_is_certain(tmp_path: Path) -> None:
+    known = [{"identifier": name, "field_x": '"a"'} for name in (A, B)]
+    ledger = stored_ledger(tmp_path, known)
+    rows = [{"identifier": name, "field_x": '"z"', "certain_x": name == A} for name in (A, B)]
+    look = write_seen(tmp_path / "look.parquet", rows, as_of=day(2), certain=["x"])
+
+    _, delta = run_delta(tmp_path, known, ledger, plan("x"), seen=[look])
+
+    assert {name: sent(row) for name, row in delta.items()} == {A: {"x": '"a"'}}
 
 
 def drifted_on(folder: Path, moment: dt.datetime) -> Path:

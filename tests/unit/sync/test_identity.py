@@ -536,6 +536,18 @@ def test_a_person_who_moved_is_as_new_under_the_new_identifier(tmp_path: Path) -
     assert nights.on_the_list() == {ANN_ROW}
 
 
+@pytest.mark.promise(4)
+def test_who_moved_is_as_new_as_the_old_row_whatever_becomes_of_the_sending(tmp_path: Path) -> None:
+    rows = [{"identifier": ANN_ROW, "field_tier": '"gold"', "as_of": day(2), "known_by": json.dumps([ANN_ROW])}]
+    ledger = stored_ledger(tmp_path, rows)
+    records = [{"sent_as": CRM_7, "identifiers": [ANN_ROW, CRM_7]}]
+    plan = DeltaPlan(("tier",), frozenset(), frozenset(), partitions=1, as_of=day(3), confirms=False)
+
+    _, delta = run_delta(tmp_path, [{"identifier": CRM_7, "field_tier": '"red"'}], ledger, plan, records=records)
+
+    assert (delta[CRM_7]["to_send"], delta[CRM_7]["takes_over"], delta[CRM_7]["seen_as_of"]) == (True, True, day(2))
+
+
 # Ledgers of before, and goals whose links change
 
 
