@@ -1130,6 +1130,20 @@ def test_a_held_person_who_came_back_is_in_the_segment_again(tmp_path: Path) -> 
     assert ledger_rows(tmp_path)[A]["in_segment"] is True
 
 
+def test_of_somebody_who_rests_it_is_learnt_by_what_they_are_found(tmp_path: Path) -> None:
+    """A ledger of before does not know it, and another value must not be taken for the first one."""
+    ledger = refused(tmp_path, "not_found")
+    mapped = [{"identifier": A, "matching": '[[{"id":"crm_id","value":"7"}]]', "field_x": '["a"]'}]
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, seen_plan(**HOLDING))
+    ledger = committed(tmp_path, delta, delta_id="d2")
+    again, nothing = run_delta(tmp_path, mapped, ledger, seen_plan(**HOLDING))
+
+    assert kinds(delta) == {A: ("return", False, {})}
+    assert ledger_rows(tmp_path)[A]["known_by"] == mapped[0]["matching"]
+    assert (counts, nothing, again) == (DeltaCounts(held=1, members=1), {}, DeltaCounts(held=1, members=1))
+
+
 # Who was refused too often
 
 
