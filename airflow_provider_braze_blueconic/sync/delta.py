@@ -790,7 +790,7 @@ def _collect_leavers(
     """
     if floor is not None and plan.as_of < floor:
         return 0
-    withheld = {field_column(target): withheld_sql(beginnings) for target, beginnings in plan.withheld.items()}
+    withheld = {field_column(target): beginnings for target, beginnings in plan.withheld.items()}
     mapped = {field_column(target) for target in plan.targets}
     # Who never had anything acknowledged has nothing of ours: nothing to mark, and marking might create them.
     known = " OR ".join(["l.as_of IS NOT NULL", *(f"l.{quote(column)} IS NOT NULL" for column in every)])
@@ -806,7 +806,7 @@ def _collect_leavers(
             differs = f"({known}) AND l.{quote(column)} IS DISTINCT FROM {literal(text)}"
             differs += f" AND l.{quote(column)} IS NOT NULL" if text == CLEAR else ""
         # Of another attribute it is only known what the last departure left there, and not what came after it.
-        told = f"({differs}) AND NOT {withheld.get(column, '(FALSE)')}"
+        told = f"({differs}) AND NOT {withheld_sql(withheld.get(column, ()))}"
         wanted.append(f"CASE WHEN {told} THEN {literal(text)} END AS {quote(column)}")
     anything = " OR ".join(f"{quote(column)} IS NOT NULL" for column in every)
     here = "SELECT identifier FROM mapped"
