@@ -311,6 +311,34 @@ def test_a_missing_value_may_clear_a_field_and_a_refused_one_never_does(
         assert counts.warnings == ({("points", reason): 1} if reason else {})
 
 
+def test_nothing_is_said_of_a_field_to_people_from_whom_it_is_withheld(tmp_path: Path) -> None:
+    """Not even that it is empty, and no value that is left out of it is counted."""
+    people = [
+        {"crm": ["1"], "mail": ["a@b"], "pts": ["7", "8"]},
+        {"mail": ["c@d"], "pts": ["7", "8"]},
+        {"crm": ["2"], "pts": None},
+        {"mail": ["e@f"], "pts": None},
+        {"mail": ["g@h"], "pts": ["many"]},
+    ]
+    withheld = ('{"phone":', '{"email":')
+    plan = mapping(
+        field("points", "pts", "integer", withheld_from=withheld),
+        MappedField("src", constant='"bc"', withheld_from=withheld),
+        identifiers=(IdentifierLink("crm", '{"external_id":', "}"), EMAIL),
+        clear_missing=True,
+    )
+
+    counts, mapped, _ = map_people(tmp_path, people, plan)
+
+    nothing = {"field_points": None, "field_src": None}
+    assert {name: values(row) for name, row in mapped.items()} == {
+        person("1"): {"field_points": "7", "field_src": '"bc"'},
+        person("2"): {"field_points": "null", "field_src": '"bc"'},
+        **dict.fromkeys((f'{{"email":"{mail}"}}' for mail in ("c@d", "e@f", "g@h")), nothing),
+    }
+    assert counts.warnings == {("points", "several_values_first_sent"): 1}
+
+
 def test_a_field_that_cannot_be_empty_is_never_cleared(tmp_path: Path) -> None:
     subscription = field("email_subscribe", "state", clearable=False)
 
