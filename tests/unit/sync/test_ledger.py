@@ -945,6 +945,15 @@ def test_by_what_somebody_is_found_counts_once_the_target_was_asked(
     assert (row["known_by"], row["attempts"]) == (known_by, attempts)
 
 
+def test_attempts_are_counted_on_where_it_was_not_known_by_what_somebody_is_found(tmp_path: Path) -> None:
+    books = {"refused_hash": hash_of("|field_x:2"), "refused_as": "rejected", "attempts": 2, "known_by": None}
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", **books}])
+
+    commit(tmp_path, {0: [{"identifier": A, "field_x": "2", "matching": "new", "known_by": "new"}]}, [(A, "rejected")])
+
+    assert (ledger_rows(tmp_path)[A]["known_by"], ledger_rows(tmp_path)[A]["attempts"]) == ("new", 3)
+
+
 def test_released_people_are_tried_as_if_for_the_first_time_and_why_they_were_refused_stays(tmp_path: Path) -> None:
     books = {
         "rejection": "no good", "attempts": 5, "refused_hash": "h", "refused_as": "rejected", "tried_at": day(1),
