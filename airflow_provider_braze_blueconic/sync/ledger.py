@@ -616,7 +616,7 @@ def _moved_sql(
             CASE
                 WHEN {moves} OR (c.kind = 'leave' AND c.outcome IN ('accepted', 'noted')) THEN FALSE
                 WHEN c.kind IS NULL OR c.kind IN ('leave', 'move', 'known') THEN l.in_segment
-                WHEN c.outcome IN ('unsent', 'unknown') AND NOT c.doubted AND NOT c.takes_over THEN l.in_segment
+                WHEN c.outcome = 'unsent' AND NOT c.doubted AND NOT c.takes_over THEN l.in_segment
                 ELSE TRUE
             END AS in_segment,
             CASE WHEN {accepted} OR {refused} THEN {run_key} ELSE l.run_key END AS run_key,
