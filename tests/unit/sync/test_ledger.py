@@ -689,6 +689,24 @@ def test_the_newest_committed_version_never_goes_back(tmp_path: Path) -> None:
     assert ledger_of(tmp_path).newest_as_of() == day(5)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param({"merge:field_n": 1}, {"merge:field_n": 2}, id="another merge"),
+        pytest.param({"merge:field_n": 3, "source:field_n": 7}, {"merge:field_n": 3, "source:field_n": 8}, id="source"),
+    ],
+)
+def test_what_changes_of_a_field_that_nobody_has_yet_puts_nothing_in_doubt(
+    before: dict[str, int], after: dict[str, int], tmp_path: Path
+) -> None:
+    delta = {0: [{"identifier": A, "field_x": "1"}]}
+    commit(tmp_path, delta, [(A, "accepted")], settings=before)
+
+    assert commit(tmp_path, delta, [(A, "accepted")], delta_id="d2", settings=after)
+
+    assert ledger_rows(tmp_path)[A]["field_x"] == "1"
+
+
 def test_a_first_run_without_anybody_makes_a_table_with_partitions(tmp_path: Path) -> None:
     commit(tmp_path, {}, [], partitions=4)
 
