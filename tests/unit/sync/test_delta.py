@@ -546,6 +546,22 @@ def test_the_counts_add_up_and_what_is_sent_makes_the_target_equal(
             assert all(before[key] != text for key, text in sent(delta[name]).items())
 
 
+@pytest.mark.promise(6)
+def test_who_loses_an_acknowledged_value_is_counted_by_field_among_those_who_had_one(tmp_path: Path) -> None:
+    rows = {A: ("1", "1"), B: ("1", "1"), C: ("null", "1"), D: ("1", "1")}
+    ledger = stored_ledger(
+        tmp_path, [{"identifier": name, "field_x": x, "field_y": y} for name, (x, y) in rows.items()]
+    )
+    new = {A: ("null", "2"), B: ("2", "1"), C: ("null", "2"), person("e"): ("null", "1")}
+    mapped = [{"identifier": name, "field_x": x, "field_y": y} for name, (x, y) in new.items()]
+    leaving: dict[str, Any] = {"leavers": {"x": "null", "y": "null"}, "complete": True}
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, plan("x", "y", **leaving))
+
+    assert delta[D]["kind"] == "leave"
+    assert (counts.emptied, counts.filled) == ({"x": 1}, {"x": 2, "y": 3})
+
+
 def test_counts_of_partitions_are_added() -> None:
     assert DeltaCounts(inserts=1, data_points=5) + DeltaCounts(inserts=2, stale=3, members=4) == DeltaCounts(
         inserts=3, data_points=5, stale=3, members=4

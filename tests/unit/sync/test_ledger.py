@@ -921,6 +921,27 @@ def test_a_move_that_is_committed_after_another_run_takes_nobody_off_the_list(tm
     assert known(tmp_path) == {A: (True, f'["{A}"]', DOUBT), B: (True, f'["{B}"]', "2")}
 
 
+@pytest.mark.parametrize(
+    ("row", "receipts"),
+    [
+        pytest.param({"kind": "leave", "field_x": "null"}, [(A, "rejected", "no good")], id="a leaver was not told"),
+        pytest.param({"kind": "leave", "field_x": "null"}, [(A, "unknown", "timeout")], id="a leaver was told or not"),
+        pytest.param(MOVED, [], id="somebody moved"),
+        pytest.param({"kind": "known", "to_send": False, "known_by": f'["{A}"]'}, [], id="somebody was skipped"),
+    ],
+)
+def test_what_comes_late_puts_nobody_on_the_list_who_was_to_leave_it(
+    row: dict[str, Any], receipts: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "in_segment": False, "known_by": f'["{A}"]'}])
+    late = acknowledged(tmp_path, {0: [{"identifier": A, **row}]}, receipts, delta_id="late", last_delta=1)
+    divide(tmp_path, 1)
+
+    ledger_of(tmp_path).commit(engine(tmp_path), late)
+
+    assert ledger_rows(tmp_path)[A]["in_segment"] is False
+
+
 @pytest.mark.promise(1)
 def test_a_late_answer_of_somebody_who_moved_says_something_again(tmp_path: Path) -> None:
     stored_ledger(tmp_path, [{"identifier": A, "field_x": DOUBT, "in_segment": False, "known_by": "[]"}])

@@ -159,6 +159,17 @@ def test_every_record_that_was_read_tells_all_its_identifiers(tmp_path: Path) ->
     assert {row["as_of"] for row in rows} == {day(1)}
 
 
+def test_an_identifier_that_two_links_bring_is_told_once(tmp_path: Path) -> None:
+    links = (EMAIL, IdentifierLink("work_mail", EMAIL.before, EMAIL.after, normal=EMAIL.normal))
+
+    map_people(
+        tmp_path, [{"mail": ["a@b"], "work_mail": ["A@b", "c@d"]}], mapping(FIRST_NAME_OF_ALL, identifiers=links)
+    )
+
+    (row,) = pq.read_table(tmp_path / "mapped" / "identities" / "records.parquet").to_pylist()
+    assert row["identifiers"] == ['{"email":"a@b"}', '{"email":"c@d"}']
+
+
 def test_people_of_one_link_need_no_list_of_identifiers(tmp_path: Path) -> None:
     map_people(tmp_path, [{"crm": ["1"]}], mapping(FIRST_NAME_OF_ALL))
 
