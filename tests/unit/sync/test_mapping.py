@@ -283,6 +283,20 @@ def test_of_a_person_who_occurs_twice_one_record_counts_whatever_the_order(
     assert [row["field_first_name"] for row in found] == [f'"n{winner}"'] * 2
 
 
+def test_a_record_without_consent_takes_no_place_among_those_of_a_person_who_occurs_twice(tmp_path: Path) -> None:
+    yes, no = {"crm": ["1"], "consented": ["news"]}, {"crm": ["1"], "consented": ["ads"]}
+    people = [
+        {**yes, "fn": ["old"], "last_modified": day(1)},
+        {**yes, "fn": ["new"], "last_modified": day(2)},
+        {**no, "fn": ["newest"], "last_modified": day(3)},
+    ]
+
+    counts, mapped, _ = map_people(tmp_path, people, mapping(FIRST_NAME, objectives=["news"]))
+
+    assert values(mapped[person("1")]) == {"field_first_name": '"new"'}
+    assert counts.skipped == {"no_consent": 1, "same_person_twice": 1}
+
+
 def test_a_person_is_found_twice_across_the_parts_of_a_snapshot(tmp_path: Path) -> None:
     parts = [
         write_snapshot_file(tmp_path / "0.parquet", [{"crm": ["1"]}, {"crm": ["2"]}]),
