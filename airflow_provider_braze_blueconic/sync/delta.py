@@ -418,7 +418,6 @@ class _Looks:
                 increase[target] = _increase_sql(mapped, known, changed, grows=target in plan.increases)
                 if target in echo:
                     increase[target] = f"CASE WHEN NOT {echo[target]} THEN {increase[target]} END"
-                    noted[target] = f"CASE WHEN {echo[target]} AND {changed} THEN {mapped} END"
                 differs[target] = f"({increase[target]}) IS NOT NULL"
                 unsent = f"{changed} AND {mapped} IS NOT NULL AND ({increase[target]}) IS NULL"
                 noted[target] = f"CASE WHEN {unsent} THEN {mapped} END"
