@@ -941,6 +941,22 @@ def test_a_number_that_is_added_to_is_added_to_whatever_was_seen(tmp_path: Path)
     assert (delta[A]["increase_n"], delta[A]["noted_x"]) == ('["7"]', '["a"]')
 
 
+@pytest.mark.parametrize(("came_back", "added"), [('["7"]', None), ('["6"]', '["7"]')])
+@pytest.mark.promise(2)
+def test_a_number_that_is_only_what_came_back_is_noted_and_not_added(
+    came_back: str, added: str | None, tmp_path: Path
+) -> None:
+    look = write_seen(tmp_path / "seen.parquet", [{"identifier": A, "echo_n": came_back}], as_of=day(2))
+
+    counts, delta = run_delta(
+        tmp_path, [{"identifier": A, "field_n": '["7"]'}], empty_ledger(tmp_path), import_plan(n="sum"), seen=[look]
+    )
+
+    assert (delta[A]["to_send"], delta[A]["increase_n"]) == (added is not None, added)
+    assert delta[A]["noted_n"] == (None if added else '["7"]')
+    assert counts.seen == 0
+
+
 def test_a_look_without_any_field_of_the_goal_changes_nothing(tmp_path: Path) -> None:
     look = write_seen(tmp_path / "seen.parquet", [{"identifier": A, "field_other": '["a"]'}], as_of=day(2))
 
@@ -1279,6 +1295,20 @@ def drifted_on(folder: Path, moment: dt.datetime) -> Path:
 
 
 @pytest.mark.promise(5)
+def test_what_is_put_right_is_told_to_the_ledger_from_the_first_time_on(tmp_path: Path) -> None:
+    known = [{"identifier": name, "field_x": '"a"', "field_y": '"1"'} for name in (A, B)]
+    ledger = stored_ledger(tmp_path, known)
+
+    counts, delta = run_delta(
+        tmp_path, known, ledger, plan("x", "y", max_attempts=5), seen=[drifted(tmp_path, A, B, x='"z"', y='"1"')]
+    )
+
+    assert (counts.drifted, counts.unstuck, counts.to_send) == (2, 0, 2)
+    assert delta[A]["repair_hash"] is not None
+    assert delta[A]["repair_hash"] == delta[B]["repair_hash"]
+
+
+@pytest.mark.promise(5)
 def test_a_value_that_stuck_may_be_put_right_again_when_it_drifts_later(tmp_path: Path) -> None:
     row = {"identifier": A, "field_x": '"a"', "as_of": day(1), "unstuck": 1, "unstuck_hash": "whatever"}
     ledger = stored_ledger(tmp_path, [row])
@@ -1407,6 +1437,20 @@ def test_a_file_that_says_the_same_again_makes_it_true_for_longer(tmp_path: Path
     assert (counts.to_send, counts.unchanged, counts.stale) == (0, 2, 0)
     assert (nothing, late.stale) == ({}, 1)
     assert {name: row["as_of"] for name, row in ledger_rows(tmp_path).items()} == {A: day(3), B: day(4)}
+
+
+@pytest.mark.parametrize(("looked_on", "as_new_as"), [(2, 3), (4, 4)])
+@pytest.mark.promise(4)
+def test_what_a_file_says_again_is_as_new_as_the_file_or_the_last_look(
+    looked_on: int, as_new_as: int, tmp_path: Path
+) -> None:
+    same = [{"identifier": A, "field_x": '"1"'}]
+    ledger = stored_ledger(tmp_path, [{**same[0], "as_of": day(1)}])
+    look = write_seen(tmp_path / "seen.parquet", same, as_of=day(looked_on))
+
+    _, delta = run_delta(tmp_path, same, ledger, plan("x", confirms=False), seen=[look])
+
+    assert (delta[A]["to_send"], delta[A]["seen_as_of"]) == (False, day(as_new_as))
 
 
 @pytest.mark.promise(4)

@@ -984,6 +984,30 @@ def test_by_what_somebody_is_found_counts_once_the_target_was_asked(
     assert (row["known_by"], row["attempts"]) == (known_by, attempts)
 
 
+@pytest.mark.parametrize(("known_by", "after"), [("newer", "newer"), (None, "older")])
+def test_by_what_a_newer_run_found_somebody_counts_more_than_a_late_answer(
+    known_by: str | None, after: str, tmp_path: Path
+) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "known_by": known_by}])
+    row = {"identifier": A, "kind": "change", "field_x": "2", "matching": "older", "known_by": None}
+    late = acknowledged(tmp_path, {0: [row]}, [(A, "accepted")], delta_id="late", last_delta=1)
+    divide(tmp_path, 1)
+
+    ledger_of(tmp_path).commit(engine(tmp_path), late)
+
+    assert ledger_rows(tmp_path)[A]["known_by"] == after
+
+
+def test_who_moved_is_not_missing_in_the_target_any_more(tmp_path: Path) -> None:
+    absent = {"rejection": "is not there", "refused_as": "absent", "tried_at": day(1)}
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", **absent}])
+
+    commit(tmp_path, {0: [MOVED]}, [])
+
+    row = ledger_rows(tmp_path)[A]
+    assert (row["rejection"], row["refused_as"], row["tried_at"]) == (None, None, None)
+
+
 def test_attempts_are_counted_on_where_it_was_not_known_by_what_somebody_is_found(tmp_path: Path) -> None:
     books = {"refused_hash": hash_of("|field_x:2"), "refused_as": "rejected", "attempts": 2, "known_by": None}
     stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", **books}])
