@@ -94,6 +94,10 @@ _NOT_THERE = "the target does not have this person, though it acknowledged them"
 _FIRST_FAILURE = 400
 """HTTP status from which an answer tells of a failure."""
 
+_UNCLEAR = f"coalesce(c.outcome = 'unknown' AND c.status < {_FIRST_FAILURE}, FALSE)"
+"""SQL that tells whether the target took the request and did not say what became of the record. If that comes back
+every night, it is the record; where there was no answer, or a failure, it may be anything."""
+
 _PARTITIONS = "partitions"
 """Application transaction that holds the number of partitions that the rows are divided by."""
 
@@ -550,14 +554,6 @@ def sent_hash_sql(
     return f"md5(concat_ws('|', {literal(policy)}{', ' + sent if sent else ''}))"
 
 
-def _unclear_sql(prefix: str = "") -> str:
-    """SQL that tells whether the target took the request and did not say what became of the record.
-
-    If that comes back every night, it is the record; where there was no answer, or a failure, it may be anything.
-    """
-    return f"coalesce({prefix}outcome = 'unknown' AND {prefix}status < {_FIRST_FAILURE}, FALSE)"
-
-
 def _moved_sql(
     fields: Sequence[str], partition: int, outcome: Acknowledged, sums: Container[str], *, with_known_by: bool
 ) -> str:
@@ -566,7 +562,7 @@ def _moved_sql(
     accepted = "c.outcome = 'accepted'"
     partly = f"({accepted} AND len(c.refused_fields) > 0)"
     whole = f"({accepted} AND coalesce(len(c.refused_fields), 0) = 0)"
-    refused = f"(c.outcome IN ('rejected', 'not_found', 'no_consent') OR {_unclear_sql('c.')})"
+    refused = f"(c.outcome IN ('rejected', 'not_found', 'no_consent') OR {_UNCLEAR})"
     failed = f"({refused} OR {partly})"
     # Whoever moved is not tried here any more, so nothing is held against them either.
     settled = f"({whole} OR c.kind = 'move')"
@@ -603,7 +599,7 @@ def _moved_sql(
             value = f"CASE WHEN {crossed} THEN {literal(IN_DOUBT)} ELSE {value} END"
         moved.append(f"{value} AS {quote(field)}")
     nothing_learnt = " AND ".join(
-        [f"outcome IN ('unsent', 'unknown') AND NOT {_unclear_sql()}"]
+        ["outcome = 'unsent'"]
         + [f"{quote(NOTED_PREFIX + field.removeprefix(FIELD_PREFIX))} IS NULL" for field in fields]
         + ["NOT takes_over", "(known_by IS NULL OR identifier NOT IN (SELECT identifier FROM ledger))"]
     )
