@@ -827,6 +827,19 @@ def test_what_the_target_was_seen_to_hold_is_not_sent_but_noted(
     assert counts == DeltaCounts(unchanged=1, seen=1)
 
 
+@pytest.mark.parametrize("came_back", ['["a"]', '["b"]', None])
+@pytest.mark.promise(7)
+def test_what_is_held_is_not_sent_whatever_came_back_of_it(came_back: str | None, tmp_path: Path) -> None:
+    rows = [{"identifier": A, "field_x": '["a"]', "echo_x": came_back}]
+    look = write_seen(tmp_path / "seen.parquet", rows, as_of=day(2))
+
+    counts, delta = run_delta(
+        tmp_path, [{"identifier": A, "field_x": '["a"]'}], empty_ledger(tmp_path), seen_plan(), seen=[look]
+    )
+
+    assert (delta[A]["to_send"], delta[A]["noted_x"], counts.seen) == (False, '["a"]', 1)
+
+
 @pytest.mark.promise(7)
 def test_what_was_noted_is_known_to_the_next_run(tmp_path: Path) -> None:
     look = write_seen(tmp_path / "seen.parquet", [{"identifier": A, "field_x": '["a"]'}], as_of=day(2))
@@ -1160,6 +1173,16 @@ def test_a_held_person_who_came_back_is_in_the_segment_again(tmp_path: Path) -> 
     assert kinds(delta) == {A: ("return", False, {})}
     assert counts == DeltaCounts(held=1)
     assert ledger_rows(tmp_path)[A]["in_segment"] is True
+
+
+def test_a_ledger_of_before_learns_by_what_people_are_found_without_a_sending(tmp_path: Path) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_x": '["a"]'}])
+    mapped = [{"identifier": A, "matching": '[[{"id":"crm_id","value":"7"}]]', "field_x": '["a"]'}]
+
+    _, delta = run_delta(tmp_path, mapped, ledger, seen_plan())
+
+    assert kinds(delta) == {A: ("return", False, {})}
+    assert delta[A]["known_by"] == mapped[0]["matching"]
 
 
 def test_of_somebody_who_rests_it_is_learnt_by_what_they_are_found(tmp_path: Path) -> None:
