@@ -1312,6 +1312,18 @@ def test_a_value_is_put_right_only_for_those_of_whom_a_look_is_certain(tmp_path:
     assert {name: sent(row) for name, row in delta.items()} == {A: {"x": '"a"'}}
 
 
+@pytest.mark.promise(5)
+def test_what_one_look_is_certain_of_does_not_make_another_certain(tmp_path: Path) -> None:
+    known = [{"identifier": name, "field_x": '"a"'} for name in (A, B)]
+    ledger = stored_ledger(tmp_path, known)
+    certain = write_seen(tmp_path / "1.parquet", [{"identifier": A, "field_x": '"z"'}], as_of=day(2), certain=["x"])
+    other = write_seen(tmp_path / "2.parquet", [{"identifier": B, "field_x": '"z"'}], as_of=day(2))
+
+    _, delta = run_delta(tmp_path, known, ledger, plan("x"), seen=[certain, other])
+
+    assert {name: sent(row) for name, row in delta.items()} == {A: {"x": '"a"'}}
+
+
 def drifted_on(folder: Path, moment: dt.datetime) -> Path:
     rows = [{"identifier": A, "field_x": '"z"', "field_y": '"1"'}]
     return write_seen(folder / "later.parquet", rows, as_of=moment).file
