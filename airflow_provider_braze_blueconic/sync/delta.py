@@ -418,7 +418,6 @@ class _Looks:
                 increase[target] = _increase_sql(mapped, known, changed, grows=target in plan.increases)
                 if target in echo:
                     increase[target] = f"CASE WHEN NOT {echo[target]} THEN {increase[target]} END"
-                    noted[target] = f"CASE WHEN {echo[target]} AND {changed} THEN {mapped} END"
                 differs[target] = f"({increase[target]}) IS NOT NULL"
                 unsent = f"{changed} AND {mapped} IS NOT NULL AND ({increase[target]}) IS NULL"
                 noted[target] = f"CASE WHEN {unsent} THEN {mapped} END"
@@ -755,7 +754,7 @@ def _collect_delta(
         CREATE OR REPLACE TEMP TABLE delta AS
         SELECT m.identifier,
             CASE
-                WHEN ({any_change}) AND NOT coalesce({known}, FALSE) THEN 'insert'
+                WHEN ({any_change}) AND NOT ({known}) THEN 'insert'
                 WHEN ({any_change}) THEN 'change'
                 ELSE 'return'
             END AS kind,
@@ -802,7 +801,7 @@ def _collect_leavers(
     """
     if floor is not None and plan.as_of < floor:
         return 0
-    withheld = {field_column(target): withheld_sql(beginnings) for target, beginnings in plan.withheld.items()}
+    withheld = {field_column(target): beginnings for target, beginnings in plan.withheld.items()}
     mapped = {field_column(target) for target in plan.targets}
     # Who never had anything acknowledged has nothing of ours: nothing to mark, and marking might create them.
     known = " OR ".join(["l.as_of IS NOT NULL", *(f"l.{quote(column)} IS NOT NULL" for column in every)])
@@ -818,7 +817,7 @@ def _collect_leavers(
             differs = f"({known}) AND l.{quote(column)} IS DISTINCT FROM {literal(text)}"
             differs += f" AND l.{quote(column)} IS NOT NULL" if text == CLEAR else ""
         # Of another attribute it is only known what the last departure left there, and not what came after it.
-        told = f"({differs}) AND NOT {withheld.get(column, '(FALSE)')}"
+        told = f"({differs}) AND NOT {withheld_sql(withheld.get(column, ()))}"
         wanted.append(f"CASE WHEN {told} THEN {literal(text)} END AS {quote(column)}")
     anything = " OR ".join(f"{quote(column)} IS NOT NULL" for column in every)
     here = "SELECT identifier FROM mapped"

@@ -94,6 +94,10 @@ _NOT_THERE = "the target does not have this person, though it acknowledged them"
 _FIRST_FAILURE = 400
 """HTTP status from which an answer tells of a failure."""
 
+_UNCLEAR = f"coalesce(c.outcome = 'unknown' AND c.status < {_FIRST_FAILURE}, FALSE)"
+"""SQL that tells whether the target took the request and did not say what became of the record. If that comes back
+every night, it is the record; where there was no answer, or a failure, it may be anything."""
+
 _PARTITIONS = "partitions"
 """Application transaction that holds the number of partitions that the rows are divided by."""
 
@@ -373,7 +377,10 @@ class Ledger(Table):
 
 
 def _divide_delta(engine: Engine, outcome: Acknowledged, partitions: int, folder: Path) -> Acknowledged:
-    """Divide the delta as the ledger is divided now: a goal may get other partitions while an upload is open."""
+    """Divide the delta as the ledger is divided now: a goal may get other partitions while an upload is open.
+
+    Which partitions were broken off is lost; of what comes late it does not count.
+    """
     source = parquet_source(list(outcome.delta.values()), union_by_name=True)
     divided: dict[int, Path] = {}
     with connect(engine) as connection:
@@ -382,8 +389,7 @@ def _divide_delta(engine: Engine, outcome: Acknowledged, partitions: int, folder
             divided[partition] = folder / f"delta-{partition}.parquet"
             here = f"SELECT * FROM {source} WHERE {number} = {partition:d}"
             connection.execute(f"COPY ({here}) TO {literal(str(divided[partition]))} (FORMAT parquet)")
-    broken_off = frozenset(divided) if outcome.broken_off else frozenset()
-    return replace(outcome, delta=divided, partitions=partitions, broken_off=broken_off)
+    return replace(outcome, delta=divided, partitions=partitions)
 
 
 @contextmanager
@@ -548,14 +554,6 @@ def sent_hash_sql(
     return f"md5(concat_ws('|', {literal(policy)}{', ' + sent if sent else ''}))"
 
 
-def _unclear_sql(prefix: str = "") -> str:
-    """SQL that tells whether the target took the request and did not say what became of the record.
-
-    If that comes back every night, it is the record; where there was no answer, or a failure, it may be anything.
-    """
-    return f"coalesce({prefix}outcome = 'unknown' AND {prefix}status < {_FIRST_FAILURE}, FALSE)"
-
-
 def _moved_sql(
     fields: Sequence[str], partition: int, outcome: Acknowledged, sums: Container[str], *, with_known_by: bool
 ) -> str:
@@ -564,7 +562,7 @@ def _moved_sql(
     accepted = "c.outcome = 'accepted'"
     partly = f"({accepted} AND len(c.refused_fields) > 0)"
     whole = f"({accepted} AND coalesce(len(c.refused_fields), 0) = 0)"
-    refused = f"(c.outcome IN ('rejected', 'not_found', 'no_consent') OR {_unclear_sql('c.')})"
+    refused = f"(c.outcome IN ('rejected', 'not_found', 'no_consent') OR {_UNCLEAR})"
     failed = f"({refused} OR {partly})"
     # Whoever moved is not tried here any more, so nothing is held against them either.
     settled = f"({whole} OR c.kind = 'move')"
@@ -597,11 +595,11 @@ def _moved_sql(
             # Nobody can tell whether a late answer's value came before or after the newer one.
             told = f"CASE WHEN {known} <> {new} THEN {literal(IN_DOUBT)} ELSE {new} END" if outcome.late else new
             value = f"CASE WHEN {taken} AND {new} IS NOT NULL THEN {told} ELSE coalesce({noted}, {known}) END"
-            crossed = f"coalesce(list_contains(c.crossed, {literal(field)}), FALSE)"
+            crossed = f"list_contains(c.crossed, {literal(field)})"
             value = f"CASE WHEN {crossed} THEN {literal(IN_DOUBT)} ELSE {value} END"
         moved.append(f"{value} AS {quote(field)}")
     nothing_learnt = " AND ".join(
-        [f"outcome IN ('unsent', 'unknown') AND NOT {_unclear_sql()}"]
+        ["outcome = 'unsent'"]
         + [f"{quote(NOTED_PREFIX + field.removeprefix(FIELD_PREFIX))} IS NULL" for field in fields]
         + ["NOT takes_over", "(known_by IS NULL OR identifier NOT IN (SELECT identifier FROM ledger))"]
     )
@@ -614,7 +612,7 @@ def _moved_sql(
             CASE
                 WHEN {moves} OR (c.kind = 'leave' AND c.outcome IN ('accepted', 'noted')) THEN FALSE
                 WHEN c.kind IS NULL OR c.kind IN ('leave', 'move', 'known') THEN l.in_segment
-                WHEN c.outcome IN ('unsent', 'unknown') AND NOT c.doubted AND NOT c.takes_over THEN l.in_segment
+                WHEN c.outcome = 'unsent' AND NOT c.doubted AND NOT c.takes_over THEN l.in_segment
                 ELSE TRUE
             END AS in_segment,
             CASE WHEN {accepted} OR {refused} THEN {run_key} ELSE l.run_key END AS run_key,

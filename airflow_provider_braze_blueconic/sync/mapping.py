@@ -273,13 +273,14 @@ def _identifier_sql(plan: MappingPlan) -> str:
 
 
 def _several_identifiers_sql(plan: MappingPlan) -> str:
-    """SQL for the identifiers of a record whose first link with a value has more than one; else NULL."""
+    """SQL for the identifiers of a record whose first link with a value has several; NULL where none of them is one."""
     cases = ["WHEN FALSE THEN NULL::VARCHAR[]"]
     for link in plan.identifiers:
         if link.is_list:
             normals = f"[{link.normal.replace('{v}', 't')} FOR t IN {_texts(link.column)}]"
             several = f"[{_text_sql(link, 'n')} FOR n IN list_distinct({normals})]"
-            cases.append(f"WHEN {_has_several(link.column, link.normal)} THEN {several}")
+            # Also where one of them alone is usable: the person may be in the ledger under it.
+            cases.append(f"WHEN {_has_several(link.column)} THEN nullif({several}, [])")
         cases.append(f"WHEN ({_first(link.column, link.is_list)}) IS NOT NULL THEN NULL")
     return f"CASE {' '.join(cases)} END"
 

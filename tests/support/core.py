@@ -278,9 +278,10 @@ def write_seen(
     """Write what another goal's read saw of the target, as the mapping leaves it.
 
     :param rows: ``identifier`` (of the person, or the condition by which the target finds them) and ``field_…``;
-        ``row`` where several are one record.
+        ``row`` where several are one record, ``certain_…`` where a field is not certain of everybody.
     """
-    types = {"row": pa.int64(), "identifier": pa.string(), "as_of": _MOMENT}
+    certainty = {name: pa.bool_() for row in rows for name in row if name.startswith("certain_")}
+    types = {"row": pa.int64(), "identifier": pa.string(), "as_of": _MOMENT, **certainty}
     file = write_rows(path, [{"row": number, "as_of": as_of, **row} for number, row in enumerate(rows)], types)
     return Seen(file, settles_in, frozenset(certain), whole)
 

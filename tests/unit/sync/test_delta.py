@@ -323,6 +323,19 @@ def test_what_no_row_of_the_goal_writes_is_told_at_each_departure(tmp_path: Path
     assert kinds(delta) == {A: told, B: told, C: ("leave", False, {}), D: told}
 
 
+def test_a_leaver_is_told_nothing_of_a_field_that_is_withheld_from_people_of_that_kind(tmp_path: Path) -> None:
+    email = '{"email":"a@b"}'
+    ledger = stored_ledger(tmp_path, [{"identifier": name, "field_x": "1"} for name in (A, email)])
+    leavers = {"x": "null", "vip": "false"}
+    withheld = {"vip": ('{"phone":', '{"email":')}
+
+    _, delta = run_delta(
+        tmp_path, [], ledger, plan("x", leavers=leavers, withheld=withheld, complete=True)
+    )  # fmt: skip
+
+    assert {name: sent(row) for name, row in delta.items()} == {A: leavers, email: {"x": "null"}}
+
+
 @pytest.mark.promise(6)
 @pytest.mark.parametrize(("missing", "left"), [(0, [A, B, C]), (1, [B, C]), (2, [C]), (3, []), (50, [])], ids=str)
 def test_as_many_people_as_the_read_may_lack_did_not_leave(missing: int, left: list[str], tmp_path: Path) -> None:
@@ -533,6 +546,22 @@ def test_the_counts_add_up_and_what_is_sent_makes_the_target_equal(
             assert all(before[key] != text for key, text in sent(delta[name]).items())
 
 
+@pytest.mark.promise(6)
+def test_who_loses_an_acknowledged_value_is_counted_by_field_among_those_who_had_one(tmp_path: Path) -> None:
+    rows = {A: ("1", "1"), B: ("1", "1"), C: ("null", "1"), D: ("1", "1")}
+    ledger = stored_ledger(
+        tmp_path, [{"identifier": name, "field_x": x, "field_y": y} for name, (x, y) in rows.items()]
+    )
+    new = {A: ("null", "2"), B: ("2", "1"), C: ("null", "2"), person("e"): ("null", "1")}
+    mapped = [{"identifier": name, "field_x": x, "field_y": y} for name, (x, y) in new.items()]
+    leaving: dict[str, Any] = {"leavers": {"x": "null", "y": "null"}, "complete": True}
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, plan("x", "y", **leaving))
+
+    assert delta[D]["kind"] == "leave"
+    assert (counts.emptied, counts.filled) == ({"x": 1}, {"x": 2, "y": 3})
+
+
 def test_counts_of_partitions_are_added() -> None:
     assert DeltaCounts(inserts=1, data_points=5) + DeltaCounts(inserts=2, stale=3, members=4) == DeltaCounts(
         inserts=3, data_points=5, stale=3, members=4
@@ -577,6 +606,23 @@ def test_whatever_the_merge_a_value_is_sent_when_it_differs_from_what_was_sent(m
 
     assert kinds(delta) == {B: ("change", True, {"x": '["a","b"]'})}
     assert counts == DeltaCounts(changes=1, to_send=1, unchanged=1, fields=1, members=2)
+
+
+@pytest.mark.parametrize(("at", "again"), [(2, {}), (3, {"x": '["a"]'}), (4, {"x": '["a"]'})])
+@pytest.mark.promise(2)
+def test_another_merge_sends_values_again_from_the_same_snapshot_and_not_from_an_older_one(
+    at: int, again: dict[str, str], tmp_path: Path
+) -> None:
+    added = {A: {"as_of": day(3), "field_x": '["a"]'}}
+    ledger = committed(
+        tmp_path, added, (A, "accepted"), as_of=day(3), settings=import_plan(x="add").settings(None)
+    )  # fmt: skip
+
+    _, delta = run_delta(
+        tmp_path, [{"identifier": A, "field_x": '["a"]'}], ledger, dataclasses.replace(import_plan(x="set"), as_of=day(at))
+    )  # fmt: skip
+
+    assert {name: sent(row) for name, row in delta.items()} == ({A: again} if again else {})
 
 
 def test_clearing_is_told_once(tmp_path: Path) -> None:
@@ -671,6 +717,24 @@ def test_a_counter_that_fell_is_noted_also_where_something_else_is_sent(tmp_path
     assert counts == DeltaCounts(changes=1, to_send=1, fields=1, members=1)
 
 
+@pytest.mark.parametrize("merge", ["sum", "sum_increase"])
+@pytest.mark.promise(2)
+def test_an_old_snapshot_that_is_sent_all_the_same_adds_to_no_number(merge: str, tmp_path: Path) -> None:
+    """Nobody can tell whether what it says was added before."""
+    known = {"field_n": '["5"]', "field_x": '["a"]'}
+    rows = [{"identifier": A, "as_of": day(1), **known}, {"identifier": B, "as_of": day(4), **known}]
+    ledger = stored_ledger(tmp_path, rows, newest=day(4))
+    mapped = [{"identifier": name, "field_n": '["7"]', "field_x": '["b"]'} for name in (A, B, C)]
+    old = dataclasses.replace(import_plan(n=merge, x="set"), allow_stale=True)
+
+    _, delta = run_delta(tmp_path, mapped, ledger, old)
+    _, fresh = run_delta(tmp_path, mapped, ledger, dataclasses.replace(old, as_of=day(4)))
+
+    assert {name: row["increase_n"] for name, row in delta.items()} == {A: None, B: None, C: None}
+    assert {name: row["field_x"] for name, row in delta.items()} == dict.fromkeys((A, B, C), '["b"]')
+    assert all(row["increase_n"] for row in fresh.values())
+
+
 def test_a_whole_profile_adds_no_number_that_did_not_change(tmp_path: Path) -> None:
     ledger = stored_ledger(tmp_path, [{"identifier": A, "field_n": '["10"]', "field_x": '["a"]'}])
     mapped = [{"identifier": A, "field_n": '["10"]', "field_x": '["b"]'}]
@@ -680,6 +744,17 @@ def test_a_whole_profile_adds_no_number_that_did_not_change(tmp_path: Path) -> N
 
     assert (delta[A]["field_x"], delta[A]["field_n"], delta[A]["increase_n"]) == ('["b"]', '["10"]', None)
     assert counts.fields == 1
+
+
+@pytest.mark.promise(2)
+def test_a_whole_profile_says_no_level_of_a_counter_that_nothing_is_added_for(tmp_path: Path) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_n": '["10"]', "field_x": '["a"]'}])
+    mapped = [{"identifier": A, "field_n": '["4"]', "field_x": '["b"]'}]
+    whole = dataclasses.replace(import_plan(n="sum_increase", x="set"), send="whole_profile")
+
+    _, delta = run_delta(tmp_path, mapped, ledger, whole)
+
+    assert (sent(delta[A]), delta[A]["increase_n"], delta[A]["noted_n"]) == ({"x": '["b"]'}, None, '["4"]')
 
 
 def test_how_a_person_is_found_travels_with_the_delta(tmp_path: Path) -> None:
@@ -750,6 +825,19 @@ def test_what_the_target_was_seen_to_hold_is_not_sent_but_noted(
     assert kinds(delta) == {A: ("return", False, {})}
     assert (delta[A]["noted_x"], delta[A]["seen_as_of"]) == (wanted, day(2))
     assert counts == DeltaCounts(unchanged=1, seen=1)
+
+
+@pytest.mark.parametrize("came_back", ['["a"]', '["b"]', None])
+@pytest.mark.promise(7)
+def test_what_is_held_is_not_sent_whatever_came_back_of_it(came_back: str | None, tmp_path: Path) -> None:
+    rows = [{"identifier": A, "field_x": '["a"]', "echo_x": came_back}]
+    look = write_seen(tmp_path / "seen.parquet", rows, as_of=day(2))
+
+    counts, delta = run_delta(
+        tmp_path, [{"identifier": A, "field_x": '["a"]'}], empty_ledger(tmp_path), seen_plan(), seen=[look]
+    )
+
+    assert (delta[A]["to_send"], delta[A]["noted_x"], counts.seen) == (False, '["a"]', 1)
 
 
 @pytest.mark.promise(7)
@@ -885,6 +973,22 @@ def test_a_number_that_is_added_to_is_added_to_whatever_was_seen(tmp_path: Path)
     assert (delta[A]["increase_n"], delta[A]["noted_x"]) == ('["7"]', '["a"]')
 
 
+@pytest.mark.parametrize(("came_back", "added"), [('["7"]', None), ('["6"]', '["7"]')])
+@pytest.mark.promise(2)
+def test_a_number_that_is_only_what_came_back_is_noted_and_not_added(
+    came_back: str, added: str | None, tmp_path: Path
+) -> None:
+    look = write_seen(tmp_path / "seen.parquet", [{"identifier": A, "echo_n": came_back}], as_of=day(2))
+
+    counts, delta = run_delta(
+        tmp_path, [{"identifier": A, "field_n": '["7"]'}], empty_ledger(tmp_path), import_plan(n="sum"), seen=[look]
+    )
+
+    assert (delta[A]["to_send"], delta[A]["increase_n"]) == (added is not None, added)
+    assert delta[A]["noted_n"] == (None if added else '["7"]')
+    assert counts.seen == 0
+
+
 def test_a_look_without_any_field_of_the_goal_changes_nothing(tmp_path: Path) -> None:
     look = write_seen(tmp_path / "seen.parquet", [{"identifier": A, "field_other": '["a"]'}], as_of=day(2))
 
@@ -907,6 +1011,23 @@ def test_of_several_looks_at_a_person_the_newest_counts(tmp_path: Path) -> None:
 
     assert {name: row["to_send"] for name, row in delta.items()} == {A: True, B: False}
     assert (counts.inserts, counts.seen) == (1, 1)
+
+
+@pytest.mark.promise(7)
+def test_of_people_with_several_records_nothing_was_seen(tmp_path: Path) -> None:
+    """``a`` has two records there, ``b`` one that shows twice, and of ``c`` the source has one that is skipped."""
+    rows = [(0, A), (1, A), (2, B), (2, B), (3, C)]
+    found = [{"row": row, "identifier": name, "field_x": '["a"]'} for row, name in rows]
+    look = write_seen(tmp_path / "seen.parquet", found, as_of=day(2))
+    own = write_seen(tmp_path / "own.parquet", found, as_of=day(2), whole=True)
+    mapped = [{"identifier": name, "field_x": '["a"]'} for name in (A, B, C)]
+    skipped = [{"identifier": C, "reason": "same_person_twice"}, {"identifier": None, "reason": "no_identifier"}]
+
+    _, delta = run_delta(tmp_path, mapped, empty_ledger(tmp_path), seen_plan(), seen=[look], skipped=skipped)
+    _, compared = run_delta(tmp_path, mapped, empty_ledger(tmp_path), seen_plan(), seen=[own], skipped=skipped)
+
+    assert {name: row["to_send"] for name, row in delta.items()} == {A: True, B: False, C: True}
+    assert {name: row["to_send"] for name, row in compared.items()} == {A: True, B: False, C: False}
 
 
 @pytest.mark.parametrize(
@@ -1015,6 +1136,34 @@ def test_a_refused_field_holds_back_no_other_field(tmp_path: Path) -> None:
     assert moving.held == 0
 
 
+def test_a_refused_field_of_a_whole_profile_rests_while_nothing_else_changes(tmp_path: Path) -> None:
+    whole = dataclasses.replace(import_plan(x="set", y="set", z="set"), send="whole_profile", **HOLDING)
+    told = {"field_x": '["a"]', "field_y": '["1"]', "field_z": None}
+    ledger = committed(tmp_path, {A: told}, (A, "accepted", "x: no good", ["x"]), as_of=day(2), policy="p1")
+
+    resting, nothing = run_delta(tmp_path, [{"identifier": A, **told}], ledger, whole)
+    moving, changed = run_delta(tmp_path, [{"identifier": A, **told, "field_y": '["2"]'}], ledger, whole)
+
+    assert (resting, nothing) == (DeltaCounts(held=1, members=1), {})
+    assert (sent(changed[A]), moving.held) == ({"x": '["a"]', "y": '["2"]'}, 0)
+    assert "differs_hash" not in changed[A]
+
+
+@pytest.mark.promise(1)
+def test_a_whole_profile_that_was_not_taken_as_single_fields_is_tried_whole(tmp_path: Path) -> None:
+    """A goal may come to send whole profiles: that is another record than the one that was not taken."""
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": '["a"]', "field_y": '["1"]'}])
+    ledger = committed(
+        tmp_path, {A: {"kind": "change", "as_of": day(2), "field_x": '["b"]'}}, (A, "no_consent"), policy="p1"
+    )  # fmt: skip
+    whole = dataclasses.replace(import_plan(x="set", y="set"), send="whole_profile", **HOLDING)
+    mapped = [{"identifier": A, "field_x": '["b"]', "field_y": '["1"]'}]
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, whole)
+
+    assert (counts.held, sent(delta[A])) == (0, {"x": '["b"]', "y": '["1"]'})
+
+
 @pytest.mark.promise(2)
 def test_a_counter_that_fell_while_its_person_rests_grows_from_where_it_fell_to(tmp_path: Path) -> None:
     plan_ = dataclasses.replace(import_plan(n="sum_increase", x="set"), **HOLDING)
@@ -1043,6 +1192,30 @@ def test_a_held_person_who_came_back_is_in_the_segment_again(tmp_path: Path) -> 
     assert kinds(delta) == {A: ("return", False, {})}
     assert counts == DeltaCounts(held=1)
     assert ledger_rows(tmp_path)[A]["in_segment"] is True
+
+
+def test_a_ledger_of_before_learns_by_what_people_are_found_without_a_sending(tmp_path: Path) -> None:
+    ledger = stored_ledger(tmp_path, [{"identifier": A, "field_x": '["a"]'}])
+    mapped = [{"identifier": A, "matching": '[[{"id":"crm_id","value":"7"}]]', "field_x": '["a"]'}]
+
+    _, delta = run_delta(tmp_path, mapped, ledger, seen_plan())
+
+    assert kinds(delta) == {A: ("return", False, {})}
+    assert delta[A]["known_by"] == mapped[0]["matching"]
+
+
+def test_of_somebody_who_rests_it_is_learnt_by_what_they_are_found(tmp_path: Path) -> None:
+    """A ledger of before does not know it, and another value must not be taken for the first one."""
+    ledger = refused(tmp_path, "not_found")
+    mapped = [{"identifier": A, "matching": '[[{"id":"crm_id","value":"7"}]]', "field_x": '["a"]'}]
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, seen_plan(**HOLDING))
+    ledger = committed(tmp_path, delta, delta_id="d2")
+    again, nothing = run_delta(tmp_path, mapped, ledger, seen_plan(**HOLDING))
+
+    assert kinds(delta) == {A: ("return", False, {})}
+    assert ledger_rows(tmp_path)[A]["known_by"] == mapped[0]["matching"]
+    assert (counts, nothing, again) == (DeltaCounts(held=1, members=1), {}, DeltaCounts(held=1, members=1))
 
 
 # Who was refused too often
@@ -1146,9 +1319,47 @@ def test_a_value_that_did_not_stick_twice_is_not_sent_a_third_time(tmp_path: Pat
     assert (sent(again[A]), asked.unstuck) == ({"x": '"a"'}, 0)
 
 
+@pytest.mark.promise(5)
+def test_a_value_is_put_right_only_for_those_of_whom_a_look_is_certain(tmp_path: Path) -> None:
+    known = [{"identifier": name, "field_x": '"a"'} for name in (A, B)]
+    ledger = stored_ledger(tmp_path, known)
+    rows = [{"identifier": name, "field_x": '"z"', "certain_x": name == A} for name in (A, B)]
+    look = write_seen(tmp_path / "look.parquet", rows, as_of=day(2), certain=["x"])
+
+    _, delta = run_delta(tmp_path, known, ledger, plan("x"), seen=[look])
+
+    assert {name: sent(row) for name, row in delta.items()} == {A: {"x": '"a"'}}
+
+
+@pytest.mark.promise(5)
+def test_what_one_look_is_certain_of_does_not_make_another_certain(tmp_path: Path) -> None:
+    known = [{"identifier": name, "field_x": '"a"'} for name in (A, B)]
+    ledger = stored_ledger(tmp_path, known)
+    certain = write_seen(tmp_path / "1.parquet", [{"identifier": A, "field_x": '"z"'}], as_of=day(2), certain=["x"])
+    other = write_seen(tmp_path / "2.parquet", [{"identifier": B, "field_x": '"z"'}], as_of=day(2))
+
+    _, delta = run_delta(tmp_path, known, ledger, plan("x"), seen=[certain, other])
+
+    assert {name: sent(row) for name, row in delta.items()} == {A: {"x": '"a"'}}
+
+
 def drifted_on(folder: Path, moment: dt.datetime) -> Path:
     rows = [{"identifier": A, "field_x": '"z"', "field_y": '"1"'}]
     return write_seen(folder / "later.parquet", rows, as_of=moment).file
+
+
+@pytest.mark.promise(5)
+def test_what_is_put_right_is_told_to_the_ledger_from_the_first_time_on(tmp_path: Path) -> None:
+    known = [{"identifier": name, "field_x": '"a"', "field_y": '"1"'} for name in (A, B)]
+    ledger = stored_ledger(tmp_path, known)
+
+    counts, delta = run_delta(
+        tmp_path, known, ledger, plan("x", "y", max_attempts=5), seen=[drifted(tmp_path, A, B, x='"z"', y='"1"')]
+    )
+
+    assert (counts.drifted, counts.unstuck, counts.to_send) == (2, 0, 2)
+    assert delta[A]["repair_hash"] is not None
+    assert delta[A]["repair_hash"] == delta[B]["repair_hash"]
 
 
 @pytest.mark.promise(5)
@@ -1242,7 +1453,10 @@ def test_an_acceptance_that_proves_nothing_leaves_somebody_on_the_list_of_absent
     committed(tmp_path, {A: delta[A]}, (A, "accepted"), settings={"creates": 0})
     committed(tmp_path, {B: delta[B]}, (B, "accepted"), settings={"creates": 1}, delta_id="d2")
 
-    assert {name: row["refused_as"] for name, row in ledger_rows(tmp_path).items()} == {A: "absent", B: None}
+    books = {
+        name: (row["refused_as"], row["rejection"], row["tried_at"]) for name, row in ledger_rows(tmp_path).items()
+    }
+    assert books == {A: ("absent", "is not there", day(1)), B: (None, None, None)}
 
 
 # Files of changes
@@ -1258,6 +1472,39 @@ def test_a_late_file_brings_what_nothing_newer_is_known_of(tmp_path: Path) -> No
 
     assert sorted(delta) == [A, C]
     assert (counts.changes, counts.inserts, counts.stale) == (1, 1, 1)
+
+
+@pytest.mark.promise(4)
+def test_a_file_that_says_the_same_again_makes_it_true_for_longer(tmp_path: Path) -> None:
+    """Of two files that are read in the wrong order the later one counts, also where it brought nothing new."""
+    rows = [{"identifier": A, "field_x": '"1"', "as_of": day(1)}, {"identifier": B, "field_x": '"1"', "as_of": day(4)}]
+    ledger = stored_ledger(tmp_path, rows)
+    same = [{"identifier": name, "field_x": '"1"'} for name in (A, B)]
+
+    counts, delta = run_delta(tmp_path, same, ledger, plan("x", confirms=False))
+    ledger = committed(tmp_path, delta)
+    late, nothing = run_delta(
+        tmp_path, [{"identifier": A, "field_x": '"0"'}], ledger, plan("x", confirms=False, as_of=day(2))
+    )  # fmt: skip
+
+    assert kinds(delta) == {A: ("return", False, {})}
+    assert (counts.to_send, counts.unchanged, counts.stale) == (0, 2, 0)
+    assert (nothing, late.stale) == ({}, 1)
+    assert {name: row["as_of"] for name, row in ledger_rows(tmp_path).items()} == {A: day(3), B: day(4)}
+
+
+@pytest.mark.parametrize(("looked_on", "as_new_as"), [(2, 3), (4, 4)])
+@pytest.mark.promise(4)
+def test_what_a_file_says_again_is_as_new_as_the_file_or_the_last_look(
+    looked_on: int, as_new_as: int, tmp_path: Path
+) -> None:
+    same = [{"identifier": A, "field_x": '"1"'}]
+    ledger = stored_ledger(tmp_path, [{**same[0], "as_of": day(1)}])
+    look = write_seen(tmp_path / "seen.parquet", same, as_of=day(looked_on))
+
+    _, delta = run_delta(tmp_path, same, ledger, plan("x", confirms=False), seen=[look])
+
+    assert (delta[A]["to_send"], delta[A]["seen_as_of"]) == (False, day(as_new_as))
 
 
 @pytest.mark.promise(4)

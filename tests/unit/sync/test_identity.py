@@ -536,6 +536,26 @@ def test_a_person_who_moved_is_as_new_under_the_new_identifier(tmp_path: Path) -
     assert nights.on_the_list() == {ANN_ROW}
 
 
+@pytest.mark.parametrize(("looked_on", "as_new_as"), [(None, day(2)), (day(1), day(2)), (day(3), day(3))], ids=str)
+@pytest.mark.promise(4)
+def test_who_moved_is_as_new_as_the_old_row_or_the_last_look_whatever_becomes_of_the_sending(
+    looked_on: dt.datetime | None, as_new_as: dt.datetime, tmp_path: Path
+) -> None:
+    rows = [{"identifier": ANN_ROW, "field_tier": '"gold"', "as_of": day(2), "known_by": json.dumps([ANN_ROW])}]
+    ledger = stored_ledger(tmp_path, rows)
+    records = [{"sent_as": CRM_7, "identifiers": [ANN_ROW, CRM_7]}]
+    plan = DeltaPlan(("tier",), frozenset(), frozenset(), partitions=1, as_of=day(4), confirms=False)
+    held = [{"identifier": CRM_7, "field_tier": '"blue"'}]
+    looks = [write_seen(tmp_path / "seen.parquet", held, as_of=looked_on)] if looked_on else []
+
+    _, delta = run_delta(
+        tmp_path, [{"identifier": CRM_7, "field_tier": '"red"'}], ledger, plan, records=records, seen=looks
+    )  # fmt: skip
+
+    assert (delta[CRM_7]["to_send"], delta[CRM_7]["takes_over"]) == (True, True)
+    assert delta[CRM_7]["seen_as_of"] == as_new_as
+
+
 # Ledgers of before, and goals whose links change
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -356,6 +357,34 @@ def test_an_answer_that_does_not_tell_is_an_attempt_and_no_answer_is_none(
     )  # fmt: skip
 
 
+# Whether the target has somebody
+
+
+@pytest.mark.parametrize(
+    ("creates", "kind", "outcome", "before", "after"),
+    [
+        pytest.param(0, "insert", "accepted", None, True, id="nobody is created, so an answer proves nothing"),
+        pytest.param(0, "change", "accepted", False, False, id="proven before"),
+        pytest.param(1, "change", "accepted", True, False, id="created"),
+        pytest.param(1, "change", "rejected", True, True, id="refused"),
+        pytest.param(0, "change", "rejected", True, True, id="refused where nobody is created"),
+        pytest.param(1, "leave", "accepted", True, True, id="a leaver is never created"),
+        pytest.param(1, "leave", "accepted", False, False, id="a leaver who was proven"),
+        pytest.param(None, "change", "accepted", True, True, id="a target that tells whom it does not know"),
+    ],
+)
+@pytest.mark.promise(1)
+def test_that_the_target_has_somebody_is_proven_by_what_creates_them(
+    creates: int | None, kind: str, outcome: str, before: bool | None, after: bool, tmp_path: Path
+) -> None:
+    settings = {} if creates is None else {"creates": creates}
+    stored_ledger(tmp_path, [{"identifier": name, "field_x": "1", "unproven": before} for name in (A, B)])
+
+    commit(tmp_path, {0: [{"identifier": A, "kind": kind, "field_x": "2"}]}, [(A, outcome)], settings=settings)
+
+    assert [ledger_rows(tmp_path)[name]["unproven"] for name in (A, B)] == [after, before]
+
+
 # What was put right
 
 
@@ -447,6 +476,29 @@ def test_a_field_of_which_nothing_was_added_is_not_held(tmp_path: Path) -> None:
     assert (after["field_n"], after["field_x"]) == ('["5"]', DOUBT)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "known", "counter"),
+    [
+        pytest.param("accepted", '["9"]', '["9"]', id="a newer run knows more"),
+        pytest.param("accepted", None, '["7"]', id="a newer run knows nothing"),
+        pytest.param("unknown", '["9"]', '["9"]', id="in doubt, and a newer run knows more"),
+        pytest.param("unknown", None, '["7"]', id="in doubt, and a newer run knows nothing"),
+        pytest.param("rejected", None, None, id="rejected"),
+    ],
+)
+@pytest.mark.promise(2)
+def test_a_late_answer_does_not_set_a_counter_back(
+    outcome: str, known: str | None, counter: str | None, tmp_path: Path
+) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_n": known, "field_x": None}])
+    late = acknowledged(tmp_path, {0: [{"identifier": A, **COUNTED}]}, [(A, outcome)], delta_id="late", last_delta=1)
+    divide(tmp_path, 1)
+
+    ledger_of(tmp_path).commit(engine(tmp_path), late)
+
+    assert ledger_rows(tmp_path)[A]["field_n"] == counter
+
+
 # What was seen in the target
 
 
@@ -475,6 +527,27 @@ def test_what_was_seen_is_noted_whatever_became_of_the_sending(
     after = ledger_rows(tmp_path)[A]
     assert (after["field_y"], after["as_of"]) == ("9", day(3))
     assert after["field_x"] == {"accepted": "2", "unknown": DOUBT}.get(receipts[0][1] if receipts else "", "1")
+
+
+@pytest.mark.parametrize(
+    ("receipts", "in_segment"),
+    [
+        pytest.param([], False, id="not sent"),
+        pytest.param([(A, "rejected", "no good")], True, id="rejected"),
+        pytest.param([(A, "unknown", "timeout")], True, id="unknown"),
+        pytest.param([(A, "accepted")], True, id="accepted"),
+    ],
+)
+def test_who_comes_back_is_on_the_list_once_something_was_sent_and_not_by_what_was_seen(
+    receipts: list[tuple[Any, ...]], in_segment: bool, tmp_path: Path
+) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "in_segment": False}])
+    row = {"identifier": A, "kind": "change", "field_x": "2", "noted_y": "9", "field_y": None, "seen_as_of": day(3)}
+
+    commit(tmp_path, {0: [row]}, receipts)
+
+    after = ledger_rows(tmp_path)[A]
+    assert (after["in_segment"], after["field_y"]) == (in_segment, "9")
 
 
 def test_a_look_that_is_older_than_the_row_does_not_set_it_back(tmp_path: Path) -> None:
@@ -614,6 +687,24 @@ def test_the_newest_committed_version_never_goes_back(tmp_path: Path) -> None:
         commit(tmp_path, {}, [], delta_id=f"d{number}", as_of=day(read_on))
 
     assert ledger_of(tmp_path).newest_as_of() == day(5)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param({"merge:field_n": 1}, {"merge:field_n": 2}, id="another merge"),
+        pytest.param({"merge:field_n": 3, "source:field_n": 7}, {"merge:field_n": 3, "source:field_n": 8}, id="source"),
+    ],
+)
+def test_what_changes_of_a_field_that_nobody_has_yet_puts_nothing_in_doubt(
+    before: dict[str, int], after: dict[str, int], tmp_path: Path
+) -> None:
+    delta = {0: [{"identifier": A, "field_x": "1"}]}
+    commit(tmp_path, delta, [(A, "accepted")], settings=before)
+
+    assert commit(tmp_path, delta, [(A, "accepted")], delta_id="d2", settings=after)
+
+    assert ledger_rows(tmp_path)[A]["field_x"] == "1"
 
 
 def test_a_first_run_without_anybody_makes_a_table_with_partitions(tmp_path: Path) -> None:
@@ -796,6 +887,20 @@ def test_who_moved_is_off_the_list_and_in_doubt_and_nothing_is_held_against_them
     assert (row["refused_as"], row["refused_hash"], row["attempts"]) == (None, None, 0)
 
 
+@pytest.mark.parametrize("noted", [None, DOUBT], ids=["the same values", "other values"])
+@pytest.mark.promise(6)
+def test_who_takes_another_row_s_place_is_on_the_list_before_anything_is_sent(
+    noted: str | None, tmp_path: Path
+) -> None:
+    """The other row is off the list by then, so a person who is on neither could never leave."""
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1"}])
+    somebody_new = {**TAKEN, "identifier": C, "takes_over": False, "noted_x": None}
+
+    commit(tmp_path, {0: [{**MOVED, "noted_x": noted}, {**TAKEN, "noted_x": noted}, somebody_new]}, [])
+
+    assert known(tmp_path) == {A: (False, "[]", noted or "1"), B: (True, f'["{B}"]', noted)}
+
+
 @pytest.mark.promise(1)
 def test_what_stays_in_doubt_is_in_doubt_once_it_is_accepted(tmp_path: Path) -> None:
     row = {**TAKEN, "crossed": ["field_x"], "field_y": "3"}
@@ -814,6 +919,27 @@ def test_a_move_that_is_committed_after_another_run_takes_nobody_off_the_list(tm
     ledger_of(tmp_path).commit(engine(tmp_path), late)
 
     assert known(tmp_path) == {A: (True, f'["{A}"]', DOUBT), B: (True, f'["{B}"]', "2")}
+
+
+@pytest.mark.parametrize(
+    ("row", "receipts"),
+    [
+        pytest.param({"kind": "leave", "field_x": "null"}, [(A, "rejected", "no good")], id="a leaver was not told"),
+        pytest.param({"kind": "leave", "field_x": "null"}, [(A, "unknown", "timeout")], id="a leaver was told or not"),
+        pytest.param(MOVED, [], id="somebody moved"),
+        pytest.param({"kind": "known", "to_send": False, "known_by": f'["{A}"]'}, [], id="somebody was skipped"),
+    ],
+)
+def test_what_comes_late_puts_nobody_on_the_list_who_was_to_leave_it(
+    row: dict[str, Any], receipts: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "in_segment": False, "known_by": f'["{A}"]'}])
+    late = acknowledged(tmp_path, {0: [{"identifier": A, **row}]}, receipts, delta_id="late", last_delta=1)
+    divide(tmp_path, 1)
+
+    ledger_of(tmp_path).commit(engine(tmp_path), late)
+
+    assert ledger_rows(tmp_path)[A]["in_segment"] is False
 
 
 @pytest.mark.promise(1)
@@ -856,6 +982,68 @@ def test_by_what_somebody_is_found_counts_once_the_target_was_asked(
 
     row = ledger_rows(tmp_path)[A]
     assert (row["known_by"], row["attempts"]) == (known_by, attempts)
+
+
+@pytest.mark.parametrize(("known_by", "after"), [("newer", "newer"), (None, "older")])
+def test_by_what_a_newer_run_found_somebody_counts_more_than_a_late_answer(
+    known_by: str | None, after: str, tmp_path: Path
+) -> None:
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", "known_by": known_by}])
+    row = {"identifier": A, "kind": "change", "field_x": "2", "matching": "older", "known_by": None}
+    late = acknowledged(tmp_path, {0: [row]}, [(A, "accepted")], delta_id="late", last_delta=1)
+    divide(tmp_path, 1)
+
+    ledger_of(tmp_path).commit(engine(tmp_path), late)
+
+    assert ledger_rows(tmp_path)[A]["known_by"] == after
+
+
+def test_who_moved_is_not_missing_in_the_target_any_more(tmp_path: Path) -> None:
+    absent = {"rejection": "is not there", "refused_as": "absent", "tried_at": day(1)}
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", **absent}])
+
+    commit(tmp_path, {0: [MOVED]}, [])
+
+    row = ledger_rows(tmp_path)[A]
+    assert (row["rejection"], row["refused_as"], row["tried_at"]) == (None, None, None)
+
+
+def test_attempts_are_counted_on_where_it_was_not_known_by_what_somebody_is_found(tmp_path: Path) -> None:
+    books = {"refused_hash": hash_of("|field_x:2"), "refused_as": "rejected", "attempts": 2, "known_by": None}
+    stored_ledger(tmp_path, [{"identifier": A, "field_x": "1", **books}])
+
+    commit(tmp_path, {0: [{"identifier": A, "field_x": "2", "matching": "new", "known_by": "new"}]}, [(A, "rejected")])
+
+    assert (ledger_rows(tmp_path)[A]["known_by"], ledger_rows(tmp_path)[A]["attempts"]) == ("new", 3)
+
+
+def test_released_people_are_tried_as_if_for_the_first_time_and_why_they_were_refused_stays(tmp_path: Path) -> None:
+    books = {
+        "rejection": "no good", "attempts": 5, "refused_hash": "h", "refused_as": "rejected", "tried_at": day(1),
+        "unstuck": 1, "unstuck_hash": "u", "field_x": "1",
+    }  # fmt: skip
+    refused_as = {A: "rejected", B: "absent", C: "rejected", D: "absent"}
+    rows = [
+        {"identifier": name, "partition": partition_of(name, 3), **books, "refused_as": word}
+        for name, word in refused_as.items()
+    ]
+    stored_ledger(tmp_path, rows, partitions=3)
+    before, start = ledger_rows(tmp_path), dt.datetime.now(dt.UTC)
+    assert ledger_of(tmp_path).released_at is None
+
+    changed = ledger_of(tmp_path).release(engine(tmp_path), [A, B])
+
+    again = {"attempts": 0, "refused_hash": None, "unstuck": None, "unstuck_hash": None}
+    assert ledger_rows(tmp_path) == {
+        A: {**before[A], **again},
+        B: {**before[B], **again, "refused_as": None},
+        C: before[C],
+        D: before[D],
+    }
+    assert changed == len({partition_of(name, 3) for name in (A, B)})
+    released_at = ledger_of(tmp_path).released_at
+    assert released_at is not None
+    assert start <= released_at <= dt.datetime.now(dt.UTC)
 
 
 def test_released_people_stay_known_by_what_they_were(tmp_path: Path) -> None:

@@ -159,6 +159,17 @@ def test_every_record_that_was_read_tells_all_its_identifiers(tmp_path: Path) ->
     assert {row["as_of"] for row in rows} == {day(1)}
 
 
+def test_an_identifier_that_two_links_bring_is_told_once(tmp_path: Path) -> None:
+    links = (EMAIL, IdentifierLink("work_mail", EMAIL.before, EMAIL.after, normal=EMAIL.normal))
+
+    map_people(
+        tmp_path, [{"mail": ["a@b"], "work_mail": ["A@b", "c@d"]}], mapping(FIRST_NAME_OF_ALL, identifiers=links)
+    )
+
+    (row,) = pq.read_table(tmp_path / "mapped" / "identities" / "records.parquet").to_pylist()
+    assert row["identifiers"] == ['{"email":"a@b"}', '{"email":"c@d"}']
+
+
 def test_people_of_one_link_need_no_list_of_identifiers(tmp_path: Path) -> None:
     map_people(tmp_path, [{"crm": ["1"]}], mapping(FIRST_NAME_OF_ALL))
 
@@ -173,6 +184,27 @@ def test_an_unusable_identifier_does_not_fall_through_to_the_next_link(tmp_path:
     )
 
     assert (counts.skipped, mapped) == ({"bad_identifier": 1}, {})
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize(
+    ("mails", "identifiers"),
+    [
+        pytest.param(["nobody", "a@b"], ['{"email":"a@b"}'], id="beside one that is not"),
+        pytest.param(["nobody", "A@b", "a@b"], ['{"email":"a@b"}'], id="once for all its spellings"),
+        pytest.param(["nobody", "nothing"], [None], id="none at all"),
+    ],
+)
+@pytest.mark.parametrize(("consented", "reason"), [(["news"], "bad_identifier"), (["ads"], "no_consent")])
+def test_who_is_skipped_is_listed_under_every_usable_identifier(
+    mails: list[str], identifiers: list[str | None], consented: list[str], reason: str, tmp_path: Path
+) -> None:
+    """Who is not listed counts as gone, and what was sent before is taken back."""
+    plan = mapping(FIRST_NAME_OF_ALL, identifiers=(EMAIL,), objectives=["news"])
+
+    _, _, skipped = map_people(tmp_path, [{"mail": mails, "consented": consented}], plan)
+
+    assert skipped == [{"row": 0, "identifier": identifier, "reason": reason} for identifier in identifiers]
 
 
 @pytest.mark.parametrize(
@@ -251,6 +283,20 @@ def test_of_a_person_who_occurs_twice_one_record_counts_whatever_the_order(
     assert [row["field_first_name"] for row in found] == [f'"n{winner}"'] * 2
 
 
+def test_a_record_without_consent_takes_no_place_among_those_of_a_person_who_occurs_twice(tmp_path: Path) -> None:
+    yes, no = {"crm": ["1"], "consented": ["news"]}, {"crm": ["1"], "consented": ["ads"]}
+    people = [
+        {**yes, "fn": ["old"], "last_modified": day(1)},
+        {**yes, "fn": ["new"], "last_modified": day(2)},
+        {**no, "fn": ["newest"], "last_modified": day(3)},
+    ]
+
+    counts, mapped, _ = map_people(tmp_path, people, mapping(FIRST_NAME, objectives=["news"]))
+
+    assert values(mapped[person("1")]) == {"field_first_name": '"new"'}
+    assert counts.skipped == {"no_consent": 1, "same_person_twice": 1}
+
+
 def test_a_person_is_found_twice_across_the_parts_of_a_snapshot(tmp_path: Path) -> None:
     parts = [
         write_snapshot_file(tmp_path / "0.parquet", [{"crm": ["1"]}, {"crm": ["2"]}]),
@@ -288,6 +334,34 @@ def test_a_missing_value_may_clear_a_field_and_a_refused_one_never_does(
 
         assert mapped[person("1")]["field_points"] == wanted
         assert counts.warnings == ({("points", reason): 1} if reason else {})
+
+
+def test_nothing_is_said_of_a_field_to_people_from_whom_it_is_withheld(tmp_path: Path) -> None:
+    """Not even that it is empty, and no value that is left out of it is counted."""
+    people = [
+        {"crm": ["1"], "mail": ["a@b"], "pts": ["7", "8"]},
+        {"mail": ["c@d"], "pts": ["7", "8"]},
+        {"crm": ["2"], "pts": None},
+        {"mail": ["e@f"], "pts": None},
+        {"mail": ["g@h"], "pts": ["many"]},
+    ]
+    withheld = ('{"phone":', '{"email":')
+    plan = mapping(
+        field("points", "pts", "integer", withheld_from=withheld),
+        MappedField("src", constant='"bc"', withheld_from=withheld),
+        identifiers=(IdentifierLink("crm", '{"external_id":', "}"), EMAIL),
+        clear_missing=True,
+    )
+
+    counts, mapped, _ = map_people(tmp_path, people, plan)
+
+    nothing = {"field_points": None, "field_src": None}
+    assert {name: values(row) for name, row in mapped.items()} == {
+        person("1"): {"field_points": "7", "field_src": '"bc"'},
+        person("2"): {"field_points": "null", "field_src": '"bc"'},
+        **dict.fromkeys((f'{{"email":"{mail}"}}' for mail in ("c@d", "e@f", "g@h")), nothing),
+    }
+    assert counts.warnings == {("points", "several_values_first_sent"): 1}
 
 
 def test_a_field_that_cannot_be_empty_is_never_cleared(tmp_path: Path) -> None:
@@ -341,6 +415,17 @@ def test_a_list_becomes_an_array_or_one_text(tmp_path: Path) -> None:
     assert values(mapped[person("2")]) == {"field_as_array": "null", "field_as_text": "null"}
     assert values(mapped[person("3")]) == {"field_as_array": "null", "field_as_text": "null"}
     assert counts.warnings == {}
+
+
+@pytest.mark.parametrize("space", [" ", "\t", "\x1f", "\u00a0", "\u3000"])
+def test_no_text_of_a_list_keeps_the_space_at_its_edges(space: str, tmp_path: Path) -> None:
+    """Whether a list is rebuilt is told by its JSON text, in which each kind of space looks different."""
+    lists = [[f"{space}a", "b"], ["a", f"b{space}"], ["a", space, "b"], ["a", "", "b"], ["a", None, "b"], ["b", "a"]]
+    people = [{"crm": [str(number)], "segs": texts} for number, texts in enumerate(lists)]
+
+    _, mapped, _ = map_people(tmp_path, people, mapping(field("as_array", "segs", "array")))
+
+    assert [row["field_as_array"] for row in mapped.values()] == ['["a","b"]'] * len(lists)
 
 
 def test_a_single_text_may_be_an_array_too(tmp_path: Path) -> None:
@@ -529,6 +614,12 @@ def test_a_person_without_an_identifier_is_skipped_whatever_the_links_say(tmp_pa
     texts, skipped = matched(tmp_path, [{"profile_id": None, "crm_id": ["7"]}], CRM)
 
     assert (texts, skipped) == ([None], {"no_identifier": 1})
+
+
+def test_a_person_without_an_identifier_is_not_said_to_have_several_links(tmp_path: Path) -> None:
+    _, skipped = matched(tmp_path, [{"profile_id": None, "crm_id": ["7", "8"]}], CRM)
+
+    assert skipped == {"no_identifier": 1}
 
 
 @given(

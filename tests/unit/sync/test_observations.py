@@ -187,6 +187,7 @@ def test_what_another_goal_read_in_the_target_is_seen_in_the_goal_s_own_words(tm
     assert seen([look]) == [('{"id":"crm_id","value":"7"}', '["gold"]', '["5"]')]
     assert read_rows([look.file])[0]["as_of"] == READ
     assert look.settles_in == SETTLED
+    assert not look.whole, "whom another goal does not read is not missing in the target"
 
 
 def test_nobody_has_read_anything_yet(tmp_path: Path) -> None:

@@ -256,6 +256,7 @@ def test_people_accepted_without_a_field_are_counted_by_field(tmp_path: Path) ->
     summary = summarise(engine(tmp_path), [path])
 
     assert summary == ReceiptSummary(4, {"accepted": 3, "not_found": 1}, {}, {"city": 2, "age": 1})
+    assert list(summary.refused_fields) == ["city", "age"], "what most people lack comes first"
 
 
 def test_the_best_receipt_tells_reason_and_refused_fields(tmp_path: Path) -> None:
@@ -372,6 +373,16 @@ def test_the_table_holds_outcomes_and_no_intents_and_of_a_sum_what_was_added(tmp
         ("accepted", "", ["city"]),
     ]
     assert [json.loads(row["fields"]) for row in rows] == [{"revenue": ["5"]}, {"city": ["x"]}]
+
+
+def test_what_may_have_been_sent_is_dated_by_the_last_time_and_named_as_the_target_names_it(tmp_path: Path) -> None:
+    intents = [receipt("a", outcome, minute=n) for n, outcome in enumerate(["intended", "withdrawn", "intended"])]
+
+    commit(tmp_path, [delta_file(tmp_path, a={"Größe": '"4"'})], [part(tmp_path, "first", *intents)])
+
+    (row,) = committed(tmp_path)
+    assert (row["outcome"], row["sent_at"]) == ("unknown", MOMENT + dt.timedelta(minutes=2))
+    assert row["fields"] == '{"Größe":"4"}'
 
 
 def test_a_table_of_an_older_version_gets_the_new_column(tmp_path: Path) -> None:
