@@ -86,7 +86,7 @@ DEFECTS: Sequence[Defect] = (
     ),
     Defect(
         "one of several profiles refused a number: it goes again",
-        "SumsModel",
+        "ImportModel",
         "hooks/blueconic_profiles.py",
         "if any(0 < refused[name] < len(taken) for name in self._sums(position)):",
         "if False:",

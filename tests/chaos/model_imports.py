@@ -115,7 +115,7 @@ class ImportModel(GoalModel):
         "spent": [Row("n", "sum", "increase"), Row("m", "sum", "increase")],
         "paid": [Row("n", "sum", "value")],
     }
-    REFUSALS = ("rejected", "no_consent", "not_found", "fields")
+    REFUSALS = ("rejected", "no_consent", "not_found", "fields", "several")
     LINK: ClassVar[Mapping[str, str]] = {"braze": "external_id", "blueconic": "crm_id"}
     ADDS_UNDER: ClassVar[str] = SUM_WORDS[0]
 
@@ -211,7 +211,9 @@ class ImportModel(GoalModel):
     def takes(self, night: Night, who: str, values: Mapping[str, Any]) -> bool:
         name = self.name(values, who)
         is_known = night.config.allow_creation or self._profile(name) is not None
-        return is_known and name not in self.blueconic.rejected | self.blueconic.without_consent
+        # Of who is there twice, and refused once, nobody can tell what was added.
+        twice = {one for twin in self.blueconic.refuses_sums for one in twin[self.LINK["blueconic"]]}
+        return is_known and name not in self.blueconic.rejected | self.blueconic.without_consent | twice
 
     def takes_field(self, target: str) -> bool:
         return target not in self.blueconic.refused
@@ -290,11 +292,6 @@ class SumsModel(ImportModel):
     def __init__(self) -> None:
         super().__init__()
         self.config = Config({"spent": Row("n", "sum", "increase")})
-
-    def takes(self, night: Night, who: str, values: Mapping[str, Any]) -> bool:
-        # Of who is there twice, and refused once, nobody can tell what was added.
-        names = {name for twin in self.blueconic.refuses_sums for name in twin[self.LINK["blueconic"]]}
-        return super().takes(night, who, values) and self.name(values, who) not in names
 
     def policies(self) -> st.SearchStrategy[dict[str, Any]]:
         return st.builds(lambda n: {"partitions": n}, st.integers(1, 3))
