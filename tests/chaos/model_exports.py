@@ -219,9 +219,10 @@ class ExportModel(GoalModel):
             for one in self.sent[last.number :]
         )
 
-    def was_seen(self, last: Sent, claimed: Any) -> bool:
-        """An export of Braze shows values as texts."""
-        return (last.place, last.target, str(claimed)) in self.shown
+    def was_seen(self, who: str, target: str, claimed: Any) -> bool:
+        """An export of Braze shows values as texts, and also what is empty."""
+        is_shown = any(((connection, who), target, str(claimed)) in self.shown for connection in CONNECTIONS)
+        return is_shown or (claimed is None and any(night.looks for night in self.nights))
 
     def who_is(self, identifier: str) -> str:
         return str(json.loads(identifier)["external_id"])

@@ -271,12 +271,22 @@ class ImportModel(GoalModel):
         old = self.nights[-1]
         for name in ("n", "m"):
             self.change(who, name, self.counters[who, name] + up)
+        self.change(who, "t", "7" if self.source[who]["t"] == "a" else "a")
         self.go_well(self.begin())
         if old.run.done.get("extract") is not None:
             self.go(self.begin(replays=old, allow_stale=True))
         self.quiet = False
         self.check()
         self.go_well(self.begin())
+
+    @precondition(lambda self: len(self.ROWS["spent"]) > 1)
+    @rule(who=st.sampled_from(PEOPLE), up=st.integers(1, 4))
+    def another_counter_takes_over(self, who: str, up: int) -> None:
+        """It starts anew, wherever the one before it stood."""
+        for name in ("n", "m"):
+            self.declare(fields={**self.config.fields, "spent": Row(name, "sum", "increase")})
+            self.change(who, name, self.counters[who, name] + up)
+            self.go_well(self.begin())
 
 
 class SumsModel(ImportModel):
