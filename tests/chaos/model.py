@@ -585,7 +585,9 @@ class GoalModel(RuleBasedStateMachine):
             except SyncError as error:
                 # Its task failed. Commit and report follow whatever became of the uploads.
                 night.errors[name] = error
-                night.run.done[name] = None
+                for skipped in STEPS[STEPS.index(name) : STEPS.index("upload")] if name in STEPS[:4] else [name]:
+                    night.run.done[skipped] = None
+                night.disturbed |= name in STEPS[:3]
         night.disturbed |= not lived or night.lost
         for one in self.sent[before:]:
             one.kept = lived
