@@ -59,10 +59,11 @@ class RunTable(Table):
         last = {row["run_key"]: row for row in sorted(rows.to_pylist(), key=lambda row: row["reported_at"])}
         good: GoodRead | None = None
         for row in sorted(last.values(), key=lambda row: row["reported_at"]):
-            if _is_good(row):
-                good = max(_read(row), good or _read(row))
-            if good is not None and row.get("to_send") and row["read_started_at"] and row["read_started_at"] < good[0]:
-                good = None
+            began = row["read_started_at"]
+            if good is not None and began is not None and began < good[0]:
+                good = None if row.get("to_send") else good
+            elif _is_good(row):
+                good = _read(row)
         return good
 
     def reads(self) -> pa.Table:

@@ -225,8 +225,8 @@ DEFECTS: Sequence[Defect] = (
         "changes alone are read after older data were sent",
         "ModifiedExportModel",
         "sync/runs.py",
-        'if good is not None and row.get("to_send")',
-        "if False",
+        'good = None if row.get("to_send") else good',
+        "pass",
     ),
     Defect(
         "who may only be missing is a leaver",

@@ -162,17 +162,14 @@ class ExportModel(GoalModel):
     # Braze
 
     def entries(self, body: bytes) -> list[tuple[str, dict[str, tuple[str, Any]]]]:
-        return [
-            (
-                entry["external_id"],
-                {
-                    name: ("SET", value)
-                    for name, value in entry.items()
-                    if name not in ("external_id", "_update_existing_only")
-                },
-            )
-            for entry in json.loads(body)["attributes"]
-        ]
+        found = []
+        for entry in json.loads(body, object_pairs_hook=_without_twins)["attributes"]:
+            key = _key(entry)
+            fields = {
+                name: ("SET", value) for name, value in entry.items() if name not in (key, "_update_existing_only")
+            }
+            found.append((_whose(key, entry[key]), fields))
+        return found
 
     def wanted(self, night: Night, target: str, values: Mapping[str, Any]) -> Any:
         row = night.config.fields[target]
@@ -225,7 +222,8 @@ class ExportModel(GoalModel):
         return is_shown or (claimed is None and any(night.looks for night in self.nights))
 
     def who_is(self, identifier: str) -> str:
-        return str(json.loads(identifier)["external_id"])
+        ((key, value),) = json.loads(identifier).items()
+        return _whose(key, value)
 
     # What changes
 
@@ -295,7 +293,7 @@ class ExportModel(GoalModel):
             self.braze_loses_a_person(who)
         night = self.begin(looks=True)
         connection = night.config.connection
-        there = {name for at, name in self._there() if at == connection}
+        there = set(self.targets[connection].users)
         self.go(night)
         self.quiet = False
         self.check()
@@ -315,9 +313,6 @@ class ExportModel(GoalModel):
                     if wanted is not NOTHING and self.acknowledged(person, target):
                         held = self.holds(place, target)
                         assert held == wanted, f"{night}: {person} was gone; {target} is {held!r}, not {wanted!r}"
-
-    def _there(self) -> set[tuple[str, str]]:
-        return {(name, who) for name, braze in self.targets.items() for who in braze.users}
 
     def looked(self, night: Night) -> dict[str, Any]:
         if not night.looks:
@@ -539,20 +534,6 @@ class LinkedExportModel(ExportModel):
         if target == "email" and self._link(night.config, values) == "mail":
             return NOTHING  # by that they are known
         return super().wanted(night, target, values)
-
-    def entries(self, body: bytes) -> list[tuple[str, dict[str, tuple[str, Any]]]]:
-        found = []
-        for entry in json.loads(body, object_pairs_hook=_without_twins)["attributes"]:
-            key = _key(entry)
-            fields = {
-                name: ("SET", value) for name, value in entry.items() if name not in (key, "_update_existing_only")
-            }
-            found.append((_whose(key, entry[key]), fields))
-        return found
-
-    def who_is(self, identifier: str) -> str:
-        ((key, value),) = json.loads(identifier).items()
-        return _whose(key, value)
 
     def policies(self) -> st.SearchStrategy[dict[str, Any]]:
         links = [("crm", "mail"), ("crm", "mail"), ("crm",), ("mail", "crm"), ("crm", "mobile")]
