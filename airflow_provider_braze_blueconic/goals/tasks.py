@@ -275,6 +275,7 @@ def _export_ends(goal: ExportGoal, reconcile: Reconcile | None) -> _Ends:
             "confirms": not reads_files,
             "allow_creation": goal.allow_creation,
             "target_conn_id": goal.connections.braze,
+            "settings": None if reads_files else what_decides(goal),
         },
         guard={"leavers": leavers, "bulk": goal.upload.bulk},
         report={

@@ -270,6 +270,8 @@ class ComputeDeltaOperator(GoalOperator):
         again, and what it holds already is not.
     :param target_conn_id: connection of the system that is written to. If given, what other goals with the same
         ``staging`` prefix saw there is not sent again.
+    :param settings: of an export that reads changes: the ``settings`` of ``extract``. If they are others by now, since
+        the goal changed between the two, no read of changes begins at this run.
     :return: :class:`~airflow_provider_braze_blueconic.sync.references.DeltaRef`.
     """
 
@@ -293,6 +295,7 @@ class ComputeDeltaOperator(GoalOperator):
         retry_held: bool | str = False,
         looked: Any = None,
         target_conn_id: str | None = None,
+        settings: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -310,6 +313,7 @@ class ComputeDeltaOperator(GoalOperator):
         self.retry_held = retry_held
         self.looked = looked
         self.target_conn_id = target_conn_id
+        self.settings = settings
 
     def run_step(self, workspace: Workspace, context: Context) -> DeltaRef:  # noqa: ARG002
         """Compare."""
@@ -359,7 +363,7 @@ class ComputeDeltaOperator(GoalOperator):
             again = self._look_again(workspace, tuple(observable_sources(identifiers, fields)), plans, pairs, local)
             return [*again, *self._look(workspace, mapped, "braze", plans, pairs, routes, local)]
 
-        return compute_staged_delta(workspace, mapped, plan, look=look)
+        return compute_staged_delta(workspace, mapped, plan, look=look, decides=self.settings)
 
     def _import_delta(self, workspace: Workspace, mapped: MappedRef) -> DeltaRef:
         from airflow_provider_braze_blueconic.sync.import_plan import (

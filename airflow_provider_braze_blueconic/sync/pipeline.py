@@ -57,6 +57,7 @@ from airflow_provider_braze_blueconic.sync.sending import Sender
 from airflow_provider_braze_blueconic.sync.staging import GoalFolder, Staging, fetch_folder, fresh_id
 from airflow_provider_braze_blueconic.sync.tables import Table
 from airflow_provider_braze_blueconic.sync.upload import Tally, Upload, UploadSettings
+from airflow_provider_braze_blueconic.sync.windows import decided, goes_on
 
 if TYPE_CHECKING:
     import duckdb
@@ -163,7 +164,7 @@ def map_staged_snapshot(
     _write_fields(workspace, uri, rows)
     warnings = {f"{target}: {reason}": people for (target, reason), people in counts.warnings.items()}
     targets = {target for target, _ in counts.warnings}
-    return MappedRef(
+    reference = MappedRef(
         uri=uri,
         people=counts.people,
         skipped=dict(counts.skipped),
@@ -175,6 +176,9 @@ def map_staged_snapshot(
         property_types=snapshot["property_types"],
         missing=max(0, (snapshot["segment_size"] or 0) - snapshot["profiles"]) if snapshot["complete"] else 0,
     )
+    if "fingerprint" in snapshot:
+        reference["fingerprint"] = snapshot["fingerprint"]
+    return reference
 
 
 def _write_fields(workspace: Workspace, uri: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -208,6 +212,7 @@ def compute_staged_delta(
     *,
     look: LookAtTarget = lambda _: (),
     rows: Sequence[Mapping[str, Any]] = (),
+    decides: Mapping[str, object] | None = None,
 ) -> DeltaRef:
     """Compare the mapped snapshot with the ledger, partition by partition.
 
@@ -216,6 +221,7 @@ def compute_staged_delta(
 
     :param look: collects what other goals have seen in the target.
     :param rows: the target fields, for the upload.
+    :param decides: settings of the goal that decide who is read and what is said of them.
     :raises BrokenTable: a table of the goal can't be read.
     :raises UnsupportedTable: a table of the goal has a feature that this package can't use.
     """
@@ -302,6 +308,8 @@ def compute_staged_delta(
         "new_fields": new_fields,
         **total.as_row(),
     }
+    if "fingerprint" in mapped:
+        reference["fingerprint"] = decided(mapped["fingerprint"], decides or {})
     return cast("DeltaRef", reference)
 
 
@@ -352,6 +360,8 @@ def guard_delta(
     workspace.staging.write_bytes(plan_uri, json.dumps({**asdict(plan), "delta": delta}, indent=1).encode())
     acts_on_leavers = acts_on_leavers and not delta["relinked"]
     check_limits(workspace.folder.goal_id, plan, counts, limits, acts_on_leavers=acts_on_leavers)
+    if delta["send_partitions"] and not dry_run:
+        _end_reads(workspace, delta)
     return PlanRef(
         partitions=[] if dry_run else list(delta["send_partitions"]),
         dry_run=dry_run,
@@ -362,6 +372,16 @@ def guard_delta(
         minutes=round(plan.minutes, 2),
         plan_uri=plan_uri,
     )
+
+
+def _end_reads(workspace: Workspace, delta: DeltaRef) -> None:
+    """Let no read of changes begin before this run, before it sends, unless this run goes on from there itself."""
+    if "fingerprint" not in delta:
+        return  # its source has no reads of changes
+    runs = RunTable(workspace.folder.runs, workspace.staging.storage_options())
+    last = runs.last_good_read()
+    if last is not None and not goes_on(last, dt.datetime.fromisoformat(delta["as_of"]), delta["fingerprint"]):
+        runs.end_reads(last[0])
 
 
 def upload_partition(
@@ -737,8 +757,8 @@ def report_run(
     )
     read_started_at = dt.datetime.fromisoformat(snapshot["as_of"]) if snapshot else None
     runs = RunTable(workspace.folder.runs, workspace.staging.storage_options())
-    decided = snapshot.get("fingerprint", "") if snapshot else ""
-    runs.add(report, read_started_at=read_started_at, mapping_hash=decided)
+    by = next((one["fingerprint"] for one in (delta, snapshot) if one and "fingerprint" in one), "")
+    runs.add(report, read_started_at=read_started_at, mapping_hash=by)
     uri = f"{workspace.folder.root}/work/{workspace.run_key}/report.json"
     workspace.staging.write_bytes(uri, json.dumps(report, indent=1).encode())
     return report

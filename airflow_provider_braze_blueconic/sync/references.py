@@ -47,6 +47,7 @@ class MappedRef(TypedDict):
     ``missing`` tells how many members of the segment the read may not have brought.
 
     ``new_properties`` are properties to create in the target, ``left_out`` fields that none takes: source → why.
+    ``fingerprint`` is that of the snapshot.
     """
 
     uri: str
@@ -61,6 +62,7 @@ class MappedRef(TypedDict):
     missing: NotRequired[int]
     new_properties: NotRequired[dict[str, dict[str, str]]]
     left_out: NotRequired[dict[str, str]]
+    fingerprint: NotRequired[str]
 
 
 class DeltaRef(TypedDict):
@@ -70,7 +72,8 @@ class DeltaRef(TypedDict):
     the values whether the target takes a record, ``links`` the fingerprint of the identifiers if everybody was read by
     them, ``relinked`` whether it is another than before (then nothing is sent for who is missing), ``settings`` what
     the ledger is to remember of the goal, ``new_fields`` the targets that the ledger had no column for. ``drift``,
-    ``emptied`` and ``filled`` count people by target field. The other counts are those of
+    ``emptied`` and ``filled`` count people by target field. ``fingerprint`` is that of the snapshot, unless the goal
+    was changed between the two. The other counts are those of
     :class:`~.delta.DeltaCounts`.
     """
 
@@ -86,6 +89,7 @@ class DeltaRef(TypedDict):
     policy: str
     last_delta: NotRequired[int | None]
     settings: NotRequired[dict[str, int]]
+    fingerprint: NotRequired[str]
     links: int | None
     relinked: bool
     new_fields: list[str]

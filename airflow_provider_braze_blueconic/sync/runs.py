@@ -17,6 +17,9 @@ __all__ = ["GoodRead", "RunTable"]
 _REPORTED = "reported"
 """Application transaction by which a row is found again whose commit got no answer: its ``reported_at``."""
 
+_ENDED = "reads_ended"
+"""Application transaction that holds until when reads are no place to begin."""
+
 GoodRead = tuple[dt.datetime, str]
 """Start of a read after which everybody was accepted, and the fingerprint of what decided who was read."""
 
@@ -41,8 +44,7 @@ class RunTable(Table):
         """Return the latest read after which nobody was left rejected, unknown or unsent; ``None`` if there was none.
 
         A partial read may begin there: whoever was not accepted since is read again. So a read only counts if it is
-        known to have brought everybody whom it was to bring, and if no older data were sent after it: whoever got those
-        did not change in the source since, so a partial read would not meet them.
+        known to have brought everybody whom it was to bring, and if nothing ended it: see :meth:`end_reads`.
         """
         import pyarrow.dataset as ds
 
@@ -57,14 +59,22 @@ class RunTable(Table):
             filter=ds.field("dry_run").__invert__(),
         )
         last = {row["run_key"]: row for row in sorted(rows.to_pylist(), key=lambda row: row["reported_at"])}
-        good: GoodRead | None = None
-        for row in sorted(last.values(), key=lambda row: row["reported_at"]):
-            began = row["read_started_at"]
-            if good is not None and began is not None and began < good[0]:
-                good = None if row.get("to_send") else good
-            elif _is_good(row):
-                good = _read(row)
-        return good
+        ended = table.transaction_version(_ENDED) or 0
+        good = [_read(row) for row in last.values() if _is_good(row) and microseconds(row["read_started_at"]) > ended]
+        return max(good, default=None)
+
+    def end_reads(self, until: dt.datetime) -> None:
+        """Say that no partial read may begin at a read of until then.
+
+        A run that sends other than new changes, older data or by other settings, says so before it sends: whoever gets
+        those did not change in the source since, so a partial read would not meet them.
+
+        :raises WriterConflict: if another writer was faster.
+        """
+        import pyarrow as pa
+
+        nothing = pa.table({"run_key": pa.array([], pa.string())})
+        self.append(nothing, transactions={_ENDED: microseconds(until)})
 
     def reads(self) -> pa.Table:
         """Return ``run_key``, ``reported_at``, ``read_started_at`` and ``committed`` of each report.
@@ -88,7 +98,6 @@ class RunTable(Table):
 
 _LOOKED_AT = (
     "run_key", "reported_at", "read_started_at", "mapping_hash", "status", "not_accepted", "complete", "read", "whole",
-    "to_send",
 )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """From where a read of changes may begin: the start of the last read after which nothing was left to do.
 
 A read of changes meets only people who changed in the source. Whatever else decides who is read and what is said of
-them is in a fingerprint, kept with each run: where it differs, the whole segment is read once.
+them is in a fingerprint, kept with each run: where it differs, the whole segment is read once. And where a run sends
+anything that is not by the fingerprint of the last such read, or older than it, no read of changes begins there again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 
 from airflow_provider_braze_blueconic.sync.runs import GoodRead
 
-__all__ = ["Window", "fingerprint", "next_window"]
+__all__ = ["Window", "decided", "fingerprint", "goes_on", "next_window"]
+
+_BETWEEN = "settings between a read and its mapping"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def next_window(last: GoodRead | None, now: Mapping[str, str], *, released: dt.d
     :param released: when people were last released from their rest: a read of changes would not meet them.
     """
     if last is None:
-        return Window(None, "no run read it and had everybody accepted, or older data were sent since")
+        return Window(None, "no run had everybody accepted, or one sent older data, or by other settings, since")
     began, text = last
     before = _parts(text)
     if before is None:
@@ -59,6 +62,28 @@ def next_window(last: GoodRead | None, now: Mapping[str, str], *, released: dt.d
     if released is not None and released >= began:
         return Window(None, "people were released since the last run")
     return Window(began)
+
+
+def decided(read: str, settings: Mapping[str, object]) -> str:
+    """Say by what a run sends whose steps were cleared after its goal had changed: by nothing that a read knows.
+
+    :param read: fingerprint of its read, as JSON.
+    :param settings: of the goal when its delta is made; those that the read was not told do not count.
+    """
+    parts = _parts(read)
+    now = fingerprint(settings)
+    if parts is None or all(parts[name] == now[name] for name in parts.keys() & now.keys()):
+        return read
+    return json.dumps({**parts, _BETWEEN: "changed"})
+
+
+def goes_on(last: GoodRead, began: dt.datetime, text: str) -> bool:
+    """Tell whether a run sends what changed since the last good read, by the same settings.
+
+    :param began: start of its read.
+    :param text: its fingerprint, as JSON.
+    """
+    return began > last[0] and _parts(text) is not None and _parts(text) == _parts(last[1])
 
 
 def _parts(text: str) -> dict[str, str] | None:

@@ -133,14 +133,14 @@ DEFECTS: Sequence[Defect] = (
             f"another {word} is no reason to read the whole segment",
             "ModifiedExportModel",
             "goals/tasks.py",
-            f'"{word}", ' + after,
-            after,
+            f'"{word}",' + after,
+            after.strip(),
         )
         for word, after in (
-            ("connections", ""),
-            ("objectives", '"when_missing"'),
-            ("when_missing", ""),
-            ("allow_creation", ""),
+            ("connections", " "),
+            ("objectives", ' "when_missing"'),
+            ("when_missing", " "),
+            ("allow_creation", "\n"),
         )
     ),
     Defect(
@@ -222,11 +222,18 @@ DEFECTS: Sequence[Defect] = (
         "whole = True\n",
     ),
     Defect(
-        "changes alone are read after older data were sent",
+        "changes alone are read after older data, or such by other settings, were sent",
         "ModifiedExportModel",
-        "sync/runs.py",
-        'good = None if row.get("to_send") else good',
-        "pass",
+        "sync/pipeline.py",
+        'if delta["send_partitions"] and not dry_run:',
+        "if False:",
+    ),
+    Defect(
+        "a read of changes begins at a run that mapped by other settings than it read by",
+        "ModifiedExportModel",
+        "operators/sync.py",
+        "look=look, decides=self.settings)",
+        "look=look)",
     ),
     Defect(
         "who may only be missing is a leaver",

@@ -45,7 +45,19 @@ from tests.support.database import keep_duckdb_open
 from tests.support.import_nights import ExportGoalOf, ImportGoalOf, Run
 from tests.support.nights import Killed, Life
 
-__all__ = ["NOTHING", "PEOPLE", "Config", "GoalModel", "Night", "Place", "Row", "Steps", "Wire", "fast_and_alone"]
+__all__ = [
+    "NOTHING",
+    "PEOPLE",
+    "STEPS",
+    "Config",
+    "GoalModel",
+    "Night",
+    "Place",
+    "Row",
+    "Steps",
+    "Wire",
+    "fast_and_alone",
+]
 
 PEOPLE = ("ann", "bob", "cas")
 HOUR = dt.timedelta(hours=1)
@@ -418,9 +430,11 @@ class GoalModel(RuleBasedStateMachine):
                 outcome = "fields" if is_answered else "unknown"
                 self.refused[who].append(Refused(who, outcome, night, wanted, place))
             for target, (how, value) in fields.items():
-                if target not in partial:
-                    applied = reply is not None and self.applied(night, place, position, target)
-                    one = Sent(who, target, how, value, night, len(self.sent), place, applied, is_answered)
+                applied = reply is not None and self.applied(night, place, position, target)
+                # Of several profiles of one person some may have taken what others refused.
+                if target not in partial or (how == "INCREMENT" and applied):
+                    is_known = is_answered and target not in partial
+                    one = Sent(who, target, how, value, night, len(self.sent), place, applied, is_known)
                     self.sent.append(one)
                     self.last[who, target] = one
                     if one.applied:
@@ -905,7 +919,8 @@ class GoalModel(RuleBasedStateMachine):
             if self.quiet and not night.retry_held:
                 accepted = [who for who, outcome in night.outcomes.items() if outcome == "accepted"]
                 assert not accepted, f"{night}: nothing had changed, and {accepted} were sent"
-            self.quiet = not self.open and night.reads == "whole"
+            is_clear = "unknown" not in night.outcomes.values()
+            self.quiet = is_clear and not self.open and night.reads == "whole"
 
     @rule(how=st.sampled_from(["dry run", "stopped"]), then=st.booleans())
     def a_night_is_only_planned(self, how: str, then: bool) -> None:

@@ -23,7 +23,7 @@ from airflow_provider_braze_blueconic.sync.braze_export import write_export_snap
 from airflow_provider_braze_blueconic.sync.export_plan import observable_sources, properties_to_read
 from airflow_provider_braze_blueconic.sync.pipeline import Workspace
 from airflow_provider_braze_blueconic.sync.sending import Reply
-from tests.chaos.model import NOTHING, PEOPLE, Config, GoalModel, Night, Place, Row, Sent, Wire
+from tests.chaos.model import NOTHING, PEOPLE, STEPS, Config, GoalModel, Night, Place, Row, Sent, Wire
 from tests.support.import_nights import BlueConic, Braze, ExportGoalOf
 from tests.support.staging import LocalStaging
 
@@ -33,6 +33,14 @@ CONNECTIONS = ("target", "elsewhere")
 CRM = {"blueconic": "crm_id", "braze": "external_id"}
 EMAIL = {"blueconic": "mail", "braze": "email"}
 PHONE = {"blueconic": "mobile", "braze": "phone"}
+SETTINGS: Mapping[str, tuple[Any, Any]] = {
+    "segment": ("Fans", "Everybody"),
+    "when_missing": ("keep", "clear"),
+    "allow_creation": (False, True),
+    "connection": CONNECTIONS,
+    "objectives": (("news",), ()),
+}
+"""Settings of a goal, each with two values, that decide who is worth reading."""
 LINKS = {"crm": CRM, "mail": EMAIL, "mobile": PHONE}
 
 
@@ -110,7 +118,12 @@ class ExportModel(GoalModel):
             identifiers=[LINKS[link] for link in config.links],
             target_conn_id=config.connection,
             mapping={"when_missing": config.when_missing, "objectives": config.objectives},
-            delta={"send": config.send, "leavers": config.leavers, "allow_creation": config.allow_creation},
+            delta={
+                "send": config.send,
+                "leavers": config.leavers,
+                "allow_creation": config.allow_creation,
+                "settings": what_decides(self.declared(config)),
+            },
         )
 
     # The read
@@ -211,7 +224,8 @@ class ExportModel(GoalModel):
         """What was acknowledged while nobody was created is in doubt once people are; and after a look, what differs."""
         if any(one.looks for one in self.nights[last.night.number : night.number + 1]):
             return True
-        return night.config.allow_creation and any(
+        creates = any(one.config.allow_creation for one in self.nights[last.night.number : night.number + 1])
+        return creates and any(
             one.who == last.who and one.acknowledged and not one.night.config.allow_creation
             for one in self.sent[last.number :]
         )
@@ -414,25 +428,71 @@ class ModifiedExportModel(ExportModel):
             self.source[who]["n"] = "7"
 
     def policies(self) -> st.SearchStrategy[dict[str, Any]]:
-        return st.one_of(
-            st.builds(lambda how: {"segment": how}, st.sampled_from(self.SEGMENTS)),
-            st.builds(lambda how: {"when_missing": how}, st.sampled_from(["keep", "clear"])),
-            st.builds(lambda how: {"allow_creation": how}, st.booleans()),
-            st.builds(lambda how: {"connection": how}, st.sampled_from(CONNECTIONS)),
-            st.builds(lambda how: {"objectives": how}, st.sampled_from([(), ("news",)])),
-        )
+        return st.sampled_from([{name: value} for name, both in SETTINGS.items() for value in both])
 
-    @rule(kind=st.sampled_from(["SELECT", "RANGE"]))
-    def a_property_gets_another_type(self, kind: str) -> None:
-        self.types["n"] = kind
+    @rule(is_known=st.booleans())
+    def a_property_gets_another_type(self, is_known: bool) -> None:
+        """Perhaps between two good nights: the one after it finds everybody, though nobody changed."""
+        if is_known:
+            self.declare(fields={**self.config.fields, "auto": Row("n", "auto")})
+            self.go_well(self.begin())
+        self.types["n"] = "RANGE" if self.types["n"] == "SELECT" else "SELECT"
         self.quiet = False
+        if is_known:
+            self.go_well(self.begin())
 
     @precondition(lambda self: self.nights)
-    @rule(data=st.data())
-    def a_goal_is_changed_between_two_good_nights(self, data: st.DataObject) -> None:
-        """The one after the change finds everybody whom it concerns, though nobody changed in BlueConic."""
+    @rule(
+        setting=st.sampled_from(sorted(SETTINGS)),
+        back=st.booleans(),
+        who=st.sampled_from(PEOPLE),
+        lost=st.sampled_from(["c", "p"]),
+        ends=st.sampled_from(["well", "refused", "killed"]),
+    )
+    def a_goal_is_changed_between_two_good_nights(
+        self, setting: str, back: bool, who: str, lost: str, ends: str
+    ) -> None:
+        """The one after the change finds everybody whom it concerns, though nobody changed in BlueConic since.
+
+        If that one did not end well, the goal is changed back, and the next one finds them too.
+        """
+        before, after = reversed(SETTINGS[setting]) if back else SETTINGS[setting]
+        self.declare(**{setting: before})
         self.go_well(self.begin())
-        self.the_goal_changes(data)
+        self.change(who, "p", "7" if self.source[who]["p"] == "a" else "a")
+        self.change(who, lost, None)
+        self.go_well(self.begin())
+        self.declare(**{setting: after})
+        if ends == "refused":
+            self.refuse(who, "rejected")
+        if ends == "killed":
+            self.go(self.begin(), steps=4 + self.config.partitions)
+        else:
+            self.go_well(self.begin())
+        if ends != "well":
+            self.declare(**{setting: before})
+            self.go_well(self.begin())
+
+    @precondition(lambda self: self.nights)
+    @rule(setting=st.sampled_from(["when_missing", "objectives"]), back=st.booleans(), who=st.sampled_from(PEOPLE))
+    def a_run_is_cleared_after_its_goal_changed(self, setting: str, back: bool, who: str) -> None:
+        """Then the goal is changed back, and the next night finds whom that concerns."""
+        before, after = reversed(SETTINGS[setting]) if back else SETTINGS[setting]
+        self.declare(**{setting: before})
+        self.change(who, "p", None)
+        night = self.begin()
+        self.go_well(night)
+        if night.steps_left or night.lost or any(result is None for result in night.run.done.values()):
+            return
+        self.declare(**{setting: after})
+        types = self.types_of[night.number]
+        night.config = self.config
+        night.run.take(self.goal(night))
+        self.types_of[night.number] = types
+        night.run.again(*STEPS[1:])
+        self.go(night)
+        self.check()
+        self.declare(**{setting: before})
         self.go_well(self.begin())
 
 

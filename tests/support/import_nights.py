@@ -379,6 +379,10 @@ class Run:
         report: dict[str, Any] = self.done["report"]
         return report
 
+    def take(self, goal: ImportGoalOf | ExportGoalOf) -> None:
+        """Go on by the goal as it is now."""
+        self._goal = goal
+
     def again(self, *steps: str) -> None:
         """Clear steps, as from Airflow's UI."""
         for step in list(self.done):

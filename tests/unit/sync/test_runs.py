@@ -58,15 +58,22 @@ def test_a_replayed_read_does_not_take_the_place_of_a_newer_one(tmp_path: Path) 
 
 
 @pytest.mark.promise(1)
-def test_after_older_data_were_sent_the_whole_segment_is_read_once(tmp_path: Path) -> None:
-    """Whoever got them did not change in BlueConic since: a read of changes would leave the older values there."""
-    add(tmp_path, 3, "run-3", to_send=2)
-    add(tmp_path, 5, "run-5", to_send=1, read="modified", complete=False, whole=True)
-    add(tmp_path, 3, "run-3", to_send=1, replayed=True)
+def test_no_read_of_changes_begins_at_a_read_that_was_ended(tmp_path: Path) -> None:
+    add(tmp_path, 3, "run-3")
+    add(tmp_path, 5, "run-5", read="modified", complete=False, whole=True)
+    table(tmp_path).end_reads(day(5))
     after_it = table(tmp_path).last_good_read()
-    add(tmp_path, 6, "run-6", to_send=1)
+    add(tmp_path, 3, "run-3", replayed=True)
+    add(tmp_path, 6, "run-6")
 
     assert (after_it, table(tmp_path).last_good_read()) == (None, (day(6), "m1"))
+
+
+def test_a_read_that_is_ended_leaves_every_row(tmp_path: Path) -> None:
+    add(tmp_path, 3)
+    table(tmp_path).end_reads(day(3))
+
+    assert [row["run_key"] for row in DeltaTable(str(tmp_path / "runs")).to_pyarrow_table().to_pylist()] == ["run-1"]
 
 
 def test_a_run_that_everybody_got_through_is_a_good_read(tmp_path: Path) -> None:

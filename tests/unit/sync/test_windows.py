@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from airflow_provider_braze_blueconic.sync.windows import Window, fingerprint, next_window
+from airflow_provider_braze_blueconic.sync.windows import Window, decided, fingerprint, goes_on, next_window
 from tests.support.core import day
 
 SETTINGS = {"segment": "s1", "fields": [{"from": "a", "to": "x"}], "when_missing": "keep", "objectives": []}
@@ -46,7 +46,7 @@ def test_before_the_first_good_read_and_after_one_of_an_earlier_version_the_whol
     now = fingerprint(SETTINGS)
 
     assert next_window(None, now) == Window(
-        None, "no run read it and had everybody accepted, or older data were sent since"
+        None, "no run had everybody accepted, or one sent older data, or by other settings, since"
     )
     assert next_window((day(3), "0a1b2c3d4e5f6071"), now) == Window(None, "the last run was one of an earlier version")
     assert next_window((day(3), ""), now) == Window(None, "the last run was one of an earlier version")
@@ -58,3 +58,33 @@ def test_people_who_were_released_are_met_by_one_whole_read() -> None:
 
     assert next_window(LAST, now, released=day(4)) == Window(None, "people were released since the last run")
     assert next_window(LAST, now, released=day(2)) == Window(day(3))
+
+
+@pytest.mark.parametrize(
+    ("began", "settings", "is_so"),
+    [
+        (4, SETTINGS, True),
+        (4, {**SETTINGS, "when_missing": "clear"}, False),
+        (3, SETTINGS, False),
+        (2, SETTINGS, False),
+    ],
+    ids=["what-changed-since", "by-other-settings", "the-same-read-again", "older"],
+)
+def test_only_what_changed_since_the_last_good_read_goes_on_from_it(
+    began: int, settings: dict[str, object], is_so: bool
+) -> None:
+    assert goes_on(LAST, day(began), json.dumps(fingerprint(settings))) == is_so
+
+
+def test_what_is_mapped_by_other_settings_than_it_was_read_by_is_decided_by_neither() -> None:
+    later = {**SETTINGS, "when_missing": "clear"}
+    read = json.dumps(fingerprint({**SETTINGS, "tenant": "t"}))
+
+    by = decided(read, later)
+
+    assert decided(read, SETTINGS) == read
+    for now in (SETTINGS, later):
+        window = next_window((day(3), by), fingerprint({**now, "tenant": "t"}))
+        assert window.since is None
+        assert "settings between a read and its mapping" in window.why
+    assert not goes_on((day(3), read), day(4), by)
