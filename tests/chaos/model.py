@@ -494,6 +494,9 @@ class GoalModel(RuleBasedStateMachine):
             return night.config.fields[target].of == "value"
         if last.place != place or self._was_known_otherwise(who, last.night, night) or self.is_in_doubt(night, last):
             return False
+        between = self.nights[last.night.number + 1 : night.number]
+        if target not in night.config.fields and any(who in one.snapshot for one in between):
+            return False  # what leavers are told beside the fields, they are told at each departure
         return last.acknowledged and last.kept
 
     def _was_known_otherwise(self, who: str, before: Night, night: Night) -> bool:

@@ -291,6 +291,69 @@ class ExportModel(GoalModel):
             held = {who for who in night.snapshot if known.get((who, target)) is not None}
             assert 2 * len(lost) <= len(held), f"{night} emptied {target} for {lost} of {held}"
 
+    @precondition(lambda self: self.nights)
+    @rule(
+        setting=st.sampled_from(sorted(SETTINGS)),
+        back=st.booleans(),
+        who=st.sampled_from(PEOPLE),
+        lost=st.sampled_from(["c", "p"]),
+        ends=st.sampled_from(["well", "refused", "killed"]),
+    )
+    def a_goal_is_changed_between_two_good_nights(
+        self, setting: str, back: bool, who: str, lost: str, ends: str
+    ) -> None:
+        """The one after the change finds everybody whom it concerns, though nobody changed in BlueConic since.
+
+        If that one did not end well, the goal is changed back, and the next one finds them too.
+        """
+        if setting == "segment" and len(self.SEGMENTS) == 1:
+            return
+        before, after = reversed(SETTINGS[setting]) if back else SETTINGS[setting]
+        for segment, members in self.members.items():
+            (members.add if segment == "Everybody" else members.discard)(who)
+        self.touch(who)
+        self.declare(**{setting: before})
+        self.go_well(self.begin())
+        self.change(who, "p", "7" if self.source[who]["p"] == "a" else "a")
+        self.change(who, lost, None)
+        self.go_well(self.begin())
+        self.declare(**{setting: after})
+        if ends == "refused":
+            self.refuse(who, "rejected")
+        if ends == "killed":
+            self.go(self.begin(), steps=4 + self.config.partitions)
+        else:
+            self.go_well(self.begin())
+        if ends != "well":
+            self.declare(**{setting: before})
+            self.go_well(self.begin())
+
+    @precondition(lambda self: self.nights and not self.open)
+    @rule(who=st.sampled_from(PEOPLE))
+    def somebody_is_refused_until_they_rest_and_is_released(self, who: str) -> None:
+        """The next night tries them again, though nobody changed in BlueConic since."""
+        if who not in self.targets[self.config.connection].rejected:
+            self.refuse(who, "rejected")
+        self.change(who, "p", "7" if self.source[who]["p"] == "a" else "a")
+        for _ in range(6):
+            self.go_well(self.begin())
+        self.refuse(who, "rejected")
+        self.somebody_is_released(who)
+        self.go_well(self.begin())
+
+    @precondition(lambda self: self.nights)
+    @rule(who=st.sampled_from(PEOPLE), leavers=st.sampled_from(["clear_fields", {"left": True}, {"promo": None}]))
+    def somebody_leaves_between_two_good_nights(self, who: str, leavers: str | Mapping[str, object]) -> None:
+        """And is told so at each departure, as far as it is not known to be so."""
+        self.declare(leavers=leavers)
+        for _ in range(2):
+            self.members["Everybody"].add(who)
+            self.touch(who)
+            self.go_well(self.begin())
+            self.members["Everybody"].discard(who)
+            self.touch(who)
+            self.go_well(self.begin())
+
     # Braze loses people, and a reconcile finds out
 
     @precondition(lambda self: self.nights)
@@ -301,8 +364,11 @@ class ExportModel(GoalModel):
             self.foreign |= {(place, target) for target in (*self.ROWS, "left", "promo")}
 
     @precondition(lambda self: self.nights and not self.open)
-    @rule(who=st.sampled_from((*PEOPLE, None)))
-    def a_night_reconciles(self, who: str | None) -> None:
+    @rule(who=st.sampled_from((*PEOPLE, None)), creates=st.booleans())
+    def a_night_reconciles(self, who: str | None, creates: bool) -> None:
+        if creates:
+            self.declare(allow_creation=True)
+            self.go_well(self.begin())
         if who is not None:
             self.braze_loses_a_person(who)
         night = self.begin(looks=True)
@@ -420,9 +486,8 @@ class ModifiedExportModel(ExportModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.config = Config(
-            {"x": Row("p", "string"), "auto": Row("n", "auto")}, links=("crm",), read="modified", allow_creation=True
-        )
+        # Nobody is created at first, so that a change of that concerns somebody.
+        self.config = Config({"x": Row("p", "string"), "auto": Row("n", "auto")}, links=("crm",), read="modified")
         self.members["Fans"] = {"bob", "cas"}
         for who in PEOPLE:
             self.source[who]["n"] = "7"
@@ -442,36 +507,13 @@ class ModifiedExportModel(ExportModel):
             self.go_well(self.begin())
 
     @precondition(lambda self: self.nights)
-    @rule(
-        setting=st.sampled_from(sorted(SETTINGS)),
-        back=st.booleans(),
-        who=st.sampled_from(PEOPLE),
-        lost=st.sampled_from(["c", "p"]),
-        ends=st.sampled_from(["well", "refused", "killed"]),
-    )
-    def a_goal_is_changed_between_two_good_nights(
-        self, setting: str, back: bool, who: str, lost: str, ends: str
-    ) -> None:
-        """The one after the change finds everybody whom it concerns, though nobody changed in BlueConic since.
-
-        If that one did not end well, the goal is changed back, and the next one finds them too.
-        """
-        before, after = reversed(SETTINGS[setting]) if back else SETTINGS[setting]
-        self.declare(**{setting: before})
+    @rule(who=st.sampled_from(PEOPLE))
+    def somebody_is_hidden_from_a_read_of_changes(self, who: str) -> None:
+        """The next read finds them."""
         self.go_well(self.begin())
         self.change(who, "p", "7" if self.source[who]["p"] == "a" else "a")
-        self.change(who, lost, None)
+        self.go_well(self.begin(reads="one hidden"))
         self.go_well(self.begin())
-        self.declare(**{setting: after})
-        if ends == "refused":
-            self.refuse(who, "rejected")
-        if ends == "killed":
-            self.go(self.begin(), steps=4 + self.config.partitions)
-        else:
-            self.go_well(self.begin())
-        if ends != "well":
-            self.declare(**{setting: before})
-            self.go_well(self.begin())
 
     @precondition(lambda self: self.nights)
     @rule(setting=st.sampled_from(["when_missing", "objectives"]), back=st.booleans(), who=st.sampled_from(PEOPLE))
