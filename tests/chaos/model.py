@@ -748,7 +748,7 @@ class GoalModel(RuleBasedStateMachine):
         before = self.nights[night.number - 1] if night.number else night
         if before.disturbed or before.steps_left or before.planned or before.errors or before.as_of > night.as_of:
             return
-        if not night.complete or night.missing or before.config.links != night.config.links:
+        if before.replays or not night.complete or night.missing or before.config.links != night.config.links:
             return
         for who in before.snapshot.keys() - night.snapshot.keys():
             if self.refused[who] or not self.is_mapped(before, before.snapshot[who]):
