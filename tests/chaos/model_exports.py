@@ -252,6 +252,12 @@ class ExportModel(GoalModel):
         for braze in self.targets.values():
             braze.rejected ^= {who}
 
+    def take_everybody(self) -> None:
+        """Have Braze refuse nobody, as a read of changes needs it to begin where the last one did."""
+        for braze in self.targets.values():
+            braze.rejected.clear()
+        self.quiet = False
+
     def change_target(self, place: Place, target: str) -> bool:
         connection, who = place
         if who not in self.targets[connection].users:
@@ -305,6 +311,7 @@ class ExportModel(GoalModel):
         """
         if setting == "segment" and len(self.SEGMENTS) == 1:
             return
+        self.take_everybody()
         before, after = reversed(SETTINGS[setting]) if back else SETTINGS[setting]
         for segment, members in self.members.items():
             (members.add if segment == "Everybody" else members.discard)(who)
@@ -507,6 +514,7 @@ class ModifiedExportModel(ExportModel):
     @rule(who=st.sampled_from(PEOPLE))
     def somebody_is_hidden_from_a_read_of_changes(self, who: str) -> None:
         """The next read finds them."""
+        self.take_everybody()
         self.go_well(self.begin())
         self.change(who, "p", "7" if self.source[who]["p"] == "a" else "a")
         self.go_well(self.begin(reads="one hidden"))
@@ -518,6 +526,7 @@ class ModifiedExportModel(ExportModel):
         """Then the goal is changed back, and the next night finds whom that concerns."""
         before, after = ({**self.config.fields, "x": Row("p", kind)} for kind in ("string", "integer"))
         self.declare(fields=before)
+        self.take_everybody()
         self.go_well(self.begin())
         self.change(who, "p", value)
         night = self.begin()
