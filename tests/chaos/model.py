@@ -925,6 +925,13 @@ class GoalModel(RuleBasedStateMachine):
             is_clear = "unknown" not in night.outcomes.values()
             self.quiet = is_clear and not self.open and night.reads == "whole"
 
+    @precondition(lambda self: self.nights and not self.open)
+    @rule()
+    def nothing_changes_for_some_nights(self) -> None:
+        """Then the target has all that it takes, and nothing is sent."""
+        for _ in range(3):
+            self.go_well(self.begin())
+
     @rule(how=st.sampled_from(["dry run", "stopped"]), then=st.booleans())
     def a_night_is_only_planned(self, how: str, then: bool) -> None:
         """It is a dry run, or the guard stops it: everything is as if it had not been."""
