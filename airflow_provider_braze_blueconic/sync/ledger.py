@@ -141,6 +141,7 @@ class Acknowledged:
     :param settings: what the goal was set to: name → number; see :mod:`.doubt`.
     :param last_delta: number of the delta that had moved the ledger last when this one was made.
     :param late: another delta has moved the ledger since.
+    :param otherwise: and what decides how values are sent is another by now, so that what these did is in doubt.
     """
 
     run_key: str
@@ -156,6 +157,7 @@ class Acknowledged:
     settings: Mapping[str, int] = dataclasses.field(default_factory=dict)
     last_delta: int | None = None
     late: bool = False
+    otherwise: bool = False
 
 
 def delta_number(delta_id: str) -> int:
@@ -350,12 +352,17 @@ class Ledger(Table):
         outcome = replace(outcome, late=self.last_delta not in (None, own, outcome.last_delta))
         divided_by = self.transaction(_PARTITIONS) or outcome.partitions
         doubts = self.doubts(outcome.settings)
+        if outcome.late:
+            # The ledger is the newer run's, and so are its settings; only what came late is in doubt by the others.
+            outcome = replace(outcome, otherwise=bool(doubts))
+            doubts = NO_DOUBTS
         # A goal may get other partitions while an upload is open; then the newer run's number stays.
         divided_anew = divided_by != outcome.partitions and not outcome.late
-        transactions = {name: number, _AS_OF: microseconds(as_of), _LAST: own, **outcome.settings}
+        transactions = {name: number, _AS_OF: microseconds(as_of), _LAST: own}
         transactions[_PARTITIONS] = outcome.partitions if divided_anew else divided_by
-        if outcome.links is not None:
-            transactions[_LINKS] = outcome.links
+        if not outcome.late:
+            transactions |= outcome.settings
+            transactions |= {} if outcome.links is None else {_LINKS: outcome.links}
         everybody = self.exists and bool(doubts or divided_anew)
         if not outcome.delta and not everybody:
             if self.exists:
@@ -593,7 +600,8 @@ def _moved_sql(
             value = f"coalesce({known}, CASE WHEN {taken} THEN {new} END, {noted})"
         else:
             # Nobody can tell whether a late answer's value came before or after the newer one.
-            told = f"CASE WHEN {known} <> {new} THEN {literal(IN_DOUBT)} ELSE {new} END" if outcome.late else new
+            differs = "TRUE" if outcome.otherwise else f"{known} <> {new}"
+            told = f"CASE WHEN {differs} THEN {literal(IN_DOUBT)} ELSE {new} END" if outcome.late else new
             value = f"CASE WHEN {taken} AND {new} IS NOT NULL THEN {told} ELSE coalesce({noted}, {known}) END"
             crossed = f"list_contains(c.crossed, {literal(field)})"
             value = f"CASE WHEN {crossed} THEN {literal(IN_DOUBT)} ELSE {value} END"

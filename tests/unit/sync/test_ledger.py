@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 
 from airflow_provider_braze_blueconic.exceptions import WriterConflict
 from airflow_provider_braze_blueconic.sync.database import connect
+from airflow_provider_braze_blueconic.sync.doubt import IN_DOUBT
 from airflow_provider_braze_blueconic.sync.ledger import Ledger
 from airflow_provider_braze_blueconic.sync.partitions import partition_of
 from tests.support.core import acknowledged, day, engine, ledger_rows, person, stored_ledger
@@ -497,6 +499,26 @@ def test_a_late_answer_does_not_set_a_counter_back(
     ledger_of(tmp_path).commit(engine(tmp_path), late)
 
     assert ledger_rows(tmp_path)[A]["field_n"] == counter
+
+
+@pytest.mark.promise(2)
+def test_a_run_that_is_committed_late_by_other_settings_puts_only_its_own_people_in_doubt(tmp_path: Path) -> None:
+    """It began before the goal got another connection, and ended after the first run by it: the others are not paid
+    for again."""
+    new = {"target": 2}
+    rows = [{"identifier": name, "field_x": '"1"'} for name in (A, B)]
+    receipts = [(A, "accepted"), (B, "accepted")]
+    stored_ledger(tmp_path, [{**row, "field_x": None} for row in rows])
+    before = acknowledged(tmp_path, {0: rows[:1]}, receipts[:1], delta_id="late", last_delta=1, settings={"target": 1})
+    after = acknowledged(tmp_path, {0: rows}, receipts, delta_id="d2", settings=new)
+    ledger_of(tmp_path).commit(engine(tmp_path), dataclasses.replace(after, links=2))
+
+    ledger_of(tmp_path).commit(engine(tmp_path), dataclasses.replace(before, links=1))
+
+    found, ledger = ledger_rows(tmp_path), ledger_of(tmp_path)
+    assert (found[A]["field_x"], found[B]["field_x"]) == (IN_DOUBT, '"1"')
+    assert (ledger.transaction("target"), ledger.links) == (2, 2)
+    assert not ledger.doubts(new)
 
 
 # What was seen in the target
