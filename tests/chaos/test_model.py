@@ -16,6 +16,7 @@ from tests.chaos.model_search import MODELS, play
 def test_whatever_happens_to_a_goal_the_promises_hold(machine: type[RuleBasedStateMachine]) -> None:
     before = Steps.runs
 
-    play(machine, examples=3, steps=15)
+    # The first example is the simplest: it may be nothing but a source that changes.
+    play(machine, examples=5, steps=15)
 
     assert Steps.runs - before > 5
