@@ -353,6 +353,7 @@ def guard_delta(
     :param objects: records of one request.
     :param rate: cap of all workers together.
     :raises LimitExceeded: also in a dry run, since that is what a dry run is asked for.
+    :raises WriterConflict: if another writer of the runs table was faster; nothing was sent, try again.
     """
     counts = _counts_of(delta)
     plan = estimate(counts, list(delta["people_by_partition"].values()), objects=objects, rate=rate)

@@ -83,7 +83,8 @@ def goes_on(last: GoodRead, began: dt.datetime, text: str) -> bool:
     :param began: start of its read.
     :param text: its fingerprint, as JSON.
     """
-    return began > last[0] and _parts(text) is not None and _parts(text) == _parts(last[1])
+    parts = _parts(text)
+    return began > last[0] and parts is not None and parts == _parts(last[1])
 
 
 def _parts(text: str) -> dict[str, str] | None:

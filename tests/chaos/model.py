@@ -813,6 +813,10 @@ class GoalModel(RuleBasedStateMachine):
         self.source[who][name] = value
         self.touch(who)
 
+    def turn(self, who: str, name: str) -> None:
+        """Have the source hold the other one of two texts."""
+        self.change(who, name, "7" if self.source[who][name] == "a" else "a")
+
     def touch(self, who: str) -> None:
         """Note that a person changed in the source: between the last run and the next one."""
         self.touched[who] = self.now + HOUR / 2

@@ -318,7 +318,7 @@ class ExportModel(GoalModel):
         self.touch(who)
         self.declare(**{setting: before})
         self.go_well(self.begin())
-        self.change(who, "p", "7" if self.source[who]["p"] == "a" else "a")
+        self.turn(who, "p")
         self.change(who, "p" if setting == "when_missing" else "c", None)
         self.go_well(self.begin())
         self.declare(**{setting: after})
@@ -338,7 +338,7 @@ class ExportModel(GoalModel):
         """The next night tries them again, though nobody changed in BlueConic since."""
         if who not in self.targets[self.config.connection].rejected:
             self.refuse(who, "rejected")
-        self.change(who, "p", "7" if self.source[who]["p"] == "a" else "a")
+        self.turn(who, "p")
         for _ in range(6):
             self.go_well(self.begin())
         self.refuse(who, "rejected")
@@ -516,7 +516,7 @@ class ModifiedExportModel(ExportModel):
         """The next read finds them."""
         self.take_everybody()
         self.go_well(self.begin())
-        self.change(who, "p", "7" if self.source[who]["p"] == "a" else "a")
+        self.turn(who, "p")
         self.go_well(self.begin(reads="one hidden"))
         self.go_well(self.begin())
 
@@ -669,7 +669,7 @@ class LinkedExportModel(ExportModel):
         for way in ways[:3]:
             self.change(who, "i", way)
             if value == "changes":
-                self.change(who, "p", "7" if self.source[who]["p"] == "a" else "a")
+                self.turn(who, "p")
             if planned:
                 self.go(self.begin(planned=True))
             self.go_well(self.begin())

@@ -275,7 +275,7 @@ class ImportModel(GoalModel):
         old = self.nights[-1]
         for name in ("n", "m"):
             self.change(who, name, self.counters[who, name] + up)
-        self.change(who, "t", "7" if self.source[who]["t"] == "a" else "a")
+        self.turn(who, "t")
         self.go_well(self.begin())
         if old.run.done.get("extract") is not None:
             self.go(self.begin(replays=old, allow_stale=True))
@@ -292,7 +292,7 @@ class ImportModel(GoalModel):
         for _ in range(2):
             for name in ("n", "m"):
                 self.change(who, name, self.counters[who, name] + up)
-            self.change(who, "t", "7" if self.source[who]["t"] == "a" else "a")
+            self.turn(who, "t")
             self.go_well(self.begin())
 
     @precondition(lambda self: len(self.ROWS["spent"]) > 1)

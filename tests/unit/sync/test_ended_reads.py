@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_braze_blueconic.exceptions import LimitExceeded
 from airflow_provider_braze_blueconic.sync.pipeline import Workspace
 from airflow_provider_braze_blueconic.sync.runs import GoodRead, RunTable
 from airflow_provider_braze_blueconic.sync.windows import fingerprint
@@ -113,7 +114,7 @@ def test_older_data_that_went_out_before_their_run_was_killed_end_the_reads_too(
 def test_a_changed_goal_that_only_plans_or_is_stopped_or_has_nothing_to_send_ends_nothing(goal: Goal) -> None:
     goal.run(2, OTHER, plan_only=True).run()
     stopped = goal.run(3, OTHER, limits={"data_points": 0})
-    with pytest.raises(Exception, match="data points"):
+    with pytest.raises(LimitExceeded, match="data points"):
         stopped.run()
     goal.run(4, {**PLAIN, "send": "whole_profile"}).run(last="guard")
 
