@@ -208,8 +208,8 @@ class DeltaCounts:
     :param unstuck: those among them whose values are not put right again, since they did not stick.
     :param absent: people whom the target should have, and a read that was made to see them did not meet.
     :param drift: target field → people of whom it was seen to differ.
-    :param emptied: target field → people in the source who are to lose a value that was acknowledged.
-    :param filled: target field → people in the source of whom a value was acknowledged, as far as it was counted.
+    :param emptied: target field → people in the source who are to lose a value that they have, or may have.
+    :param filled: target field → people in the source who have, or may have, a value there, as far as it was counted.
     """
 
     inserts: int = 0
@@ -953,6 +953,9 @@ def _count_drift(connection: duckdb.DuckDBPyConnection, looks: _Looks) -> dict[s
 def _count_emptied(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan) -> dict[str, Any]:
     """Count of each field the people who lose an acknowledged value, and all who have one; leavers are in neither.
 
+    A field in doubt may hold a value. It counts where it is emptied now and where the source has a value; who is not
+    sent, and has none in the source, is no witness that the field is still there.
+
     In a large partition the second count is left out for a field that nobody loses: each field costs a look at every
     row, and where a share worth stopping for loses it in one partition, somebody does in each other of that size.
     """
@@ -973,9 +976,17 @@ def _count_emptied(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan) -> di
     asked = targets if size < _LARGE else list(emptied)
     if not asked:
         return {}
-    counts = [f"count(*) FILTER (WHERE {quote(field_column(target))} <> '{CLEAR}')" for target in asked]
+    counts = [
+        f"count(*) FILTER (WHERE l.{column} <> '{CLEAR}' AND (l.{column} <> {literal(IN_DOUBT)} "
+        f"OR m.{column} IS DISTINCT FROM '{CLEAR}' OR d.identifier IS NOT NULL))"
+        for column in (quote(field_column(target)) for target in asked)
+    ]
     filled = connection.execute(
-        f"SELECT {', '.join(counts)} FROM ledger WHERE identifier IN (SELECT identifier FROM mapped)"
+        f"""
+        SELECT {", ".join(counts)}
+        FROM ledger AS l JOIN mapped AS m ON m.identifier = l.identifier
+        LEFT JOIN (SELECT identifier FROM delta WHERE to_send) AS d ON d.identifier = l.identifier
+        """
     ).fetchall()[0]
     return {"emptied": emptied, "filled": Counter(dict(zip(asked, filled, strict=True)))}
 

@@ -94,8 +94,8 @@ def _broken_clears(counts: DeltaCounts, limits: GuardLimits) -> list[str]:
     percent = CLEARS_PERCENT if limits.clears_percent is None else limits.clears_percent
     fewest = CLEARS_FROM if limits.clears_percent is None else 1
     broken = [
-        f'"{target}" would be emptied for {people:,} of {counts.filled[target]:,} people who have a value there '
-        f"({100 * people / counts.filled[target]:.1f} %)"
+        f'"{target}" would be emptied for {people:,} of {counts.filled[target]:,} people who have, or may have, a '
+        f"value there ({100 * people / counts.filled[target]:.1f} %)"
         for target, people in counts.emptied.most_common()
         if people >= fewest and 100 * people > percent * counts.filled[target]
     ]

@@ -299,7 +299,7 @@ class ExportModel(GoalModel):
 
     @precondition(lambda self: self.nights)
     @rule(
-        setting=st.sampled_from(sorted(SETTINGS)),
+        setting=st.sampled_from([*sorted(SETTINGS), "fields"]),
         back=st.sampled_from([False, False, False, True]),
         who=st.sampled_from(PEOPLE),
         ends=st.sampled_from(["well", "well", "refused", "killed"]),
@@ -312,7 +312,9 @@ class ExportModel(GoalModel):
         if setting == "segment" and len(self.SEGMENTS) == 1:
             return
         self.take_everybody()
-        before, after = reversed(SETTINGS[setting]) if back else SETTINGS[setting]
+        mapped = [{**self.config.fields, "x": Row(source, "string")} for source in ("p", "q")]
+        both = {**SETTINGS, "fields": mapped}[setting]
+        before, after = reversed(both) if back else both
         for segment, members in self.members.items():
             (members.add if segment == "Everybody" else members.discard)(who)
         self.touch(who)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_braze_blueconic.sync.columns import field_column
 from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, Seen
+from airflow_provider_braze_blueconic.sync.doubt import IN_DOUBT
 from airflow_provider_braze_blueconic.sync.ledger import Ledger
 from tests.support.core import acknowledged, day, engine, ledger_rows, person, run_delta, stored_ledger, write_seen
 
@@ -560,6 +561,21 @@ def test_who_loses_an_acknowledged_value_is_counted_by_field_among_those_who_had
 
     assert delta[D]["kind"] == "leave"
     assert (counts.emptied, counts.filled) == ({"x": 1}, {"x": 2, "y": 3})
+
+
+@pytest.mark.promise(6)
+def test_who_rests_without_a_value_in_the_source_is_no_witness_that_a_field_in_doubt_is_there(tmp_path: Path) -> None:
+    rows = {A: '"1"', B: IN_DOUBT, C: IN_DOUBT, D: IN_DOUBT, person("e"): '"1"'}
+    stored_ledger(tmp_path, [{"identifier": name, "field_x": text} for name, text in rows.items()])
+    refused = {name: {"as_of": day(2), "field_x": "null"} for name in (D, person("e"))}
+    ledger = committed(tmp_path, refused, *((name, "rejected", "no good") for name in refused), as_of=day(2))
+    new = {A: "null", B: "null", C: '"2"', D: "null", person("e"): "null"}
+    mapped = [{"identifier": name, "field_x": text} for name, text in new.items()]
+
+    counts, delta = run_delta(tmp_path, mapped, ledger, plan("x", max_attempts=1))
+
+    assert {name for name, row in delta.items() if row["to_send"]} == {A, B, C}
+    assert (counts.emptied, counts.filled) == ({"x": 2}, {"x": 4})
 
 
 def test_counts_of_partitions_are_added() -> None:
