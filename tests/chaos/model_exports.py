@@ -25,6 +25,7 @@ from airflow_provider_braze_blueconic.sync.pipeline import Workspace
 from airflow_provider_braze_blueconic.sync.sending import Reply
 from tests.chaos.model import NOTHING, PEOPLE, STEPS, Config, GoalModel, Night, Place, Row, Sent, Wire
 from tests.support.import_nights import BlueConic, Braze, ExportGoalOf
+from tests.support.nights import Life
 from tests.support.staging import LocalStaging
 
 __all__ = ["ExportModel", "LinkedExportModel", "ModifiedExportModel"]
@@ -41,6 +42,7 @@ SETTINGS: Mapping[str, tuple[Any, Any]] = {
     "objectives": (("news",), ()),
 }
 """Settings of a goal, each with two values, that decide who is worth reading."""
+READS = ("whole", "whole", "one hidden", "unknown size", "index empty")
 LINKS = {"crm": CRM, "mail": EMAIL, "mobile": PHONE}
 
 
@@ -54,7 +56,7 @@ class ExportModel(GoalModel):
         "tags": [Row("l", "array")],
     }
     REFUSALS = ("rejected",)
-    READS = ("whole", "whole", "one hidden", "unknown size", "index empty")
+    READS = READS
 
     def __init__(self) -> None:
         super().__init__()
@@ -359,6 +361,41 @@ class ExportModel(GoalModel):
             self.members["Everybody"].discard(who)
             self.touch(who)
             self.go_well(self.begin())
+
+    @precondition(lambda self: self.nights)
+    @rule(who=st.sampled_from(PEOPLE), how=st.sampled_from(["replayed", *sorted({*READS} - {"whole"})]))
+    def a_run_that_does_not_see_somebody_follows_a_good_night(self, who: str, how: str) -> None:
+        """It reads an old date again, before they joined, or not all that there is: nobody counts as gone."""
+        self.declare(leavers="clear_fields")
+        self.take_everybody()
+        old = None
+        if how == "replayed":
+            self.members["Everybody"].discard(who)
+            old = self.begin()
+            self.go_well(old)
+        self.members["Everybody"].add(who)
+        self.touch(who)
+        self.go_well(self.begin())
+        if old is None:
+            self.go_well(self.begin(reads=how))
+        elif old.run.done.get("extract") is not None and self._holds_all(old.config):
+            self.go(self.begin(replays=old, allow_stale=True))
+            self.check()
+        self.quiet = False
+
+    @precondition(lambda self: self.nights)
+    @rule(who=st.sampled_from(PEOPLE), until=st.integers(1, 6), after=st.booleans())
+    def an_upload_is_killed_and_its_news_is_taken_back(self, who: str, until: int, after: bool) -> None:
+        """What it may have sent is sent back."""
+        self.take_everybody()
+        self.declare(fields={**self.config.fields, "x": Row("p", "string")})
+        self.go_well(self.begin())
+        self.turn(who, "p")
+        night = self.begin()
+        self.go(night, steps=4)
+        self.go(night, life=Life(until, after=after))
+        self.turn(who, "p")
+        self.go_well(self.begin())
 
     # Braze loses people, and a reconcile finds out
 
