@@ -161,6 +161,7 @@ class Night:
     :param complete: absence from what it read means departure.
     :param missing: so many people may have been missing from the read.
     :param disturbed: something went wrong in it, or another run was at work beside it.
+    :param broken_off: its process died in an upload.
     :param lost: it may not go on, since another run has done its part.
     :param known: length of the list of everything sent when the delta was made.
     :param faults: number of a request → what goes wrong with it.
@@ -185,6 +186,7 @@ class Night:
     missing: int = 0
     run: Run = field(init=False)
     disturbed: bool = False
+    broken_off: bool = False
     lost: bool = False
     known: int = 0
     requests: int = 0
@@ -495,9 +497,11 @@ class GoalModel(RuleBasedStateMachine):
         if last.place != place or self._was_known_otherwise(who, last.night, night) or self.is_in_doubt(night, last):
             return False
         between = self.nights[last.night.number + 1 : night.number]
-        if target not in night.config.fields and any(who in one.snapshot for one in between):
-            return False  # what leavers are told beside the fields, they are told at each departure
-        return last.acknowledged and last.kept
+        # What had begun to send was broken off: nobody can tell whom it reached.
+        is_in_doubt = any(one.broken_off for one in between)
+        # What leavers are told beside the fields, they are told at each departure.
+        is_told_again = target not in night.config.fields and any(who in one.snapshot for one in between)
+        return last.acknowledged and last.kept and not is_in_doubt and not is_told_again
 
     def _was_known_otherwise(self, who: str, before: Night, night: Night) -> bool:
         """Tell whether a person was known under something else in a run between two."""
@@ -606,6 +610,7 @@ class GoalModel(RuleBasedStateMachine):
                     night.run.done[skipped] = None
                 night.disturbed |= name in STEPS[:3]
         night.disturbed |= not lived or night.lost
+        night.broken_off |= not lived and name.startswith("upload")
         for one in self.sent[before:]:
             one.kept = lived
         if lived and name == "commit" and (night.run.done.get("commit") or {}).get("committed"):
