@@ -118,7 +118,7 @@ class Doubts:
     :param unproven: creation is on now, so whoever was acknowledged only while it was off may not be there.
     :param proven: creation is off now, so whoever was acknowledged before is there.
     :param elsewhere: another connection leads to the target, maybe to another one: all that was acknowledged is in
-        doubt, but for ``sums``, which might be added a second time where it is the same.
+        doubt, but for ``sums``, which might be added a second time where it is the same. Whoever was refused is tried.
     :param sums: columns of numbers that are added to.
     """
 

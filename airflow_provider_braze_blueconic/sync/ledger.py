@@ -111,17 +111,19 @@ _RELEASED = "released"
 _LINKS = "links"
 """Application transaction that holds a fingerprint of the identifier links of the last run that read everybody."""
 
+_RELEASE: Mapping[str, str] = {
+    "attempts": "0",
+    "refused_hash": "NULL",
+    "unstuck": "NULL",
+    "unstuck_hash": "NULL",
+    "refused_as": f"nullif(refused_as, {literal(ABSENT)})",
+}
+"""SQL for the books of people who are released: why and when they were refused stays, for who asks."""
+
 _FORGOTTEN = ", ".join(
     f"CASE WHEN identifier IN (SELECT identifier FROM released) THEN {value} ELSE {name} END AS {name}"
-    for name, value in {
-        "attempts": "0",
-        "refused_hash": "NULL",
-        "unstuck": "NULL",
-        "unstuck_hash": "NULL",
-        "refused_as": f"nullif(refused_as, {literal(ABSENT)})",
-    }.items()
+    for name, value in _RELEASE.items()
 )
-"""SQL for the books of people who are released: why and when they were refused stays, for who asks."""
 
 
 @dataclass(frozen=True)
@@ -249,6 +251,10 @@ class Ledger(Table):
         finally:
             connection.unregister("ledger_rows")
         doubts.apply(connection)
+        if doubts.elsewhere:
+            # What another target refused, did not have or did not keep says nothing of this one.
+            released = ", ".join(f"{book} = {value}" for book, value in _RELEASE.items())
+            connection.execute(f"UPDATE ledger SET {released}")
 
     @contextmanager
     def narrow(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Iterator[str]:

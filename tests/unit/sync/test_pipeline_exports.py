@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime as dt
 import json
 from pathlib import Path
@@ -271,3 +272,23 @@ def test_an_import_does_not_empty_a_property_for_everybody_either(tmp_path: Path
 
     with pytest.raises(LimitExceeded, match=r'"city" would be emptied for 12 of 12 people'):
         Run(tmp_path, goal, day(2)).run()
+
+
+# Another connection
+
+
+@pytest.mark.promise(1)
+def test_who_rests_in_one_workspace_is_tried_in_another(tmp_path: Path) -> None:
+    one, other = Braze(u0={}, u1={}), Braze(u0={}, u1={})
+    one.rejected = {"u0"}
+    blueconic = BlueConic(*({"crm_id": [name], "level": ["gold"]} for name in ("u0", "u1")))
+    goal = ExportGoalOf("g", one, blueconic, [TIER], (BY_CRM,))
+    for night in range(1, 8):
+        resting = Run(tmp_path, goal, day(night)).run()
+
+    moved = dataclasses.replace(goal, braze=other, target_conn_id="braze_crm")
+    there = Run(tmp_path, moved, day(8)).run()
+
+    assert (resting.report["to_send"], resting.report["quarantined"]) == (0, 1)
+    assert there.report["accepted"] == 2
+    assert {name: user["tier"] for name, user in other.users.items()} == {"u0": "gold", "u1": "gold"}

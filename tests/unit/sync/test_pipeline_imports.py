@@ -780,6 +780,19 @@ def test_another_connection_to_the_same_tenant_adds_no_number_again(tmp_path: Pa
 
 
 @pytest.mark.promise(1)
+def test_whom_one_tenant_does_not_know_is_tried_at_once_in_another(tmp_path: Path) -> None:
+    one, other = BlueConic({"crm_id": ["u1"]}), BlueConic({"crm_id": ["u1"]}, {"crm_id": ["u2"]})
+    goal = ImportGoalOf("im", Braze(u1={"city": "Ede"}, u2={"city": "Urk"}), one, [("custom_attributes.city", "city")])
+    first = Run(tmp_path, goal, day(1)).run()
+
+    there = Run(tmp_path, dataclasses.replace(goal, blueconic=other, target_conn_id="blueconic_crm"), day(2)).run()
+
+    assert first.report["not_found"] == 1
+    assert there.report["accepted"] == 2
+    assert other.values("crm_id", "u2", "city") == ["Urk"]
+
+
+@pytest.mark.promise(1)
 @pytest.mark.parametrize("first", ["import", "export"])
 def test_a_goal_that_runs_the_other_way_under_the_same_id_is_stopped(first: str, tmp_path: Path) -> None:
     braze, blueconic = braze_of_two(), blueconic_of_two()
