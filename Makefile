@@ -39,8 +39,8 @@ test: $(READY)  ## Run the tests: unit, contract, end to end, chaos in its short
 test-oldest:  ## Run the tests on the oldest supported Airflow.
 	@$(MAKE) --no-print-directory test AIRFLOW=3.0
 
-lint: $(READY)  ## Check style.
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(READY)  ## Check style, and which way imports point.
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo --no-cache
 
 types: $(READY)  ## Check types.
 	@$(BIN)/mypy

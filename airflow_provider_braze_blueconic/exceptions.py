@@ -1,4 +1,4 @@
-"""Errors, cut by who has to act.
+"""Errors, grouped by who has to act.
 
 ::
 
@@ -14,9 +14,9 @@
     ├── UnsupportedTable whoever gave a table that holds state a feature that this package can't use
     └── UnexpectedAnswer a maintainer: a server answered in a form that no rule covers
 
-Operators turn them into Airflow's exceptions in one place: only :class:`TransientError` and
-:class:`WriterConflict` are worth a retry. A run that finds its goal busy waits for its turn.
-Failures of single records are receipts, never exceptions.
+Operators turn them into Airflow's exceptions in one place: Airflow retries only :class:`TransientError` and
+:class:`WriterConflict`. A run that finds its goal busy waits for its turn. Failures of single records are receipts,
+never exceptions.
 
 Standard library only: see the package's ``__init__``.
 """
@@ -70,9 +70,9 @@ class Problem:
 
 
 class GoalError(SyncError):
-    """The goal asks for something that can't be: its author has to change it.
+    """The goal asks for something impossible; its author has to change it.
 
-    :param problems: every mistake that could be found at once, in file order.
+    :param problems: all mistakes that could be found at once, in file order.
     """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -84,7 +84,7 @@ class GoalError(SyncError):
 
 
 class SettingError(SyncError, ValueError):
-    """An argument of an operator or hook, or a setting of the installation, has a value that it can't have."""
+    """An argument of an operator or hook, or a setting of the installation, has an invalid value."""
 
 
 class AccessError(SyncError):
@@ -92,11 +92,11 @@ class AccessError(SyncError):
 
 
 class TransientError(SyncError):
-    """The other side was busy or unreachable for as long as we were willing to wait."""
+    """The other system was busy or unreachable for as long as the package waits."""
 
 
 class LimitExceeded(SyncError):
-    """A limit that the goal sets would be broken by going on."""
+    """Continuing would break a limit that the goal sets."""
 
 
 class WriterConflict(SyncError):
@@ -104,10 +104,10 @@ class WriterConflict(SyncError):
 
 
 class GoalBusy(SyncError):
-    """Another run of the same goal is at work, or took over; this one must not go on.
+    """Another run of the same goal is running, or took over; this one must not continue.
 
-    :param why: who has the goal and since when, and what this run did not do.
-    :param remedy: what a person can do; nothing where the run waits for its turn.
+    :param why: who holds the goal, since when, and what this run didn't do.
+    :param remedy: what a person can do; empty if the run waits for its turn.
     """
 
     def __init__(self, why: str, remedy: str = "") -> None:
@@ -120,12 +120,12 @@ class GoalBusy(SyncError):
 
 
 class BrokenTable(SyncError):
-    """A table that holds a goal's state is there, and files of it are missing or damaged."""
+    """A table with a goal's state exists, but some of its files are missing or damaged."""
 
 
 class UnsupportedTable(SyncError):
-    """A table that holds a goal's state is whole, and has a feature that this package can't read or write."""
+    """A table with a goal's state is intact, but has a feature that this package can't read or write."""
 
 
 class UnexpectedAnswer(SyncError):
-    """A server answered in a form that no rule of ours covers, so it was not taken for success."""
+    """A server answered in a form that no rule covers, so the answer doesn't count as success."""

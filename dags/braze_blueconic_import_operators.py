@@ -5,16 +5,14 @@ The middle of the pipeline is that of ``braze_blueconic_operators.py``; ``direct
 
 from airflow.sdk import DAG, Param
 
-from airflow_provider_braze_blueconic.operators.blueconic import S3ToBlueConicProfilesOperator
-from airflow_provider_braze_blueconic.operators.braze import BrazeSegmentToS3Operator
+from airflow_provider_braze_blueconic.operators.braze_segment_to_s3 import BrazeSegmentToS3Operator
 from airflow_provider_braze_blueconic.operators.clean_up import CleanUpOperator
-from airflow_provider_braze_blueconic.operators.sync import (
-    CommitLedgerOperator,
-    ComputeDeltaOperator,
-    GuardOperator,
-    MapFieldsOperator,
-    SyncReportOperator,
-)
+from airflow_provider_braze_blueconic.operators.commit_ledger import CommitLedgerOperator
+from airflow_provider_braze_blueconic.operators.compute_delta import ComputeDeltaOperator
+from airflow_provider_braze_blueconic.operators.guard import GuardOperator
+from airflow_provider_braze_blueconic.operators.map_fields import MapFieldsOperator
+from airflow_provider_braze_blueconic.operators.s3_to_blueconic_profiles import S3ToBlueConicProfilesOperator
+from airflow_provider_braze_blueconic.operators.sync_report import SyncReportOperator
 
 # The state of this sync lies in <staging>/<goal id>/: no two DAGs may share it.
 goal = {"goal_id": "stores_by_hand", "staging": "s3://sandbox-sync/braze-blueconic"}

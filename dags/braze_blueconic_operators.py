@@ -6,16 +6,14 @@ something bigger: after a task that prepares the segment, say, or with a check o
 
 from airflow.sdk import DAG, Param
 
-from airflow_provider_braze_blueconic.operators.blueconic import BlueConicSegmentToS3Operator
-from airflow_provider_braze_blueconic.operators.braze import S3ToBrazeUsersOperator
+from airflow_provider_braze_blueconic.operators.blueconic_segment_to_s3 import BlueConicSegmentToS3Operator
 from airflow_provider_braze_blueconic.operators.clean_up import CleanUpOperator
-from airflow_provider_braze_blueconic.operators.sync import (
-    CommitLedgerOperator,
-    ComputeDeltaOperator,
-    GuardOperator,
-    MapFieldsOperator,
-    SyncReportOperator,
-)
+from airflow_provider_braze_blueconic.operators.commit_ledger import CommitLedgerOperator
+from airflow_provider_braze_blueconic.operators.compute_delta import ComputeDeltaOperator
+from airflow_provider_braze_blueconic.operators.guard import GuardOperator
+from airflow_provider_braze_blueconic.operators.map_fields import MapFieldsOperator
+from airflow_provider_braze_blueconic.operators.s3_to_braze_users import S3ToBrazeUsersOperator
+from airflow_provider_braze_blueconic.operators.sync_report import SyncReportOperator
 
 # The state of this sync lies in <staging>/<goal id>/: no two DAGs may share it.
 goal = {"goal_id": "newsletter_by_hand", "staging": "s3://sandbox-sync/braze-blueconic"}

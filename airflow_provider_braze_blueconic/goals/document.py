@@ -12,10 +12,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.exceptions import Problem
-from airflow_provider_braze_blueconic.goals.findings import join_path, quoted, short
+from airflow_provider_braze_blueconic.goals.findings import join_path
+from airflow_provider_braze_blueconic.goals.shown_values import quoted, short
+from airflow_provider_braze_blueconic.goals.syntax import syntax_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ruamel.yaml.nodes import Node
 
@@ -78,10 +80,10 @@ def read_document(text: str, *, file: str) -> Document:
     except (_TooManyValuesError, RecursionError):
         document.problems.append(_too_much(file))
     except MarkedYAMLError as error:
-        document.problems.append(_syntax_problem(error, file))
+        document.problems.append(syntax_problem(error, file))
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else None
-        document.problems.append(Problem("", "holds a control character that YAML doesn't allow.", file, line))
+        document.problems.append(Problem("", "contains a control character that YAML doesn't allow.", file, line))
     except Exception as error:  # noqa: BLE001  the parser's edge: of odd texts it raises what Python raises
         document.problems.append(Problem("", f"can't be read as YAML ({type(error).__name__}).", file))
     else:
@@ -95,7 +97,7 @@ class _TooManyValuesError(Exception):
 
 
 def _too_much(file: str) -> Problem:
-    return Problem("", f"holds more than {_MOST_VALUES:,} values, or too deep ones.", file)
+    return Problem("", f"holds more than {_MOST_VALUES:,} values, or values that are nested too deeply.", file)
 
 
 @cache
@@ -146,7 +148,7 @@ class _Builder:
         if self._values > _MOST_VALUES:
             raise _TooManyValuesError
         if id(node) in self._open:
-            self._report(path, node, "is an alias of something that it is part of.")
+            self._report(path, node, "is an alias for something that contains it.")
             return None
         tag = str(node.tag)
         if tag not in _PLAIN_TAGS:
@@ -169,7 +171,7 @@ class _Builder:
             key = self._text(key_node, path)
             below = join_path([path, short(key)])
             if key in first:
-                self._report(below, key_node, f"is there twice; the first time in line {first[key]}.")
+                self._report(below, key_node, f"is there twice; the first one is in line {first[key]}.")
                 continue
             first[key] = _line(key_node)
             self._document.lines[below] = first[key]
@@ -189,7 +191,7 @@ class _Builder:
         text = str(node.value)
         if not _UNWRITABLE.search(text):
             return text
-        self._report(path, node, "holds half a character or a NUL, written as an escape; neither can be stored.")
+        self._report(path, node, "contains half a character or a NUL, written as an escape; neither can be stored.")
         return _UNWRITABLE.sub("\ufffd", text)
 
     def _report(self, path: str, node: Node, message: str) -> None:
@@ -202,32 +204,3 @@ def _line(node: Node) -> int:
 
 def _plain_value(text: str) -> str | int | float | bool | None:
     return next((read(text) for form, read in _CORE_SCHEMA if form.fullmatch(text)), text)
-
-
-# The parser's words, and ours for the mistakes that authors make.
-_SYNTAX: Mapping[str, str] = {
-    r"found character '\\t' that cannot start any token": "found a tab; expected spaces for the indentation.",
-    r"found character '(.)' that cannot start any token": r'found text that begins with "\1"; put it in quotes.',
-    r"mapping values are not allowed here": (
-        'found a colon where none can be; expected another indentation, or quotes around text that holds ": ".'
-    ),
-    r"could not find expected ':'": 'found a line without a colon; expected "key: value".',
-    r"found unexpected end of stream": "found the end of the file; expected a closing quote.",
-    r"expected a single document|but found another document": "found a second document; expected one goal in a file.",
-    r"expected <block end>, but found": "found an entry that is indented otherwise than the lines above it.",
-    r"expected ',' or '(.)', but got": r'expected "," or "\1" before this.',
-    r"found undefined alias '(.{1,60}?)'": r'found "*\1" without an anchor "&\1"; put text with "*" in quotes.',
-}
-
-
-def _syntax_problem(error: Any, file: str) -> Problem:
-    mark = error.problem_mark or error.context_mark
-    line = None if mark is None else int(mark.line) + 1
-    problem = " ".join(str(error.problem or error.context or "").split())
-    matches = ((re.search(theirs, problem), ours) for theirs, ours in _SYNTAX.items())
-    known = next((match.expand(ours) for match, ours in matches if match), None)
-    message = known or f"can't be read as YAML: {problem[:120]}."
-    opened = error.context_mark
-    if opened is not None and line is not None and int(opened.line) + 1 != line:
-        message = f"{message[:-1]} (in what begins in line {int(opened.line) + 1})."
-    return Problem("", message, file, line)

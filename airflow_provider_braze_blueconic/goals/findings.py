@@ -1,4 +1,4 @@
-"""Mistakes in a goal before they have a file and a line, and how values are shown in messages."""
+"""Mistakes in a goal before they have a file and a line."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Finding", "join_path", "quoted", "short", "shown"]
-
-_SHOWN_CHARACTERS = 60
+__all__ = ["Finding", "join_path"]
 
 
 @dataclass(frozen=True)
@@ -49,27 +47,3 @@ def join_path(parts: Iterable[str | int]) -> str:
         elif part:
             path += f".{part}" if path and not part.startswith("[") else part
     return path
-
-
-def shown(value: object) -> str:
-    """Write a value as its author would, cut to a length that fits a message."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return quoted(value)
-    if isinstance(value, int | float):
-        return short(str(value))
-    return "a list" if isinstance(value, list | tuple) else "a mapping"
-
-
-def quoted(text: str) -> str:
-    """Quote a text, cut to a length that fits a message."""
-    return f'"{short(text)}"'
-
-
-def short(text: str) -> str:
-    """Cut a text to a length that fits a message, on one line."""
-    line = text if text.isprintable() else " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _SHOWN_CHARACTERS else f"{line[:_SHOWN_CHARACTERS]}…"

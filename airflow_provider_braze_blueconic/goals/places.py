@@ -1,4 +1,4 @@
-"""Where in S3 a goal reads and writes, and which of these places can't lie in another.
+"""The places of a goal in S3, some of which can't lie in others.
 
 A goal's folder belongs to the goal alone: its tables are vacuumed and its work files expire, so a run removes what else
 lies there. Goals are plain mappings here, as written, half-broken ones included.
@@ -11,34 +11,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from airflow_provider_braze_blueconic.goals.findings import Finding, short
+from airflow_provider_braze_blueconic.goals.findings import Finding
+from airflow_provider_braze_blueconic.goals.shown_values import short
 
 __all__ = ["Places", "check_own_places", "check_places", "places_of"]
 
-_Kind = Literal["folder", "old folder", "export", "delivery", "files", "notes"]
+_Kind = Literal["folder", "old folder", "segment export", "delivery", "files", "notes"]
 
 _NOTES = "~observed"  # below each staging prefix; no goal id begins with "~"
-_EXPORTS = "segment-export"  # docs "POST /users/export/segment": what Braze adds to its root path, read 2026-11
+_SEGMENT_EXPORTS = "segment-export"  # docs "POST /users/export/segment": what Braze adds to its root path, read 2026-11
 _WILDCARD = re.compile(r"(\*+|%.)")
 
 _KEPT_OUT: Mapping[_Kind, frozenset[_Kind]] = {
-    "folder": frozenset({"folder", "old folder", "export", "delivery", "files"}),
-    "old folder": frozenset({"folder", "old folder", "export", "delivery", "files"}),
-    "notes": frozenset({"folder", "old folder", "export", "delivery", "files"}),
-    "export": frozenset({"folder", "old folder"}),
+    "folder": frozenset({"folder", "old folder", "segment export", "delivery", "files"}),
+    "old folder": frozenset({"folder", "old folder", "segment export", "delivery", "files"}),
+    "notes": frozenset({"folder", "old folder", "segment export", "delivery", "files"}),
+    "segment export": frozenset({"folder", "old folder"}),
     "delivery": frozenset({"delivery"}),
 }
 """What can't lie in a place of each kind."""
 
 _SENTENCES: Mapping[_Kind, str] = {
-    "folder": "lies in the folder of {owner}, {uri}, from which runs remove what is not theirs. Choose another folder.",
-    "old folder": "lies in the folder that {owner} was renamed from, {uri}. Choose another folder.",
-    "notes": "lies in {uri}, where goals tell each other what they read. Choose another folder.",
-    "export": "lies where Braze writes the exports of {owner}, {uri}. Choose another folder.",
-    "delivery": "is where {owner} delivers too; BlueConic wants the same columns in each file. Choose another folder.",
+    "folder": (
+        "is in the folder of {owner}, {uri}, where runs delete files that aren't their own. Choose another folder."
+    ),
+    "old folder": "is in the folder that {owner} was renamed from, {uri}. Choose another folder.",
+    "notes": "is in {uri}, where goals share what they read. Choose another folder.",
+    "segment export": "is where Braze writes the segment exports of {owner}, {uri}. Choose another folder.",
+    "delivery": (
+        "is where {owner} delivers too, but BlueConic needs the same columns in each file. Choose another folder."
+    ),
 }
 _TAKEN_OVER = (
-    "is the folder of {owner}, whose state this goal would take over. Remove {owner} if this is the same goal."
+    "is the folder of {owner}, whose state this goal would take over. If both are the same goal, remove {owner}."
 )
 
 
@@ -95,8 +100,8 @@ def places_of(goal: Mapping[str, Any], *, name: str) -> Places:
         _place("staging", "folder", goal.get("staging"), goal.get("id")),
         _place("renamed_from", "old folder", goal.get("staging"), old_id),
         _place("staging", "notes", goal.get("staging"), _NOTES),
-        _place("source.export", "export", _get(source, "export"), _EXPORTS),
-        _place("reconcile.export", "export", _get(reconcile, "export"), _EXPORTS),
+        _place("source.export", "segment export", _get(source, "export"), _SEGMENT_EXPORTS),
+        _place("reconcile.export", "segment export", _get(reconcile, "export"), _SEGMENT_EXPORTS),
         _place("deliver.s3_csv", "delivery", _get(deliver, "s3_csv")),
         _place("source.s3_csv", "files", _get(source, "s3_csv")),
     ]

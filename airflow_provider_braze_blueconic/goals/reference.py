@@ -1,6 +1,6 @@
-"""The JSON Schema of goal files, and the generated part of their reference page.
+"""The generated part of the reference page of goal files.
 
-``python -m airflow_provider_braze_blueconic.goals.reference docs/goal-file.md`` writes both anew;
+``python -m airflow_provider_braze_blueconic.goals.reference docs/goal-file.md`` rewrites it, with the JSON Schema;
 tests compare what is there with what it would write.
 """
 
@@ -12,14 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from airflow_provider_braze_blueconic.goals.schema import goal_schema, write_schema
 
-from airflow_provider_braze_blueconic.goals.models import Goal
-
-__all__ = ["SCHEMA_FILE", "goal_schema", "reference_page", "reference_tables", "schema_text", "write_schema"]
-
-SCHEMA_FILE = Path(__file__).with_name("goal.schema.json")
-"""The published schema, for editors."""
+__all__ = ["reference_page", "reference_tables"]
 
 _COMMAND = "python -m airflow_provider_braze_blueconic.goals.reference docs/goal-file.md"
 _BEGIN = f"<!-- begin of the generated part: {_COMMAND} -->"
@@ -33,30 +28,6 @@ _TYPE_WORDS = {
     "boolean": "`true` or `false`",
     "null": "nothing",
 }
-
-
-def goal_schema() -> dict[str, Any]:
-    """Make the JSON Schema (draft 2020-12) of one goal file."""
-    schema = TypeAdapter(Goal).json_schema(by_alias=True)
-    for name in ("ExportGoal", "ImportGoal"):
-        definition = schema["$defs"][name]
-        definition["required"] = ["goal", *definition["required"]]
-        definition["properties"] = {"goal": definition["properties"]["goal"], **definition["properties"]}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Goal of airflow-provider-braze-blueconic",
-        **schema,
-    }
-
-
-def schema_text() -> str:
-    """Give the text of the published schema."""
-    return json.dumps(goal_schema(), indent=2, ensure_ascii=False) + "\n"
-
-
-def write_schema(path: Path = SCHEMA_FILE) -> None:
-    """Write the schema anew."""
-    path.write_text(schema_text(), encoding="utf-8")
 
 
 def reference_tables() -> str:

@@ -1,11 +1,11 @@
-"""When a goal runs: cron texts and time zones, checked without Airflow."""
+"""When a goal runs: its cron text in its time zone, checked without Airflow."""
 
 from __future__ import annotations
 
 import re
 import zoneinfo
 
-from airflow_provider_braze_blueconic.sync.near_names import nearest
+from airflow_provider_braze_blueconic.near_names import nearest
 
 __all__ = ["PRESETS", "airflow_schedule", "known_timezone"]
 
@@ -45,7 +45,7 @@ def _check_cron(cron: str) -> None:
     except ImportError:  # pragma: no cover - only without Airflow
         return
     if re.search(r"(?i)\b[rh]\b|\b[rh]\(", cron):
-        raise ValueError('"R" and "H" mean another time at each reading; write a fixed time.')
+        raise ValueError('"R" and "H" give a different time at each reading; write a fixed time.')
     try:
         croniter(cron)
     except Exception:  # noqa: BLE001  of odd texts the library raises what Python raises
@@ -54,7 +54,7 @@ def _check_cron(cron: str) -> None:
     try:
         croniter(cron).get_next()
     except Exception:  # noqa: BLE001  as above
-        raise ValueError("there is no such day in any month, so it would never run.") from None
+        raise ValueError("no month has such a day, so the goal would never run.") from None
 
 
 def _wrong_field(cron: str, croniter: type) -> str:

@@ -1,51 +1,55 @@
-"""A Braze workspace: what it holds, and the ways in and out."""
+"""A Braze workspace: its lists, its segment exports and its uploads."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import parse_qs, urlsplit
 
-import requests
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
-from airflow_provider_braze_blueconic.exceptions import (
-    GoalError,
-    Problem,
-    SettingError,
-    SyncError,
-    TransientError,
-    UnexpectedAnswer,
+from airflow_provider_braze_blueconic.exceptions import SyncError
+from airflow_provider_braze_blueconic.hooks.braze_api.definitions import (
+    BrazeCampaign,
+    BrazeSegment,
+    CustomAttribute,
+    entry_id,
+    entry_name,
+    whole_number,
 )
-from airflow_provider_braze_blueconic.hooks.braze_track import (
+from airflow_provider_braze_blueconic.hooks.braze_api.downloads import Download, mask_address
+from airflow_provider_braze_blueconic.hooks.braze_api.lists import (
+    LIST_PAGE,
+    list_call,
+    read_custom_attributes,
+    read_list,
+)
+from airflow_provider_braze_blueconic.hooks.braze_api.segment_exports import (
+    EXPORT_RATE,
+    ExportRunning,
+    SegmentExport,
+    export_body,
+    start_export,
+)
+from airflow_provider_braze_blueconic.hooks.braze_api.track import (
     TRACK_BULK_LIMITS,
     TRACK_BULK_RATE,
     TRACK_LIMITS,
     TRACK_RATE,
-    TRACK_VERDICTS,
     open_sender,
 )
+from airflow_provider_braze_blueconic.hooks.braze_api.track_replies import TRACK_VERDICTS
 from airflow_provider_braze_blueconic.hooks.connection_form import with_connection_form
-from airflow_provider_braze_blueconic.hooks.http import (
-    USER_AGENT,
-    Action,
-    Answer,
-    Call,
-    Caller,
-    Patience,
-    Site,
-    action_for,
-    usable_key,
-)
+from airflow_provider_braze_blueconic.hooks.http.caller import Caller
+from airflow_provider_braze_blueconic.hooks.http.calls import Call
+from airflow_provider_braze_blueconic.hooks.http.identity import FixedKey, usable_key
+from airflow_provider_braze_blueconic.hooks.http.patience import Patience
+from airflow_provider_braze_blueconic.hooks.http.sites import Site
 from airflow_provider_braze_blueconic.hooks.segments import find_segment
 from airflow_provider_braze_blueconic.hooks.settings import Settings
-from airflow_provider_braze_blueconic.sync.export_request import EXPORT_ATTRIBUTES
-from airflow_provider_braze_blueconic.sync.pacing import Rate
-from airflow_provider_braze_blueconic.sync.sending import Sender
+from airflow_provider_braze_blueconic.sync.sending.seam import Sender
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,78 +70,6 @@ __all__ = [
     "mask_address",
 ]
 
-EXPORT_RATE = Rate(250_000, 3_600.0)
-"""One bucket for exports, segments and campaigns, reset on the clock hour: docs "API limits", read 2026-11."""
-
-LIST_PAGE = 100
-"""Entries per page of ``/segments/list`` and ``/campaigns/list``: docs of both, read 2026-11."""
-
-_LIST_PAGES = 10_000
-
-_NOT_YET = frozenset({403, 404})
-"""What the address of an export answers before it is ready, and after four hours: docs "POST /users/export/segment" and
-"Export troubleshooting", read 2026-11, name 403; 404 is what S3 says to those who may list."""
-
-_CHUNK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class BrazeSegment:
-    """A segment."""
-
-    id: str
-    name: str
-
-
-@dataclass(frozen=True)
-class BrazeCampaign:
-    """A campaign."""
-
-    id: str
-    name: str
-
-
-@dataclass(frozen=True)
-class CustomAttribute:
-    """A custom attribute.
-
-    :param data_type: as Braze names it.
-    :param array_length: elements that an array attribute holds at most; ``None`` for other types.
-    :param status: such as ``Active`` or ``Blocklisted``.
-    """
-
-    name: str
-    data_type: str
-    array_length: int | None
-    status: str
-
-
-@dataclass(frozen=True)
-class SegmentExport:
-    """An export that Braze started.
-
-    :param object_prefix: the folder, below any date, in which its files appear.
-    :param url: where to fetch it; ``None`` if it goes to the customer's own bucket. It holds a signature: never shown.
-    """
-
-    object_prefix: str
-    url: str | None = field(repr=False)
-
-
-class ExportRunning(TransientError):
-    """Braze started nothing: it works at an export of this segment already, or a limit is used up."""
-
-
-class _FixedKey:
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def token(self) -> str:
-        return self._key
-
-    def renew(self) -> bool:
-        return False
-
 
 @with_connection_form
 class BrazeHook(BaseHook):
@@ -146,7 +78,7 @@ class BrazeHook(BaseHook):
     The connection's host is the REST endpoint (any address), its password the REST API key.
 
     :param braze_conn_id: id of a connection of the type ``braze``.
-    :param timeout: seconds of silence before a request counts as lost; ``None`` for the installation's setting.
+    :param timeout: seconds without data after which a request counts as lost; ``None`` for the installation's setting.
     :param sleep: waits that many seconds.
     """
 
@@ -178,7 +110,7 @@ class BrazeHook(BaseHook):
 
     def _make_caller(self, patience: Patience) -> Caller:
         site, key = self._site_and_key()
-        return Caller(site, bearer=_FixedKey(key), timeout=self._seconds(), patience=patience, sleep=self._sleep)
+        return Caller(site, bearer=FixedKey(key), timeout=self._seconds(), patience=patience, sleep=self._sleep)
 
     @cached_property
     def _caller(self) -> Caller:
@@ -186,14 +118,14 @@ class BrazeHook(BaseHook):
         return self._make_caller(Patience(settings.retry_attempts, settings.retry_seconds))
 
     def get_conn(self) -> Caller:
-        """Return what makes the calls."""
+        """Return the object that makes the calls."""
         return self._caller
 
     def test_connection(self) -> tuple[bool, str]:
-        """Make one cheap call and say what it showed."""
+        """Make one cheap call and return whether it worked, with a sentence."""
         try:
             caller = self._make_caller(Patience(attempts=1))
-            body = caller.call(_list_call("/segments/list", "segments", 0)).body
+            body = caller.call(list_call("/segments/list", "segments", 0)).body
         except (SyncError, ValueError) as error:
             return False, str(error)
         count = len(body["segments"])
@@ -201,7 +133,7 @@ class BrazeHook(BaseHook):
 
     def list_segments(self) -> list[BrazeSegment]:
         """List all segments that are not archived, oldest first."""
-        return [BrazeSegment(_id(entry), _name(entry)) for entry in self._list("/segments/list", "segments")]
+        return [BrazeSegment(entry_id(entry), entry_name(entry)) for entry in self._list("/segments/list", "segments")]
 
     def resolve_segment(self, id_or_name: str) -> BrazeSegment:
         """Find a segment by its id, else by its exact name.
@@ -211,7 +143,7 @@ class BrazeHook(BaseHook):
         return find_segment("Braze", self.list_segments(), id_or_name)
 
     def segment_details(self, segment_id: str) -> dict[str, Any]:
-        """Return what ``/segments/details`` says of one segment."""
+        """Return the answer of ``/segments/details`` for one segment."""
         return self._caller.call(
             Call("GET", "/segments/details", "segments.details", params={"segment_id": segment_id})
         ).body
@@ -220,10 +152,10 @@ class BrazeHook(BaseHook):
         """List all campaigns, oldest first."""
         archived = {"include_archived": "true"} if include_archived else {}
         entries = self._list("/campaigns/list", "campaigns", archived)
-        return [BrazeCampaign(_id(entry), _name(entry)) for entry in entries]
+        return [BrazeCampaign(entry_id(entry), entry_name(entry)) for entry in entries]
 
     def campaign_details(self, campaign_id: str) -> dict[str, Any]:
-        """Return what ``/campaigns/details`` says of one campaign."""
+        """Return the answer of ``/campaigns/details`` for one campaign."""
         return self._caller.call(
             Call("GET", "/campaigns/details", "campaigns.details", params={"campaign_id": campaign_id})
         ).body
@@ -232,12 +164,12 @@ class BrazeHook(BaseHook):
         """List all custom attributes, by name. Limited to 1,000 calls an hour, shared, 50 attributes a call."""
         return [
             CustomAttribute(
-                name=_name(entry),
+                name=entry_name(entry),
                 data_type=str(entry.get("data_type") or ""),
-                array_length=_whole(entry.get("array_length")),
+                array_length=whole_number(entry.get("array_length")),
                 status=str(entry.get("status") or ""),
             )
-            for entry in self._custom_attributes()
+            for entry in read_custom_attributes(self._caller)
         ]
 
     def export_segment(
@@ -248,59 +180,24 @@ class BrazeHook(BaseHook):
         custom_attributes: Sequence[str] = (),
         output_format: Literal["gzip", "zip"] = "gzip",
     ) -> SegmentExport:
-        """Start an export of a segment. It is asked for once: a repeat could start a second export.
+        """Start a segment export, with one call only: repeating it could start a second one.
 
         :param segment_id: the segment's id.
-        :param fields: Braze's names of what to export.
+        :param fields: Braze's names of the fields to export.
         :param custom_attributes: names of custom attributes, at most 500; not together with the field
             ``custom_attributes``, which makes Braze ignore them and export all.
-        :param output_format: ``gzip`` is honoured only where Braze writes to a bucket of your own.
-        :raises ExportRunning: an export of this segment runs already, or a limit is used up; nothing was started.
-        :raises TransientError: no answer; it may have been started.
+        :param output_format: Braze honors ``gzip`` only if it writes to your own bucket.
+        :raises ExportRunning: a segment export of this segment is already running, or a limit is used up; nothing was
+            started.
+        :raises TransientError: no answer; the segment export may have started.
         """
-        if not fields:
-            raise SettingError("An export needs at least one field.")
-        if custom_attributes and "custom_attributes" in fields:
-            raise SettingError('Name custom attributes or export all with the field "custom_attributes", not both.')
-        if len(custom_attributes) > EXPORT_ATTRIBUTES:
-            raise SettingError(f"An export takes {EXPORT_ATTRIBUTES} custom attributes, not {len(custom_attributes)}.")
-        body: dict[str, Any] = {
-            "segment_id": segment_id,
-            "fields_to_export": list(fields),
-            "output_format": output_format,
-        }
-        if custom_attributes:
-            body["custom_attributes_to_export"] = list(custom_attributes)
-        site = self._caller.site
-        running = ExportRunning(
-            f"{site.place} answered POST /users/export/segment with 429: an export of this segment is already running, "
-            "or the limit is used up. It was not asked for again, since that could start a second export."
-        )
-        refused = GoalError(
-            [Problem("source", f"Braze refused to export the segment {segment_id} (400). Check its id and the fields.")]
-        )
-        answer = self._caller.call(
-            Call(
-                "POST",
-                "/users/export/segment",
-                "users.export.segment",
-                body=body,
-                repeatable=False,
-                errors={400: refused, 429: running},
-            )
-        ).body
-        prefix, url = answer.get("object_prefix"), answer.get("url")
-        if not isinstance(prefix, str) or not prefix:
-            raise UnexpectedAnswer(f"{site.place} took the export but gave no object_prefix to find its files by.")
-        if not isinstance(url, str) or not url:
-            return SegmentExport(prefix, None)
-        mask_address(url)
-        return SegmentExport(prefix, url)
+        body = export_body(segment_id, fields=fields, custom_attributes=custom_attributes, output_format=output_format)
+        return start_export(self._caller, body)
 
     def segment_size(self, segment_id: str) -> int | None:
-        """Return how many people Braze estimates to be in a segment; ``None`` if it does not say.
+        """Return how many people Braze estimates in a segment; ``None`` if it gives no estimate.
 
-        An estimate, by Braze's own words: good for doubting a count, not for proving one.
+        Braze itself calls it an estimate: it can cast doubt on a count, but can't prove one.
         """
         answer = self._caller.call(
             Call(
@@ -311,83 +208,39 @@ class BrazeHook(BaseHook):
                 list_of="data",
             )
         )
-        days = [(str(day.get("time") or ""), _whole(day.get("size"))) for day in answer.body["data"]]
+        days = [(str(day.get("time") or ""), whole_number(day.get("size"))) for day in answer.body["data"]]
         return max(days, key=lambda day: day[0])[1] if days else None
 
     def export_is_ready(self, url: str) -> bool:
-        """Look once whether an export that Braze keeps can be fetched: until it is done, the address answers 403.
+        """Check once whether a segment export that Braze stores can be downloaded: until it is done, the answer is 403.
 
-        :param url: as :meth:`export_segment` returned it, masked with :func:`mask_address`. No key is sent there: its
-            signature is in the address.
+        :param url: as :meth:`export_segment` returned it, masked with :func:`mask_address`. The call sends no key: the
+            address contains a signature.
         :raises TransientError: busy or unreachable.
         :raises UnexpectedAnswer: answered in a form that no rule covers.
         """
-        with self._fetch(url) as response:
-            if response.status_code in _NOT_YET:
-                return False
-            self._check_fetched(response)
-            return True
+        return self._download(url).is_ready()
 
     def download_export(self, url: str, local: Path) -> int:
-        """Fetch an export that Braze keeps; the file is there only when it is whole.
+        """Download a segment export that Braze stores; the file appears only when it is complete.
 
         :return: bytes.
-        :raises TransientError: busy, unreachable, or not there, be it no longer or not yet.
+        :raises TransientError: busy, unreachable, not ready yet, or expired.
         :raises UnexpectedAnswer: answered in a form that no rule covers.
         """
         mask_address(url)
-        part = local.with_name(f"{local.name}.part")
-        with self._fetch(url) as response, part.open("wb") as file:
-            if response.status_code in _NOT_YET:
-                raise TransientError(
-                    f"The export can't be fetched from the address that Braze gave ({response.status_code}): "
-                    "it is not there yet, or no longer. Such an address lives for about four hours."
-                )
-            self._check_fetched(response)
-            for chunk in response.iter_content(_CHUNK_BYTES):
-                file.write(chunk)
-        part.replace(local)
-        return local.stat().st_size
+        return self._download(url).save(local)
 
-    @contextmanager
-    def _fetch(self, url: str) -> Iterator[requests.Response]:
-        # The library's texts quote the address with its signature, so only the class of an error is named.
-        site = self._caller.site
-        try:
-            with requests.get(
-                url,
-                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-                auth=lambda request: request,  # or requests would look for a password in a .netrc file
-                timeout=self._seconds(),
-                verify=site.ca_file or True,
-                stream=True,
-            ) as response:
-                yield response
-        except requests.exceptions.RequestException as error:
-            raise TransientError(
-                f"The address that {site.vendor} gave for the export can't be reached, or the connection broke "
-                f"({type(error).__name__})."
-            ) from None
-
-    def _check_fetched(self, response: requests.Response) -> None:
-        status = response.status_code
-        match action_for(status):
-            case Action.READ:
-                return
-            case Action.WAIT | Action.AGAIN:
-                raise TransientError(f"The address that Braze gave for the export answered {status}.")
-            case _:
-                raise UnexpectedAnswer(
-                    f"The address that Braze gave for the export answered {status}, which no rule covers."
-                )
+    def _download(self, url: str) -> Download:
+        return Download(url, site=self._caller.site, timeout=self._seconds())
 
     def track_sender(self, *, bulk: bool = False, max_in_flight: int = 512) -> AbstractAsyncContextManager[Sender]:
-        """Open a sender for ``/users/track``, or for ``/users/track/bulk``.
+        """Open a sender for ``/users/track`` or ``/users/track/bulk``.
 
-        The connection is read now, not when the context is entered: inside an event loop that could block it.
+        The hook reads the connection now, not when the context is entered, because that could block an event loop.
 
-        :param bulk: for accounts that Braze has admitted to bulk.
-        :param max_in_flight: connections at most.
+        :param bulk: for accounts for which Braze has enabled bulk.
+        :param max_in_flight: maximum number of connections.
         :raises AccessError: the connection lacks a host or a key.
         """
         site, key = self._site_and_key()
@@ -395,78 +248,4 @@ class BrazeHook(BaseHook):
         return open_sender(site, key, path, right, seconds=self._seconds(), max_in_flight=max_in_flight)
 
     def _list(self, path: str, name: str, extra: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
-        """Read pages until one has fewer than 100 entries; no count and no next link is documented."""
-        seen: set[str] = set()
-
-        def why_again(answer: Answer) -> str | None:
-            ids = {_id(entry) for entry in answer.body[name]}
-            return "gave the same page twice" if ids and ids <= seen else None
-
-        for page in range(_LIST_PAGES):
-            call = replace(_list_call(path, name, page, extra), why_again=why_again)
-            entries = self._caller.call(call).body[name]
-            yield from (entry for entry in entries if entry["id"] not in seen)
-            seen |= {_id(entry) for entry in entries}
-            if len(entries) < LIST_PAGE:
-                return
-        raise UnexpectedAnswer(f"GET {path} of Braze has no end.")
-
-    def _custom_attributes(self) -> Iterator[dict[str, Any]]:
-        params: dict[str, str | int | list[str]] = {}
-        seen: set[str] = set()
-
-        def why_again(answer: Answer) -> str | None:
-            return "linked to a page that was read before" if _next_cursor(answer) in seen else None
-
-        while True:
-            answer = self._caller.call(
-                Call(
-                    "GET",
-                    "/custom_attributes",
-                    "custom_attributes.get",
-                    params=params,
-                    list_of="attributes",
-                    why_again=why_again,
-                )
-            )
-            yield from answer.body["attributes"]
-            if answer.next_link is None:
-                return
-            cursor = _next_cursor(answer)
-            if not cursor:
-                raise UnexpectedAnswer("Braze linked to a next page of GET /custom_attributes that can't be followed.")
-            seen.add(cursor)
-            params = {"cursor": cursor}
-
-
-def _next_cursor(answer: Answer) -> str:
-    # Only the cursor is taken from the link: the key never goes to an address that an answer names.
-    return parse_qs(urlsplit(answer.next_link or "").query).get("cursor", [""])[0]
-
-
-def _list_call(path: str, name: str, page: int, extra: Mapping[str, str] | None = None) -> Call:
-    # Oldest first, so that what is made while the list is read comes at its end.
-    params: dict[str, str | int | list[str]] = {"page": page, "sort_direction": "asc", **(extra or {})}
-    return Call("GET", path, f"{name}.list", params=params, list_of=name)
-
-
-def mask_address(url: str) -> None:
-    """Keep a signed address out of the logs, also where only its path and query are logged."""
-    mask_secret(url)
-    parts = urlsplit(url)
-    mask_secret(parts.query or parts.path)
-
-
-def _id(entry: Mapping[str, Any]) -> str:
-    value = entry.get("id")
-    if not isinstance(value, str) or not value:
-        raise UnexpectedAnswer("Braze listed an entry without an id.")
-    return value
-
-
-def _name(entry: Mapping[str, Any]) -> str:
-    return str(entry.get("name") or "")
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+        return read_list(self._caller, path, name, extra)

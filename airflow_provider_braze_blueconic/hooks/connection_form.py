@@ -1,4 +1,4 @@
-"""The connection form of Airflow 3.0 and 3.1, which is drawn from methods of the hook instead of the metadata."""
+"""The connection form of Airflow 3.0 and 3.1, which comes from methods of the hook instead of the metadata."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _entry(conn_type: str) -> dict[str, Any]:
 
 
 def field_behaviour(conn_type: str) -> dict[str, Any]:
-    """Say which standard fields the form hides and what it calls the others."""
+    """Return which standard fields the form hides and how it labels the others."""
     behaviour = _entry(conn_type)["ui-field-behaviour"]
     return {
         "hidden_fields": behaviour["hidden-fields"],
@@ -36,7 +36,7 @@ def field_behaviour(conn_type: str) -> dict[str, Any]:
 
 
 def form_widgets(conn_type: str) -> dict[str, Any]:
-    """Make the form's further fields, all of them texts."""
+    """Return the form's extra fields, all of them text."""
     from wtforms import StringField  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     fields = _entry(conn_type)["conn-fields"]
@@ -44,7 +44,7 @@ def form_widgets(conn_type: str) -> dict[str, Any]:
 
 
 def with_connection_form(hook: _Hook) -> _Hook:
-    """Give a hook the two methods, where this Airflow draws the form from them."""
+    """Add the two methods to a hook, if this Airflow version builds the form from them."""
     if not DRAWN_FROM_METADATA:
         conn_type: str = hook.conn_type  # type: ignore[attr-defined]
         # Airflow looks for both in the class itself, not in its parents.

@@ -1,4 +1,4 @@
-"""Finding a segment by what a goal calls it, the same for both vendors."""
+"""Finding a segment by the id or name in a goal, the same for both vendors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
-from airflow_provider_braze_blueconic.sync.near_names import nearest
+from airflow_provider_braze_blueconic.near_names import nearest
 
 __all__ = ["find_segment"]
 

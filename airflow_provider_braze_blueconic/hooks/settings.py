@@ -14,7 +14,7 @@ from airflow_provider_braze_blueconic.exceptions import SettingError
 from airflow_provider_braze_blueconic.get_provider_info import get_provider_info
 
 if TYPE_CHECKING:
-    from airflow_provider_braze_blueconic.sync.observations import System
+    from airflow_provider_braze_blueconic.sync.observations.observation import System
 
 __all__ = ["SECTION", "Settings", "this_airflow"]
 
@@ -28,20 +28,20 @@ _OWN_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0"})  # noqa: 
 
 @dataclass(frozen=True)
 class Settings:
-    """What holds for the whole installation; each option is described in the provider's metadata.
+    """The settings of the whole installation; the provider's metadata describes each option.
 
     :param request_timeout: seconds.
-    :param retry_attempts: tries of one ordinary call, the first included.
+    :param retry_attempts: attempts at one ordinary call, the first included.
     :param retry_seconds: seconds, waits included.
     :param page_size: profiles per page.
-    :param max_in_flight: requests under way per upload task.
-    :param requests_per_second: cap where the goal sets none.
-    :param braze_settle_seconds: until a write shows in an export.
-    :param blueconic_settle_seconds: until a write shows in a segment.
-    :param lock_seconds: without a sign of life, until a run counts as dead.
-    :param lock_gap_seconds: that a run of another Airflow may take between two of its tasks.
-    :param wait_for_goal_minutes: that a run waits for its turn where its goal is busy.
-    :param reprocessed_runs_send: also where Airflow may have lost that it was to be a dry run.
+    :param max_in_flight: requests in flight per upload task.
+    :param requests_per_second: cap if the goal sets none.
+    :param braze_settle_seconds: seconds until a write shows in a segment export.
+    :param blueconic_settle_seconds: seconds until a write shows in a segment.
+    :param lock_seconds: seconds without a renewed lock until a run counts as dead.
+    :param lock_gap_seconds: seconds that a run of another Airflow may take between two of its tasks.
+    :param wait_for_goal_minutes: minutes that a run waits while its goal is busy.
+    :param reprocessed_runs_send: send even if Airflow may have lost that the run was meant as a dry run.
     :param work_folder: ``None`` for the system's temporary folder.
     :param memory_limit: as DuckDB writes it.
     """
@@ -73,12 +73,12 @@ class Settings:
         ):
             value = getattr(self, name)
             if not 0 < value < float("inf"):
-                msg = f"[{SECTION}] {name} has to be a number above 0, it is {value}."
+                msg = f"[{SECTION}] {name} must be a number above 0; it is {value}."
                 raise SettingError(msg)
         for name in ("braze_settle_seconds", "blueconic_settle_seconds", "lock_gap_seconds", "wait_for_goal_minutes"):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
-                msg = f"[{SECTION}] {name} has to be a number of 0 or more, it is {value}."
+                msg = f"[{SECTION}] {name} must be a number of 0 or more; it is {value}."
                 raise SettingError(msg)
 
     @property
@@ -91,9 +91,9 @@ class Settings:
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the section; what is not set has the default of the provider's metadata.
+        """Read the section; missing options have the defaults of the provider's metadata.
 
-        :raises SettingError: for a number that makes no sense, such as a time of less than nothing.
+        :raises SettingError: for an invalid number, such as a negative time.
         """
         # Airflow knows the defaults too, but not where the package runs without being installed.
         options = get_provider_info()["config"][SECTION]["options"]
@@ -129,9 +129,9 @@ class Settings:
 
 
 def this_airflow() -> str:
-    """Tell this Airflow from others: by where its API is, as the configuration of its workers says.
+    """Identify this Airflow by the address of its API, as configured on its workers.
 
-    An API on the machine itself is a different one on each machine, so the machine's name is added to it.
+    An API on localhost differs from machine to machine, so the result includes the machine's name.
     """
     urls = [str(conf.get(*option, fallback="") or "") for option in _API]
     places = {url: urlsplit(url).hostname or "localhost" for url in urls if url}

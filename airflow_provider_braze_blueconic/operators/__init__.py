@@ -1,1 +1,1 @@
-"""One operator for each arrow of the pipeline, and each of use alone."""
+"""One operator for each step of the pipeline; each works on its own."""

@@ -1,48 +1,31 @@
-"""What the operators share: where they work, and how an error of ours becomes one of Airflow's."""
+"""The base of all operators: one step of a goal, which runs while no other run of the goal does."""
 
 from __future__ import annotations
 
 import datetime as dt
-import os
-import tempfile
-import traceback
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
-from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow import __version__ as airflow_version
 from airflow.exceptions import AirflowRescheduleException  # common-compat does not have it
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException, BaseOperator
-from airflow.sdk.exceptions import AirflowRuntimeError
+from airflow.providers.common.compat.sdk import BaseOperator
 from packaging.version import Version
 
-from airflow_provider_braze_blueconic.exceptions import (
-    GoalBusy,
-    GoalError,
-    Problem,
-    SettingError,
-    SyncError,
-    TransientError,
-    WriterConflict,
-)
+from airflow_provider_braze_blueconic.exceptions import GoalBusy
+from airflow_provider_braze_blueconic.operators.airflow_errors import shown_error
+from airflow_provider_braze_blueconic.operators.turns import Meeting, meet, next_question
+from airflow_provider_braze_blueconic.operators.workspaces import check_folder_names, open_workspace
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_braze_blueconic.hooks.settings import Settings
-    from airflow_provider_braze_blueconic.sync.lock import GoalLock
-    from airflow_provider_braze_blueconic.sync.pipeline import Workspace
-    from airflow_provider_braze_blueconic.sync.queue import GoalQueue
-    from airflow_provider_braze_blueconic.sync.staging import GoalFolder
+    from airflow_provider_braze_blueconic.sync.store.paths import GoalFolder
+    from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 
-__all__ = ["GoalOperator", "as_airflow_exception", "is_true"]
-
-_WORTH_A_RETRY = (TransientError, WriterConflict)
+__all__ = ["GoalOperator"]
 
 _CAN_WAIT = Version(airflow_version).release >= (3, 1, 8)
 """Any task may ask to be started again at a given time. Older schedulers heed that of sensors alone: they would start
@@ -52,75 +35,20 @@ the task at once, again and again. Read in ``TaskInstance.are_dependencies_met``
 _DEFER_SLACK = dt.timedelta(minutes=10)
 """Until a wait in the triggerer counts as failed, so that a task ends also where no triggerer runs."""
 
-_ENDED = frozenset({"success", "failed", "queued"})
-"""States of a run in Airflow's words (``DagRunState``). One that had its goal and is queued was cleared: it begins
-anew, and perhaps not before the run that asks has ended, since a DAG has one scheduled run at a time."""
-
-_PACKAGE = Path(__file__).parents[1]
-
-
-def as_airflow_exception(error: SyncError) -> AirflowException:
-    """Turn an error of ours into Airflow's: only what can go better by itself is tried again."""
-    from airflow_provider_braze_blueconic.sync.upload import Stopped
-
-    if isinstance(error, (*_WORTH_A_RETRY, Stopped)):
-        return AirflowException(str(error))
-    return AirflowFailException(str(error))
-
-
-def _status(error: Exception) -> object:
-    """Return the status with which Airflow's API answered a task, if it did."""
-    if isinstance(error, AirflowRuntimeError):
-        return (error.error.detail or {}).get("status_code")
-    # In dag.test(), which has no supervisor between the task and the API.
-    return getattr(getattr(error, "response", None), "status_code", None)
-
-
-def _kind(error: Exception) -> str:
-    """Name an error, and what the system says of its number, such as of a full disk."""
-    name = type(error).__name__
-    return f"{name} ({os.strerror(error.errno)})" if isinstance(error, OSError) and error.errno else name
-
-
-def is_true(value: object) -> bool:
-    """Read a flag that may come out of a template as text.
-
-    :raises SettingError: for text that is neither true nor false.
-    """
-    if isinstance(value, bool):
-        return value
-    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "none": False, "": False}
-    text = str(value).strip().lower()
-    if text not in words:
-        raise SettingError(f"{value!r} is neither true nor false")
-    return words[text]
-
-
-@dataclass(frozen=True)
-class _Meeting:
-    """What a step meets other runs with.
-
-    :param other: folder of another goal → its lock.
-    """
-
-    lock: GoalLock
-    queue: GoalQueue
-    other: Callable[[GoalFolder], GoalLock]
-    settings: Settings
-
 
 class GoalOperator(BaseOperator):
     """One step of a goal.
 
-    One run of a goal works at a time (:mod:`~airflow_provider_braze_blueconic.sync.lock`): where another run has the
-    goal, a step waits for its turn without a worker slot, and fails after ``[braze_blueconic] wait_for_goal_minutes``.
-    A run has the goal until its ``SyncReportOperator``; in a DAG without one, until Airflow says that it has ended.
+    Only one run of a goal works at a time (:mod:`~airflow_provider_braze_blueconic.sync.store.lock`). While another run
+    holds the goal, a step waits without a worker slot, and fails after ``[braze_blueconic] wait_for_goal_minutes``. A
+    run holds the goal until its ``SyncReportOperator`` ends; in a DAG without one, until Airflow says that the run has
+    ended.
 
-    :param goal_id: the goal's id; its state lies in ``<staging>/<goal id>/`` (templated).
+    :param goal_id: the goal's id; its state is in ``<staging>/<goal id>/`` (templated).
     :param staging: ``s3://bucket/prefix`` (templated).
     :param aws_conn_id: connection of type ``aws`` for ``staging``.
-    :param run_prefix: tells runs of several DAGs of one goal apart, whose run ids may be the same.
-    :param renamed_from: the id that the goal had before, if it was changed: what it left under that id is taken over.
+    :param run_prefix: distinguishes runs of several DAGs of one goal, whose run ids can be equal.
+    :param renamed_from: the goal's previous id, if it changed; the run takes over the state under that id.
     :param origin: ``{"file": name, "lines": {path: line}}`` of the goal file, for error messages.
     """
 
@@ -152,21 +80,21 @@ class GoalOperator(BaseOperator):
 
     @abstractmethod
     def run_step(self, workspace: Workspace, context: Context) -> Any:
-        """Do the step and return its reference: a plain dict."""
+        """Run the step and return its reference, a plain dict."""
 
     def execute(self, context: Context) -> Any:
-        """Run the step in a workspace of its own."""
+        """Run the step in its own workspace."""
         return self._run_in_workspace(context)
 
     def take_turn(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002  # Airflow passes it
-        """Begin the step anew, after a wait in the triggerer."""
+        """Start the step again after a wait in the triggerer."""
         return self._run_in_workspace(context)
 
     def _run_in_workspace(self, context: Context) -> Any:
         # Apart from execute(), so that a step which waited can go on here: Airflow lets nobody else call execute().
         try:
             with self._workspace(context) as workspace:
-                meeting = self._meeting(workspace, context)
+                meeting = meet(workspace, context, task_id=self.task_id, log=self.log)
                 try:
                     with self._turn(workspace, meeting):
                         return self.run_step(workspace, context)
@@ -179,63 +107,32 @@ class GoalOperator(BaseOperator):
         except Exception as error:  # noqa: BLE001  what leaves a task is read by people, whatever it is
             failure = error
         # Outside of the block: an error carries along what was being handled, and its text and chain can hold people.
-        raise self._for_airflow(failure)
-
-    def _for_airflow(self, error: Exception) -> Exception:
-        """Turn what ended a step into what Airflow shows. Only our own errors and Airflow's were written for people."""
-        if isinstance(error, GoalError):
-            return as_airflow_exception(GoalError([self._located(problem) for problem in error.problems]))
-        if isinstance(error, SyncError):
-            return as_airflow_exception(error)
-        if isinstance(error, AirflowException) or type(error).__module__.startswith("airflow."):
-            return error
-        if isinstance(error, FileNotFoundError):
-            return AirflowException(f"{self.goal_id}: {error}")  # the address of a file or an object, no more
-        frames = traceback.extract_tb(error.__traceback__)
-        frame = next((frame for frame in reversed(frames) if Path(frame.filename).is_relative_to(_PACKAGE)), frames[-1])
-        return AirflowException(
-            f"{self.goal_id}: {_kind(error)} in {self.task_id}, at {Path(frame.filename).name}:{frame.lineno}. "
-            "Try again; if it lasts, please report it as a bug. What it says is not shown, since it can hold values."
-        )
+        raise shown_error(failure, goal_id=self.goal_id, task_id=self.task_id, origin=self.origin)
 
     def wait_between_steps(self, seconds: float) -> None:
-        """Have other runs wait for so long after this stretch of the step, if it ends in a deferral."""
+        """Set how long other runs wait after this part of the step, if it ends in a deferral."""
         self._lock_gap = seconds
 
     def on_lock_lost(self, workspace: Workspace) -> None:
-        """Do what is left to do when the step has stopped because another run took over."""
-
-    def _meeting(self, workspace: Workspace, context: Context) -> _Meeting:
-        from airflow_provider_braze_blueconic.hooks.settings import Settings, this_airflow
-        from airflow_provider_braze_blueconic.sync.lock import GoalLock, Holder
-        from airflow_provider_braze_blueconic.sync.queue import GoalQueue
-
-        settings = Settings.load()
-        run = context.get("dag_run")
-        started = getattr(run, "start_date", None)
-        holder = Holder(
-            workspace.run_key,
-            started.isoformat() if started else "",
-            context["run_id"],
-            self.task_id,
-            dag_id=getattr(run, "dag_id", ""),
-            airflow=this_airflow(),
-        )
-        has_ended = partial(self._has_ended, context.get("ti"))
-
-        def lock(folder: GoalFolder, queue: GoalQueue | None = None) -> GoalLock:
-            seconds = settings.lock_seconds
-            return GoalLock(workspace.staging, folder, holder, seconds=seconds, has_ended=has_ended, queue=queue)
-
-        queue = GoalQueue(
-            workspace.staging, workspace.folder, holder, lock_seconds=settings.lock_seconds, has_ended=has_ended
-        )
-        return _Meeting(lock(workspace.folder, queue), queue, lock, settings)
+        """Clean up after the step has stopped because another run took over."""
 
     @contextmanager
-    def _turn(self, workspace: Workspace, meeting: _Meeting) -> Iterator[None]:
-        from airflow_provider_braze_blueconic.sync.lock import hold, release
-        from airflow_provider_braze_blueconic.sync.renaming import settle_name
+    def _workspace(self, context: Context) -> Iterator[Workspace]:
+        check_folder_names({"staging": self.staging, "goal_id": self.goal_id, "renamed_from": self.renamed_from})
+        # run_id is the one name that every kind of run has: manual and asset-triggered runs have no logical date.
+        with open_workspace(
+            self.run_prefix + context["run_id"],
+            goal_id=self.goal_id,
+            staging=self.staging,
+            aws_conn_id=self.aws_conn_id,
+            takes_lock=not self.ends_run,
+        ) as workspace:
+            yield workspace
+
+    @contextmanager
+    def _turn(self, workspace: Workspace, meeting: Meeting) -> Iterator[None]:
+        from airflow_provider_braze_blueconic.sync.store.heartbeat import hold, release
+        from airflow_provider_braze_blueconic.sync.upkeep.renaming import settle_name
 
         self._lock_gap = None
 
@@ -255,47 +152,15 @@ class GoalOperator(BaseOperator):
                 meeting.queue.leave()
             yield
 
-    def _has_ended(self, ti: Any, dag_id: str, run_id: str) -> bool | None:
-        """Ask Airflow whether a run of its own has ended; ``None`` where it doesn't say."""
-        ask = getattr(ti, "get_dagrun_state", None)  # not where a task runs outside of Airflow's task runner
-        if ask is None:
-            return None
-        try:
-            return ask(dag_id, run_id) in _ENDED
-        except Exception as error:  # noqa: BLE001  # whatever it is, the lock has rules for what Airflow doesn't say
-            if _status(error) == HTTPStatus.NOT_FOUND:
-                return True  # somebody deleted the run, or its DAG
-            self.log.info(
-                "%s: Airflow does not say what became of run %s: %s", self.goal_id, run_id, type(error).__name__
-            )
-            return None
-
     def _gap(self, settings: Settings) -> float:
         # 0 stands for "not between steps", and a deferral is between two.
         longer = self._lock_gap if self._lock_gap is not None and settings.lock_gap_seconds else 0.0
         return max(settings.lock_gap_seconds, longer)
 
-    def _wait_or_fail(self, error: GoalBusy, meeting: _Meeting) -> NoReturn:
-        """End a step whose goal is busy: for a while, or for good if the run has waited for as long as it may.
-
-        Runs of one goal meet although its DAG has ``max_active_runs=1``: a backfill starts up to ten at once, beside
-        the scheduled one; a reconcile is another DAG; and another Airflow may have the same goal.
-        """
-        minutes = meeting.settings.wait_for_goal_minutes
-        if not minutes:
-            raise error
-        turn = meeting.queue.wait(60 * minutes)
-        if turn.is_over:
-            raise GoalBusy(
-                f"{error.why} It has waited for its turn since {turn.since:%Y-%m-%d %H:%M:%S} UTC, and "
-                f"[braze_blueconic] wait_for_goal_minutes allows for {minutes:g} minutes.",
-                error.remedy,
-            )
-        self.log.info(
-            "%s It waits for its turn, since %s UTC, and asks again in %g s.",
-            error.why, f"{turn.since:%Y-%m-%d %H:%M:%S}", turn.asks_again_seconds,
-        )  # fmt: skip
-        at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=turn.asks_again_seconds)
+    def _wait_or_fail(self, busy: GoalBusy, meeting: Meeting) -> NoReturn:
+        """End a step whose goal is busy: for a while, or for good if the run has waited for as long as it may."""
+        seconds = next_question(busy, meeting)
+        at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
         if _CAN_WAIT:
             raise AirflowRescheduleException(at) from None  # type: ignore[no-untyped-call]  # untyped in Airflow
         from airflow_provider_braze_blueconic.triggers.turn import TurnTrigger
@@ -303,43 +168,5 @@ class GoalOperator(BaseOperator):
         self.defer(
             trigger=TurnTrigger(at.timestamp()),
             method_name="take_turn",
-            timeout=dt.timedelta(seconds=turn.asks_again_seconds) + _DEFER_SLACK,
+            timeout=dt.timedelta(seconds=seconds) + _DEFER_SLACK,
         )
-
-    def _located(self, problem: Any) -> Any:
-        if not self.origin or problem.line is not None:
-            return problem
-        return replace(problem, file=self.origin["file"], line=self.origin["lines"].get(problem.where))
-
-    def _check_names(self) -> None:
-        from airflow_provider_braze_blueconic.sync.staging import folder_problem
-
-        named = {"staging": self.staging, "goal_id": self.goal_id, "renamed_from": self.renamed_from}
-        found = {where: folder_problem(name) for where, name in named.items() if name is not None}
-        problems = [Problem(where, f'"{named[where]}" {problem}') for where, problem in found.items() if problem]
-        if problems:
-            raise GoalError(problems)
-
-    @contextmanager
-    def _workspace(self, context: Context) -> Iterator[Workspace]:
-        from airflow_provider_braze_blueconic.hooks.settings import Settings
-        from airflow_provider_braze_blueconic.hooks.staging import StagingHook
-        from airflow_provider_braze_blueconic.sync.database import Engine
-        from airflow_provider_braze_blueconic.sync.pipeline import Workspace
-        from airflow_provider_braze_blueconic.sync.staging import GoalFolder, run_key
-
-        settings = Settings.load()
-        self._check_names()
-        # run_id is the one name that every kind of run has: manual and asset-triggered runs have no logical date.
-        key = run_key(self.run_prefix + context["run_id"])
-        staging = StagingHook(self.aws_conn_id)
-        if not self.ends_run:
-            # Before the lock, which only means something where the store heeds conditions.
-            staging.check_conditional_writes(self.staging, remember=True)
-        with tempfile.TemporaryDirectory(prefix="braze-blueconic-", dir=settings.work_folder) as folder:
-            yield Workspace(
-                staging,
-                GoalFolder(self.staging, self.goal_id),
-                key,
-                Engine(Path(folder), memory_limit=settings.memory_limit),
-            )

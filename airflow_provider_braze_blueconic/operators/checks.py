@@ -1,4 +1,4 @@
-"""Names and places of a goal, looked up before its work begins, so that all mistakes come at once."""
+"""Checks of the names in a goal, before its work begins, so that all mistakes are reported at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from airflow_provider_braze_blueconic.exceptions import AccessError, GoalError, Problem
 
 if TYPE_CHECKING:
-    from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook, ProfileProperty
+    from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook
+    from airflow_provider_braze_blueconic.hooks.blueconic_api.definitions import ProfileProperty
 
 __all__ = ["Checks", "objective_problems", "property_problems", "unique_problems"]
 
@@ -16,16 +17,16 @@ Found = TypeVar("Found")
 
 
 class Checks:
-    """Collects what is wrong until it is asked to raise."""
+    """Collects problems until ``finish`` raises them."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
 
     def look_up(self, where: str, call: Callable[[], Found]) -> Found | None:
-        """Make a call; what the goal's author or the owner of a right has to change becomes a problem.
+        """Make a call and collect an error that the goal's author or the owner of a right has to fix.
 
-        :param where: place in the goal, for what the error does not place itself.
-        :return: ``None`` where it failed.
+        :param where: place in the goal, for errors that don't name one.
+        :return: ``None`` if it failed.
         """
         try:
             return call()
@@ -38,7 +39,7 @@ class Checks:
     def finish(self) -> None:
         """End the checks.
 
-        :raises GoalError: with all that was found.
+        :raises GoalError: with all problems found.
         """
         if self.problems:
             raise GoalError(self.problems)
@@ -47,12 +48,12 @@ class Checks:
 def property_problems(
     wanted: Mapping[str, str] | Sequence[str], properties: Mapping[str, ProfileProperty]
 ) -> list[Problem]:
-    """Find the properties that BlueConic does not have.
+    """Find the properties that BlueConic doesn't have.
 
     :param wanted: ids, or id → the place in the goal that names it; an empty place is not checked.
     :param properties: all that BlueConic has, by id.
     """
-    from airflow_provider_braze_blueconic.sync.near_names import nearest
+    from airflow_provider_braze_blueconic.near_names import nearest
 
     return [
         Problem(where, f'BlueConic has no property "{property_id}".{nearest(property_id, properties)}')
@@ -62,12 +63,12 @@ def property_problems(
 
 
 def unique_problems(wanted: Mapping[str, str], properties: Mapping[str, ProfileProperty]) -> list[Problem]:
-    """Find the properties that can't tell one profile from another; those that are not there are no matter of this."""
+    """Find the properties that aren't unique identifiers, among those that exist."""
     return [
         Problem(
             where,
-            f'the BlueConic property "{property_id}" is no unique identifier, so no profile can be found by it. '
-            "Make it one in BlueConic (the property's settings: unique identifier), or link by one that is.",
+            f"the BlueConic property \"{property_id}\" isn't a unique identifier, so it can't find a profile. "
+            "Make it one in BlueConic (the property's settings: unique identifier), or link by another property.",
         )
         for property_id, where in wanted.items()
         if property_id in properties and not properties[property_id].indexed
@@ -75,8 +76,8 @@ def unique_problems(wanted: Mapping[str, str], properties: Mapping[str, ProfileP
 
 
 def objective_problems(objectives: Sequence[str], hook: BlueConicHook) -> list[Problem]:
-    """Find the objectives that BlueConic does not have."""
-    from airflow_provider_braze_blueconic.sync.near_names import nearest
+    """Find the objectives that BlueConic doesn't have."""
+    from airflow_provider_braze_blueconic.near_names import nearest
 
     if not objectives:
         return []

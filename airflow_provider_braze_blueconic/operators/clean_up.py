@@ -1,4 +1,4 @@
-"""The clean-up of what runs leave in S3."""
+"""The clean-up of the files that runs leave in S3."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_braze_blueconic.operators.base import GoalOperator, is_true
+from airflow_provider_braze_blueconic.operators.base import GoalOperator
+from airflow_provider_braze_blueconic.operators.flags import is_true
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_braze_blueconic.sync.pipeline import Workspace
-    from airflow_provider_braze_blueconic.sync.retention import CleanedUp
+    from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
+    from airflow_provider_braze_blueconic.sync.upkeep.retention import CleanedUp
 
 __all__ = ["CleanUpOperator"]
 
 
 class CleanUpOperator(GoalOperator):
-    """Removes what is older than the goal's retention and tidies its tables (``clean_up``), about once a day.
+    """Removes files older than the goal's retention and compacts its tables (``clean_up``), about once a day.
 
-    What somebody still needs stays, whatever its age: the files of this run, the deltas of uploads that were not
-    committed yet, and the goal's newest read, which other goals look at.
+    It keeps what is still needed, whatever its age: the files of this run, the deltas of uploads that aren't committed
+    yet, and the goal's newest read, which other goals use.
 
     :param retention: ``work_days``, ``snapshot_days``, ``history_days``, as in a goal file; ``None`` for its defaults.
-    :param always: clean up also if the last time was not a day ago (templated).
-    :return: :class:`~airflow_provider_braze_blueconic.sync.retention.CleanedUp`.
+    :param always: clean up even if the last clean-up is less than a day ago (templated).
+    :return: :class:`~airflow_provider_braze_blueconic.sync.upkeep.retention.CleanedUp`.
     """
 
     template_fields: Sequence[str] = (*GoalOperator.template_fields, "always")
@@ -40,8 +41,8 @@ class CleanUpOperator(GoalOperator):
 
     def run_step(self, workspace: Workspace, context: Context) -> CleanedUp:  # noqa: ARG002
         """Clean up."""
-        from airflow_provider_braze_blueconic.goals.models import Retention
-        from airflow_provider_braze_blueconic.sync.retention import RetentionDays, clean_up
+        from airflow_provider_braze_blueconic.goals.sections import Retention
+        from airflow_provider_braze_blueconic.sync.upkeep.retention import RetentionDays, clean_up
 
         retention = Retention.model_validate(self.retention or {})
         cleaned = clean_up(
@@ -52,8 +53,7 @@ class CleanUpOperator(GoalOperator):
         )
         if cleaned["due"]:
             self.log.info(
-                "%s: removed %s kept snapshots, %s work files (%s bytes) and %s files of tables; %s files of tables "
-                "were put together",
+                "%s: removed %s kept snapshots, %s work files (%s bytes) and %s table files; compacted %s table files",
                 self.goal_id,
                 *(f"{cleaned[name]:,}" for name in ("snapshots", "files", "bytes", "table_files", "compacted_files")),
             )

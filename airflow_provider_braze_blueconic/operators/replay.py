@@ -1,4 +1,4 @@
-"""What the extracts of live sources do for a past date: hand on the snapshot that was kept, or end as skipped."""
+"""The replay of a past date: the extract of a live source returns the kept snapshot, or is skipped."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from packaging.version import Version
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_braze_blueconic.sync.kept_snapshots import SnapshotNeeds
-    from airflow_provider_braze_blueconic.sync.pipeline import Workspace
-    from airflow_provider_braze_blueconic.sync.references import SnapshotRef
+    from airflow_provider_braze_blueconic.sync.store.references import SnapshotRef
+    from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
+    from airflow_provider_braze_blueconic.sync.upkeep.replays import SnapshotNeeds
 
 __all__ = ["SKIPPED", "keep", "replay_or_read", "replayed"]
 
@@ -39,13 +39,15 @@ def replay_or_read(
     read: Callable[[Workspace], SnapshotRef],
     may_replay: bool = True,
 ) -> SnapshotRef:
-    """Hand on what was kept of a past date; else read the source, and keep what was read.
+    """Return the snapshot kept for a past date; otherwise read the source and keep the snapshot.
 
     :raises AirflowSkipException: see :func:`replayed`.
     """
     snapshot = replayed(workspace, context, needs, timezone=timezone) if may_replay else None
     if snapshot is not None:
-        log.info("%s: replaying what was read of %s at %s", workspace.folder.goal_id, needs.source, snapshot["as_of"])
+        log.info(
+            "%s: replaying the snapshot of %s read at %s", workspace.folder.goal_id, needs.source, snapshot["as_of"]
+        )
         return snapshot
     snapshot = read(workspace)
     keep(workspace, context, snapshot, connection=needs.connection, holds=needs.holds, timezone=timezone)
@@ -53,11 +55,12 @@ def replay_or_read(
 
 
 def replayed(workspace: Workspace, context: Context, needs: SnapshotNeeds, *, timezone: str) -> SnapshotRef | None:
-    """Return the kept snapshot for a run that asks for a past date; ``None`` for a run that reads the source.
+    """Return the kept snapshot for a run of a past date; ``None`` for a run that reads the source.
 
     :raises AirflowSkipException: the date can't be run again; the reason is also pushed as ``skipped``.
     """
-    from airflow_provider_braze_blueconic.sync.kept_snapshots import NoSnapshot, asks_for_the_past, find_snapshot
+    from airflow_provider_braze_blueconic.sync.upkeep.past_dates import asks_for_the_past
+    from airflow_provider_braze_blueconic.sync.upkeep.replays import NoSnapshot, find_snapshot
 
     logical_date = _logical_date(context)
     if logical_date is None:
@@ -83,8 +86,9 @@ def keep(
     holds: Sequence[str],
     timezone: str,
 ) -> None:
-    """Keep a snapshot that was just made, for the day when its date is run again."""
-    from airflow_provider_braze_blueconic.sync.kept_snapshots import date_of_read, keep_snapshot
+    """Keep a new snapshot, in case its date is run again."""
+    from airflow_provider_braze_blueconic.sync.upkeep.kept_snapshots import keep_snapshot
+    from airflow_provider_braze_blueconic.sync.upkeep.past_dates import date_of_read
 
     run_type = getattr(context.get("dag_run"), "run_type", "")
     read_at = dt.datetime.fromisoformat(snapshot["as_of"])

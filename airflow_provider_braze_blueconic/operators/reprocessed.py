@@ -1,4 +1,4 @@
-"""Runs that a backfill runs again, on an Airflow that forgets the params of that backfill."""
+"""Runs that a backfill runs again, on an Airflow version that loses the backfill's params."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _OF_A_BACKFILL = "backfill__"
 
 
 def may_have_lost_params(context: Context) -> bool:
-    """Tell whether somebody may have asked for a dry run without this run knowing it.
+    """Tell whether this run may have been meant as a dry run whose params were lost.
 
-    A task is told neither what its backfill was asked for nor which backfill that was. It sees a run of a backfill that
-    was there before it: under another kind of id, or cleared since. A run of a backfill that a person cleared looks the
+    A task knows neither the params of its backfill nor which backfill it belongs to. It sees only that the run existed
+    before the backfill: its id is of another kind, or it was cleared. A backfill run that a person cleared looks the
     same.
     """
     run = context.get("dag_run")
@@ -36,10 +36,10 @@ def may_have_lost_params(context: Context) -> bool:
 
 
 def refuse_to_send(goal_id: str) -> SyncError:
-    """Make the error of a run that may have lost its params."""
+    """Build the error for a run that may have lost its params."""
     return SyncError(
-        f"{goal_id}: nothing was sent. To send it, delete this date's run in Airflow and create the backfill again. "
-        f"Airflow {airflow_version} forgets the params of a backfill that runs a date again, so this may have been "
-        "meant as a dry run; Airflow 3.2.2 and later keep them. If no backfill of yours is ever a dry run, set "
+        f"{goal_id}: nothing was sent. To send this date, delete its run in Airflow and create the backfill again. "
+        f"Airflow {airflow_version} loses the params of a backfill that runs a date again, so this run may have "
+        "been meant as a dry run; Airflow 3.2.2 and later keep them. If you never run backfills as dry runs, set "
         "[braze_blueconic] reprocessed_runs_send = True."
     )

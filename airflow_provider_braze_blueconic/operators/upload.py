@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_provider_braze_blueconic.operators.base import GoalOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_braze_blueconic.sync.pacing import Rate
-    from airflow_provider_braze_blueconic.sync.pipeline import ObjectsSql, Workspace
-    from airflow_provider_braze_blueconic.sync.references import DeltaRef, UploadRef
-    from airflow_provider_braze_blueconic.sync.sending import Sender
-    from airflow_provider_braze_blueconic.sync.upload import Upload, UploadSettings
+    from airflow_provider_braze_blueconic.sync.sending.delta_records import ObjectsSql
+    from airflow_provider_braze_blueconic.sync.sending.pacing import Rate
+    from airflow_provider_braze_blueconic.sync.sending.seam import Sender
+    from airflow_provider_braze_blueconic.sync.sending.settings import UploadSettings
+    from airflow_provider_braze_blueconic.sync.sending.upload import Upload
+    from airflow_provider_braze_blueconic.sync.store.references import DeltaRef, UploadRef
+    from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 
 __all__ = ["UploadOperator"]
 
@@ -21,11 +23,11 @@ __all__ = ["UploadOperator"]
 class UploadOperator(GoalOperator):
     """Sends one partition of a delta (``upload``), to be mapped over partitions.
 
-    A retry reads the receipts of the attempts before it and sends only the rest.
+    A retry reads the receipts of earlier attempts and sends only the rest.
 
     :param delta: what ``ComputeDeltaOperator`` returned (templated).
     :param partition: number of the partition (templated).
-    :param workers: tasks that run side by side; each keeps to its share of the cap.
+    :param workers: number of tasks that run in parallel; each uses its share of the cap.
     :param limits: ``requests_per_second``, ``rejected_percent``, as in a goal file.
     """
 
@@ -50,18 +52,18 @@ class UploadOperator(GoalOperator):
         self._killed = False
 
     def on_kill(self) -> None:
-        """Start no further request; answers on their way still get their receipts."""
+        """Stop starting requests; answers on their way still get their receipts."""
         self._killed = True
         if self._upload is not None:
             self._upload.stop()
 
     def on_lock_lost(self, workspace: Workspace) -> None:
-        """Have the next run look at the receipts again.
+        """Have the next run read the receipts again.
 
-        The run that took over has put into the ledger what it found, and removed the mark, perhaps before the last
-        answers came.
+        The run that took over has committed the receipts that it found and removed the mark, perhaps before the last
+        answers arrived.
         """
-        from airflow_provider_braze_blueconic.sync.pipeline import mark_open
+        from airflow_provider_braze_blueconic.sync.state.open_uploads import mark_open
 
         mark_open(workspace, cast("DeltaRef", self.delta))
 
@@ -78,7 +80,7 @@ class UploadOperator(GoalOperator):
 
         :param rate: cap of all workers together.
         """
-        from airflow_provider_braze_blueconic.sync.pipeline import upload_partition
+        from airflow_provider_braze_blueconic.sync.steps.upload import upload_partition
 
         result = upload_partition(
             workspace,

@@ -1,4 +1,4 @@
-"""Faults and settings: everything about the sandbox that a test may turn, as typed values.
+"""Faults: what a test may let go wrong in the sandbox, as typed values.
 
 In process::
 
@@ -14,14 +14,11 @@ From another process, the same as JSON::
 
 from __future__ import annotations
 
-import random
-import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from fnmatch import fnmatchcase
-from typing import Any, Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
 
-__all__ = ["BlueConicSettings", "BrazeSettings", "Fault", "FaultKind", "Faults", "Service"]
+__all__ = ["Fault", "FaultKind", "Service"]
 
 Service = Literal["braze", "blueconic", "s3"]
 
@@ -91,7 +88,6 @@ S3 has ``latency``, ``status`` (503 is its ``SlowDown``), the two timeouts, ``re
 last three.
 """
 
-
 S3_KINDS: frozenset[FaultKind] = frozenset(
     {
         "latency",
@@ -105,6 +101,7 @@ S3_KINDS: frozenset[FaultKind] = frozenset(
         "unconditional_put",
     }
 )
+
 _S3_ALONE: Mapping[FaultKind, str] = {"lost_put": "PUT", "list_delay": "LIST", "unconditional_put": "PUT"}
 """Kinds that S3 alone has, and the method of the requests that they are about."""
 
@@ -172,267 +169,3 @@ class Fault:
             raise ValueError(f"every is {self.every}; it must be 1 or more")
         object.__setattr__(self, "identifiers", tuple(self.identifiers))
         object.__setattr__(self, "method", _S3_ALONE.get(self.kind, self.method))
-
-
-_BRAZE_PERMISSIONS = (
-    "users.track",
-    "users.track.bulk",
-    "users.export.ids",
-    "users.export.segment",
-    "segments.list",
-    "segments.details",
-    "segments.data_series",
-    "campaigns.list",
-    "campaigns.details",
-    "custom_attributes.get",
-)
-
-
-@dataclass(frozen=True)
-class BrazeSettings:
-    """How the sandbox's Braze workspace is set up: numbers of the Braze docs, read 2026-11, unless marked.
-
-    :param keys: REST API keys and the permissions of each.
-    :param track_requests: requests to ``/users/track`` in ``track_seconds`` (docs "API limits").
-    :param track_seconds: length of that window in seconds.
-    :param bulk_requests: requests to ``/users/track/bulk`` in a second (docs "POST /users/track/bulk").
-    :param shared_requests: requests an hour to the endpoints that share the default limit.
-    :param export_ids_requests: requests a minute to ``/users/export/ids`` (accounts before 2024-08-22; later ones 250).
-    :param custom_attribute_requests: requests an hour to ``/custom_attributes``.
-    :param reset_form: ``X-RateLimit-Reset`` as ``epoch`` seconds or as ``seconds`` that remain: the docs say both.
-    :param limited_form: a 429 carries the three ``rate_limit`` headers, or ``retry_after`` alone (MAU contracts).
-    :param objects: objects in a request to ``/users/track``, all arrays together.
-    :param bulk_objects: the same for ``/users/track/bulk``.
-    :param bulk_objects_per_user: objects of one user in a bulk request.
-    :param body_bytes: bytes of a body; above it 413. MB or MiB is UNVERIFIED.
-    :param bulk_body_bytes: the same for bulk; above it 400.
-    :param array_length: elements that an array attribute keeps.
-    :param bill_unmatched: whether an update-only object that matched nobody costs data points. UNVERIFIED.
-    :param export_needs_fields: ``/users/export/ids`` without ``fields_to_export`` is refused (newer accounts).
-    :param blocked_external_ids: ids of "dummy users" that Braze no longer takes data for.
-    :param size_error: share by which ``/segments/data_series`` is off (0.1: a tenth too many): sizes are estimates.
-    :param own_storage: whether the workspace has a bucket of its own connected: segment exports go there. Without one
-        the answer carries a ``url`` at which one zip archive stands as soon as the export is done; 403 before that.
-    :param export_seconds: seconds from the request to the last part; the parts appear evenly spread over them.
-    :param export_users_per_part: users in a part (docs "POST /users/export/segment": about 5,000).
-    :param export_zip_entries: JSON files in each zip part. Their number and names are UNVERIFIED.
-    :param export_shuffled: the parts appear in an order drawn from the seed.
-    :param export_across_midnight: the later half of the parts stands in the folder of the day after the request's.
-    :param export_late_s: seconds by which the last part comes later than ``export_seconds``.
-    :param export_grows: the last part first appears with half of its lines, and is then replaced by the whole.
-    :param export_duplicates: users that occur twice: every other one with outdated values earlier in the same part,
-        the rest as the same line in another part (docs "Export FAQs": possible though rare).
-    :param export_broken_lines: broken lines on top of the good ones: in turn a line cut in half and one that is not
-        UTF-8.
-    :param export_lost_parts: parts, the last ones, that never appear: the export breaks off.
-    :param export_never: an export is accepted and ends after ``export_seconds`` without having written anything, as
-        with a bucket that Braze can't write to.
-    :param export_empty_part: an empty segment gives one part without a line. What Braze does is UNVERIFIED.
-    :param export_root: path in the bucket below which Braze writes, such as ``braze/eu``.
-    :param exports_at_once: segment exports of a company that may run at the same time (docs, the same page).
-    :param export_url_seconds: seconds for which a ``url`` works: "a few hours" and "four hours" say the docs.
-    """
-
-    keys: Mapping[str, Sequence[str]] = field(
-        default_factory=lambda: {
-            "sandbox-braze-key": _BRAZE_PERMISSIONS,
-            "sandbox-braze-key-read-only": tuple(name for name in _BRAZE_PERMISSIONS if "track" not in name),
-        }
-    )
-    track_requests: int = 3000
-    track_seconds: float = 3.0
-    bulk_requests: int = 50
-    shared_requests: int = 250_000
-    export_ids_requests: int = 2500
-    custom_attribute_requests: int = 1000
-    reset_form: Literal["epoch", "seconds"] = "epoch"
-    limited_form: Literal["rate_limit", "retry_after"] = "rate_limit"
-    objects: int = 75
-    bulk_objects: int = 1000
-    bulk_objects_per_user: int = 100
-    body_bytes: int = 4_000_000
-    bulk_body_bytes: int = 2_000_000
-    array_length: int = 500
-    bill_unmatched: bool = False
-    export_needs_fields: bool = False
-    blocked_external_ids: Sequence[str] = ("sandbox-dummy-user",)
-    size_error: float = 0.0
-    own_storage: bool = True
-    export_seconds: float = 0.2
-    export_users_per_part: int = 5000
-    export_zip_entries: int = 1
-    export_shuffled: bool = False
-    export_across_midnight: bool = False
-    export_late_s: float = 0.0
-    export_grows: bool = False
-    export_duplicates: int = 0
-    export_broken_lines: int = 0
-    export_lost_parts: int = 0
-    export_never: bool = False
-    export_empty_part: bool = False
-    export_root: str = ""
-    exports_at_once: int = 100
-    export_url_seconds: float = 4 * 3600
-
-
-@dataclass(frozen=True)
-class BlueConicSettings:
-    """How the sandbox's BlueConic tenant is set up.
-
-    :param token_seconds: life of an access token.
-    :param scopes: scopes of the sandbox's application; a call outside them is answered 403.
-    :param index_lag_s: seconds until a change is found by a refinement; BlueConic says up to ten minutes.
-    :param refused_refinements: properties on which a refinement is answered 400. That ``lastmodifieddate`` is accepted
-        is UNVERIFIED, so a test can switch it off here.
-    :param bulk_entries: entries of a bulk write that are processed; with more of them the answer is 413.
-    :param concurrent_bulks: bulk writes in flight at once, above which they are answered 429; BlueConic publishes no
-        number.
-    :param sum_strategy: the word by which numbers are added: BlueConic's definition says ``INCREMENT`` in one place
-        and ``SUM`` in another. The word that this tenant does not know is answered 400.
-    :param unknown_sum: or, where this is ``ignored``, left out without a word, so that a profile of which nothing else
-        changes is ``UNCHANGED``. UNVERIFIED which of the two a tenant does.
-    :param empty_set_clears: whether ``SET`` with an empty list empties the property (else it says nothing). UNVERIFIED.
-    :param stores_matching: whether a created profile gets the values that it was matched on. UNVERIFIED.
-    :param several_matches: whether the ``first`` profile that matches is written (the one with the lowest id) or
-        ``all`` of them, with a result each. UNVERIFIED.
-    :param pii_rights: without them an entry that writes a PII property is ``UNAUTHORIZED``.
-    :param skipped: entries that are answered ``SKIPPED``: their ``identifier``, ``profileId`` or a value they match on.
-    :param unanswered: entries that are applied and yet have no result in the answer, named in the same way.
-    :param shuffle_results: whether the results come in another order than the entries; the order is UNVERIFIED.
-    """
-
-    token_seconds: int = 3600
-    scopes: Sequence[str] = (
-        "read:segments",
-        "read:profiles",
-        "read:profile-properties",
-        "read:objectives",
-        "read:dialogues",
-        "read:connections",
-        "write:profiles",
-        "write:profile-properties",
-    )
-    index_lag_s: float = 0.0
-    refused_refinements: Sequence[str] = ()
-    bulk_entries: int = 1000
-    concurrent_bulks: int | None = None
-    sum_strategy: Literal["INCREMENT", "SUM", "both"] = "both"
-    unknown_sum: Literal["refused", "ignored"] = "refused"
-    empty_set_clears: bool = True
-    stores_matching: bool = False
-    several_matches: Literal["first", "all"] = "first"
-    pii_rights: bool = True
-    skipped: Sequence[str] = ()
-    unanswered: Sequence[str] = ()
-    shuffle_results: bool = False
-
-
-class _Watched:
-    """A fault with its counters."""
-
-    __slots__ = ("fault", "hits", "seen")
-
-    def __init__(self, fault: Fault) -> None:
-        self.fault = fault
-        self.seen = 0
-        self.hits = 0
-
-
-class Faults:
-    """The faults in force and the settings of both services.
-
-    :param seed: decides which requests a fault with a ``share`` hits.
-    """
-
-    def __init__(self, *, seed: int = 1) -> None:
-        self.braze = BrazeSettings()
-        self.blueconic = BlueConicSettings()
-        self._seed = seed
-        self._watched: list[_Watched] = []
-        self._lock = threading.Lock()
-
-    def add(self, *faults: Fault) -> None:
-        """Put faults in force; their counts start at 0."""
-        with self._lock:
-            self._watched.extend(_Watched(fault) for fault in faults)
-
-    def clear(self) -> None:
-        """Take back all faults; the settings stay."""
-        with self._lock:
-            self._watched.clear()
-
-    def restore(self) -> None:
-        """Give both services the settings that they began with; the faults stay."""
-        self.braze, self.blueconic = BrazeSettings(), BlueConicSettings()
-
-    def hits(self, kind: FaultKind | None = None) -> int:
-        """Return how many requests have been hit by the faults in force, or by those of one kind."""
-        with self._lock:
-            return sum(watched.hits for watched in self._watched if kind in {None, watched.fault.kind})
-
-    def draw(self, service: Service, *, method: str, path: str) -> list[Fault]:
-        """Count a request and return the faults that hit it: every latency, and the first of another kind."""
-        if not self._watched:
-            return []
-        with self._lock:
-            return self._draw(service, method, path)
-
-    def _draw(self, service: Service, method: str, path: str) -> list[Fault]:
-        drawn: list[Fault] = []
-        taken = False
-        for place, watched in enumerate(self._watched):
-            fault = watched.fault
-            if fault.service != service or fault.method not in {"*", method} or not fnmatchcase(path, fault.path):
-                continue
-            count = watched.seen
-            watched.seen += 1
-            if taken and fault.kind != "latency":
-                continue
-            if not self._is_hit(watched, count, place):
-                continue
-            watched.hits += 1
-            drawn.append(fault)
-            taken = taken or fault.kind != "latency"
-        return drawn
-
-    def _is_hit(self, watched: _Watched, count: int, place: int) -> bool:
-        fault = watched.fault
-        if fault.times is not None and watched.hits >= fault.times:
-            return False
-        if count < fault.skip or (count - fault.skip) % fault.every:
-            return False
-        return fault.share >= 1.0 or random.Random(f"{self._seed}:{place}:{count}").random() < fault.share
-
-    def configure(self, document: Mapping[str, Any]) -> None:
-        """Apply the JSON document of ``POST /sandbox/faults``.
-
-        Keys: ``clear`` (true drops all faults first), ``faults`` (list of objects with the fields of :class:`Fault`),
-        ``braze`` and ``blueconic`` (the settings to change).
-
-        :raises ValueError: on an unknown key or value; nothing has changed then.
-        """
-        unknown = set(document) - {"clear", "faults", "braze", "blueconic"}
-        if unknown:
-            raise ValueError(f"unknown keys {', '.join(sorted(unknown))}; known are clear, faults, braze, blueconic")
-        try:
-            faults = [Fault(**fault) for fault in document.get("faults", [])]
-            braze = replace(self.braze, **document.get("braze", {}))
-            blueconic = replace(self.blueconic, **document.get("blueconic", {}))
-        except TypeError as error:
-            raise ValueError(str(error)) from error
-        if document.get("clear"):
-            self.clear()
-        self.braze, self.blueconic = braze, blueconic
-        self.add(*faults)
-
-    def describe(self) -> list[dict[str, Any]]:
-        """Return the faults in force with their counters, as plain values."""
-        with self._lock:
-            return [
-                {
-                    **{each.name: getattr(watched.fault, each.name) for each in fields(Fault)},
-                    "seen": watched.seen,
-                    "hits": watched.hits,
-                }
-                for watched in self._watched
-            ]

@@ -118,8 +118,7 @@ def _make_person(number: int, draw: random.Random, pools: _Pools) -> Person:
     city = draw.choice(pools.cities)
     created = REFERENCE - timedelta(days=draw.randrange(60, 1500), seconds=draw.randrange(86_400))
     modified = REFERENCE - timedelta(days=draw.randrange(1, 60), seconds=draw.randrange(86_400))
-    consented = tuple(name for name, share in (("newsletter", 0.7), ("personalisation", 0.6)) if draw.random() < share)
-    refused = tuple(name for name in ("newsletter",) if name not in consented and draw.random() < 0.5)
+    consented, refused = _consent(draw)
     return Person(
         number=number,
         id=str(uuid.UUID(int=draw.getrandbits(128), version=4)),
@@ -132,18 +131,16 @@ def _make_person(number: int, draw: random.Random, pools: _Pools) -> Person:
         interests=tuple(draw.sample(_INTERESTS, draw.randrange(0, 5))),
         city="" if number % 45 == 4 else city,
         country=_country(number, draw),
-        language=f"{draw.choice(_LANGUAGES)}-XX" if number % 70 == 33 else draw.choice(_LANGUAGES),
+        language=_language(number, draw),
         phone=_phone(number, draw),
         birth=None if number % 12 == 5 else datetime(1940, 1, 1, tzinfo=UTC) + timedelta(days=draw.randrange(24_000)),
         last_purchase=None if number % 6 == 1 else modified - timedelta(days=draw.randrange(1, 400)),
         newsletter="true" if "newsletter" in consented else "false",
         email_state="" if number % 20 == 12 else draw.choice(_EMAIL_STATES),
-        address=json.dumps(
-            {"street": draw.choice(pools.streets), "number": draw.randrange(1, 200), "city": city}, ensure_ascii=False
-        ),
+        address=_address(draw, pools, city),
         bio=_bio(number, draw, pools.sentences),
         customer_number="007" if number == 7 else f"{number:07d}",
-        level=("DO_NOT_TRACK" if number % 97 == 41 else "ANONYMOUS") if number % 19 == 3 else "PERSONAL",
+        level=_level(number),
         legislation=draw.choice(_LEGISLATIONS),
         consented=consented,
         refused=refused,
@@ -152,6 +149,29 @@ def _make_person(number: int, draw: random.Random, pools: _Pools) -> Person:
         visited=modified - timedelta(seconds=draw.randrange(3600)),
         visits=draw.randrange(1, 80),
     )
+
+
+def _consent(draw: random.Random) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what a person consented to, and what the person refused."""
+    consented = tuple(name for name, share in (("newsletter", 0.7), ("personalisation", 0.6)) if draw.random() < share)
+    refused = tuple(name for name in ("newsletter",) if name not in consented and draw.random() < 0.5)
+    return consented, refused
+
+
+def _language(number: int, draw: random.Random) -> str:
+    language = draw.choice(_LANGUAGES)
+    return f"{language}-XX" if number % 70 == 33 else language
+
+
+def _address(draw: random.Random, pools: _Pools, city: str) -> str:
+    address = {"street": draw.choice(pools.streets), "number": draw.randrange(1, 200), "city": city}
+    return json.dumps(address, ensure_ascii=False)
+
+
+def _level(number: int) -> str:
+    if number % 19 != 3:
+        return "PERSONAL"
+    return "DO_NOT_TRACK" if number % 97 == 41 else "ANONYMOUS"
 
 
 def _crm_ids(number: int) -> tuple[str, ...]:

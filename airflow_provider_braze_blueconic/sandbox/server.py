@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import json
-import signal
-import socket
-import sys
-import threading
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from types import FrameType, TracebackType
-from typing import Any, TextIO
+from types import TracebackType
+from typing import Any
 
-import uvicorn
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from airflow_provider_braze_blueconic.sandbox.blueconic import api as blueconic_api
+from airflow_provider_braze_blueconic.sandbox.blueconic.days import DaySummary
+from airflow_provider_braze_blueconic.sandbox.blueconic.keys import CLIENT_ID, CLIENT_SECRET
+from airflow_provider_braze_blueconic.sandbox.blueconic.state import BlueConicState
+from airflow_provider_braze_blueconic.sandbox.blueconic.tokens import Tokens
+from airflow_provider_braze_blueconic.sandbox.braze import api as braze_api
+from airflow_provider_braze_blueconic.sandbox.braze.days import BrazeDay
+from airflow_provider_braze_blueconic.sandbox.braze.exports import SegmentExports
+from airflow_provider_braze_blueconic.sandbox.braze.keys import API_KEY
+from airflow_provider_braze_blueconic.sandbox.braze.state import BrazeState
+from airflow_provider_braze_blueconic.sandbox.controls import add_controls
+from airflow_provider_braze_blueconic.sandbox.exchanges import Exchange
+from airflow_provider_braze_blueconic.sandbox.gate import Gate
+from airflow_provider_braze_blueconic.sandbox.http_server import Server
+from airflow_provider_braze_blueconic.sandbox.in_force import Faults
+from airflow_provider_braze_blueconic.sandbox.people import make_people
+from airflow_provider_braze_blueconic.sandbox.s3.buckets import REGION
+from airflow_provider_braze_blueconic.sandbox.s3.store import ObjectStore
 
-from . import blueconic, braze
-from .blueconic import Tokens
-from .definitions import VIP_SEGMENT
-from .exports import SegmentExports
-from .faults import Faults
-from .gate import Exchange, Gate
-from .people import make_people
-from .profiles import BlueConicState, DaySummary
-from .s3 import BUCKETS, REGION, ObjectStore
-from .users import BrazeDay, BrazeState
-
-__all__ = ["Sandbox", "serve"]
+__all__ = ["Sandbox"]
 
 _OUTSIDE = 0.1  # people beside the "VIP customers", as a share of them
 _FEWEST_OUTSIDE = 20
-_START_SECONDS = 30.0
 
 
 class Sandbox:
@@ -70,15 +69,15 @@ class Sandbox:
         self.braze = BrazeState(people[:profiles], seed=seed, faults=self.faults, clock=clock)
         self.blueconic = BlueConicState(people, vip=profiles, seed=seed, faults=self.faults, clock=clock)
         self.exports = SegmentExports(self.braze, faults=self.faults, client=self.s3_client, seed=seed, clock=clock)
-        braze_app = braze.make_app(self.braze, faults=self.faults, exports=self.exports)
-        blueconic_app = blueconic.make_app(self.blueconic, faults=self.faults, tokens=self.tokens)
+        braze_app = braze_api.make_app(self.braze, faults=self.faults, exports=self.exports)
+        blueconic_app = blueconic_api.make_app(self.blueconic, faults=self.faults, tokens=self.tokens)
         exchanges = self.exchanges if record else None
         self.braze_gate = Gate("braze", braze_app, faults=self.faults, exchanges=exchanges, seed=seed)
         self.blueconic_gate = Gate("blueconic", blueconic_app, faults=self.faults, exchanges=exchanges, seed=seed)
         for app in (braze_app, blueconic_app):
-            _add_controls(app, self)
-        self._braze_server = _Server(self.braze_gate, host=host, port=braze_port, name="sandbox-braze")
-        self._blueconic_server = _Server(self.blueconic_gate, host=host, port=blueconic_port, name="sandbox-blueconic")
+            add_controls(app, self)
+        self._braze_server = Server(self.braze_gate, host=host, port=braze_port, name="sandbox-braze")
+        self._blueconic_server = Server(self.blueconic_gate, host=host, port=blueconic_port, name="sandbox-blueconic")
         self._s3_address = (host, s3_port)
         self._store: ObjectStore | None = None
 
@@ -150,14 +149,14 @@ class Sandbox:
         """Return the three Airflow connections as environment variables, each in Airflow's JSON form."""
         return {
             "AIRFLOW_CONN_BRAZE_DEFAULT": json.dumps(
-                {"conn_type": "braze", "host": self.braze_url, "password": braze.API_KEY}
+                {"conn_type": "braze", "host": self.braze_url, "password": API_KEY}
             ),
             "AIRFLOW_CONN_BLUECONIC_DEFAULT": json.dumps(
                 {
                     "conn_type": "blueconic",
                     "host": self.blueconic_url,
-                    "login": blueconic.CLIENT_ID,
-                    "password": blueconic.CLIENT_SECRET,
+                    "login": CLIENT_ID,
+                    "password": CLIENT_SECRET,
                 }
             ),
             "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(
@@ -202,155 +201,3 @@ class Sandbox:
             "exports": self.exports.counts(),
             "bulk": self.blueconic.bulk.as_dict(),
         }
-
-
-class _Server:
-    """One uvicorn server in a thread. The port is bound at once, so that its number is known and held."""
-
-    def __init__(self, app: Any, *, host: str, port: int, name: str) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((host, port))
-        except OSError:
-            self._socket.close()
-            raise
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        config = uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, name=name, daemon=True
-        )
-
-    def start(self) -> None:
-        self._socket.listen(2048)  # connections made from now on wait for the event loop
-        self._thread.start()
-
-    def ask_to_stop(self) -> None:
-        self._server.should_exit = True
-
-    def stop(self) -> None:
-        self.ask_to_stop()
-        if self._thread.is_alive():
-            self._thread.join(_START_SECONDS)
-        self._socket.close()
-
-
-def _add_controls(app: FastAPI, box: Sandbox) -> None:
-    """Add the paths by which other processes look at the sandbox and steer it; both services answer them."""
-
-    @app.get("/sandbox/state")
-    async def state() -> Response:
-        return JSONResponse(box.summary())
-
-    @app.get("/sandbox/requests")
-    async def requests() -> Response:
-        return JSONResponse(box.counters())
-
-    @app.get("/sandbox/users")
-    async def users() -> Response:
-        async def lines() -> AsyncIterator[bytes]:
-            for user in box.braze.users():
-                yield json.dumps(user, ensure_ascii=False).encode() + b"\n"
-
-        return StreamingResponse(lines(), media_type="application/x-ndjson")
-
-    @app.post("/sandbox/next-day")
-    async def next_day(request: Request) -> Response:
-        return await _let_a_day_pass(request, box.next_day)
-
-    @app.post("/sandbox/next-day-in-braze")
-    async def next_day_in_braze(request: Request) -> Response:
-        return await _let_a_day_pass(request, box.next_day_in_braze)
-
-    @app.post("/sandbox/faults")
-    async def set_faults(request: Request) -> Response:
-        try:
-            box.faults.configure(json.loads(await request.body()))
-        except ValueError as error:
-            return JSONResponse({"message": str(error)}, status_code=400)
-        return JSONResponse({"faults": box.faults.describe()})
-
-
-async def _let_a_day_pass(request: Request, pass_day: Callable[..., DaySummary | BrazeDay]) -> Response:
-    body = await request.body()
-    try:
-        return JSONResponse(pass_day(**(json.loads(body) if body else {})).counts())
-    except (TypeError, ValueError) as error:
-        return JSONResponse({"message": str(error)}, status_code=400)
-
-
-def serve(
-    *,
-    profiles: int = 20_000,
-    seed: int = 1,
-    host: str = "127.0.0.1",
-    braze_port: int = 8010,
-    blueconic_port: int = 8011,
-    s3_port: int = 8012,
-    out: TextIO = sys.stdout,
-) -> None:
-    """Run the sandbox until SIGINT or SIGTERM; call it from the main thread.
-
-    :param out: where addresses, credentials and the way to use them are written.
-    :raises OSError: when a port is taken.
-    """
-    stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with Sandbox(
-            profiles=profiles,
-            seed=seed,
-            host=host,
-            braze_port=braze_port,
-            blueconic_port=blueconic_port,
-            s3_port=s3_port,
-        ) as box:
-            out.write(_welcome(box, profiles))
-            out.flush()
-            stopping.wait()
-        out.write("Stopped.\n")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _welcome(box: Sandbox, profiles: int) -> str:
-    exports = "\n".join(f"export {name}='{text}'" for name, text in box.connections().items())
-    return f"""\
-The sandbox is running.
-
-  Braze      {box.braze_url}   API key {braze.API_KEY} (without write permission: {braze.READ_ONLY_API_KEY})
-  BlueConic  {box.blueconic_url}   client id {blueconic.CLIENT_ID}, client secret {blueconic.CLIENT_SECRET}
-  S3         {box.s3_url}   region {REGION}, any credentials, buckets {" and ".join(BUCKETS)}
-
-{profiles} people are in the BlueConic segment "VIP customers" ({VIP_SEGMENT}); Braze has {len(box.braze)} users.
-
-Connections for Airflow:
-
-{exports}
-
-Look at it and steer it, at either address:
-
-  curl {box.braze_url}/sandbox/state        what both services hold
-  curl {box.braze_url}/sandbox/requests     what was sent, and what Braze would bill
-  curl {box.braze_url}/sandbox/users        every Braze user, a line each
-  curl -X POST {box.braze_url}/sandbox/next-day            a day passes in BlueConic
-  curl -X POST {box.braze_url}/sandbox/next-day-in-braze   and one in Braze
-  curl -X POST {box.braze_url}/sandbox/faults \\
-       -d '{{"faults": [{{"service": "braze", "kind": "status", "path": "/users/track", "status": 429, "times": 3}}]}}'
-
-Ctrl-C stops it.
-"""

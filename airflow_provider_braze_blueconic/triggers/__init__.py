@@ -1,1 +1,1 @@
-"""What waits without a worker slot."""
+"""The waits that need no worker slot."""

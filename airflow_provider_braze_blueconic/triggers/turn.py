@@ -1,4 +1,4 @@
-"""The wait of a run for its turn at a goal, where Airflow starts a task again at a given time for sensors alone."""
+"""The wait of a run for its turn, on Airflow versions that reschedule only sensors."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from airflow_provider_braze_blueconic.sync.state.acknowledged import Acknowledged
+
 PEOPLE = 1_000_000
 PARTITIONS = 4
 CHANGED = 100  # one of so many people
@@ -24,13 +26,14 @@ def main() -> None:
 
 
 def _measure(home: Path, people: int, partitions: int) -> None:
-    from airflow_provider_braze_blueconic.goals.models import ExportField, ExportIdentifier
-    from airflow_provider_braze_blueconic.sync.braze_objects import attributes_sql
-    from airflow_provider_braze_blueconic.sync.database import Engine, connect, parquet_source
-    from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, compute_delta
-    from airflow_provider_braze_blueconic.sync.export_plan import delta_plan, mapping_plan
-    from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger
-    from airflow_provider_braze_blueconic.sync.mapping import map_snapshot
+    from airflow_provider_braze_blueconic.goals.export_rows import ExportField, ExportIdentifier
+    from airflow_provider_braze_blueconic.sync.braze.objects import attributes_sql
+    from airflow_provider_braze_blueconic.sync.delta.counts import DeltaCounts
+    from airflow_provider_braze_blueconic.sync.delta.partition_delta import compute_delta
+    from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, parquet_source
+    from airflow_provider_braze_blueconic.sync.mapping.snapshot import map_snapshot
+    from airflow_provider_braze_blueconic.sync.plans.to_braze import delta_plan, mapping_plan
+    from airflow_provider_braze_blueconic.sync.state.ledger import Ledger
 
     engine = Engine(home / "work", memory_limit="2GB", threads=2)
     engine.folder.mkdir()

@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _read(home: Path, people: int) -> None:
-    from airflow_provider_braze_blueconic.sync.braze_export import write_export_snapshot
+    from airflow_provider_braze_blueconic.sync.braze.segment_export import write_export_snapshot
 
     parts = sorted(home.glob("*.gz"))
     told = {max(1, len(parts) * percent // 100): percent for percent in TOLD_PERCENT}

@@ -52,12 +52,14 @@ def main() -> None:
 def _upload(home: Path, people: int) -> None:
     import duckdb
 
-    from airflow_provider_braze_blueconic.hooks.braze import TRACK_LIMITS, TRACK_RATE, BrazeHook
-    from airflow_provider_braze_blueconic.sync.braze_objects import BODY_AFTER, BODY_BEFORE, attributes_sql
-    from airflow_provider_braze_blueconic.sync.database import Engine
-    from airflow_provider_braze_blueconic.sync.pipeline import Workspace, upload_partition
-    from airflow_provider_braze_blueconic.sync.staging import GoalFolder
-    from airflow_provider_braze_blueconic.sync.upload import UploadSettings
+    from airflow_provider_braze_blueconic.hooks.braze import BrazeHook
+    from airflow_provider_braze_blueconic.hooks.braze_api.track import TRACK_LIMITS, TRACK_RATE
+    from airflow_provider_braze_blueconic.sync.braze.objects import BODY_AFTER, BODY_BEFORE, attributes_sql
+    from airflow_provider_braze_blueconic.sync.engine.database import Engine
+    from airflow_provider_braze_blueconic.sync.sending.settings import UploadSettings
+    from airflow_provider_braze_blueconic.sync.steps.upload import upload_partition
+    from airflow_provider_braze_blueconic.sync.store.paths import GoalFolder
+    from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
     from tests.support.staging import LocalStaging
 
     fields = ", ".join(f"""'"value {n} of ' || i || '"' AS field_attribute_{n}""" for n in range(5))

@@ -35,12 +35,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from airflow_provider_braze_blueconic.hooks.staging import StagingHook
-from airflow_provider_braze_blueconic.sandbox.agreement import Agreement, compare
+from airflow_provider_braze_blueconic.sandbox.agreement.exported import compare
+from airflow_provider_braze_blueconic.sandbox.agreement.imported import compare_import
+from airflow_provider_braze_blueconic.sandbox.agreement.outcome import Agreement
+from airflow_provider_braze_blueconic.sandbox.braze.workspace import SEGMENTS
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
-from airflow_provider_braze_blueconic.sandbox.import_agreement import compare_import
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
-from airflow_provider_braze_blueconic.sandbox.workspace import SEGMENTS
-from airflow_provider_braze_blueconic.sync.staging import run_key
+from airflow_provider_braze_blueconic.sync.store.paths import run_key
 from tests.chaos.witness import Sent, data_points, is_write, read_sent
 from tests.support.airflow import GOAL, IMPORT_GOAL, GoalRunner, Run
 

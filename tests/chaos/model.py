@@ -34,12 +34,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from airflow_provider_braze_blueconic.exceptions import LimitExceeded, SyncError, WriterConflict
-from airflow_provider_braze_blueconic.sync import ledger as ledger_module
-from airflow_provider_braze_blueconic.sync import snapshot as snapshot_module
-from airflow_provider_braze_blueconic.sync.columns import field_column
-from airflow_provider_braze_blueconic.sync.pipeline import Workspace
-from airflow_provider_braze_blueconic.sync.sending import Reply, Verdict
-from airflow_provider_braze_blueconic.sync.tables import Table, microseconds
+from airflow_provider_braze_blueconic.sync.blueconic import snapshot as snapshot_module
+from airflow_provider_braze_blueconic.sync.engine.columns import field_column
+from airflow_provider_braze_blueconic.sync.sending.seam import Reply, Verdict
+from airflow_provider_braze_blueconic.sync.state import ledger as ledger_module
+from airflow_provider_braze_blueconic.sync.state.goal_tables import open_ledger
+from airflow_provider_braze_blueconic.sync.store.tables import Table, microseconds
+from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 from tests.support.clock import in_clock_time
 from tests.support.database import keep_duckdb_open
 from tests.support.import_nights import ExportGoalOf, ImportGoalOf, Run
@@ -904,7 +905,7 @@ class GoalModel(RuleBasedStateMachine):
         rows = [row["identifier"] for row in self.rows_of("ledger") if self.who_is(row["identifier"]) == who]
         if rows and self.is_settled:
             workspace = self.nights[-1].run.workspace()
-            ledger = workspace.ledger()
+            ledger = open_ledger(workspace)
             with (
                 in_process(Life()),
                 mock.patch.object(ledger_module, "microseconds", return_value=microseconds(self.now)),

@@ -14,15 +14,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from pydantic import ValidationError
 
-from airflow_provider_braze_blueconic.goals.models import ExportField, ExportGoal, ExportIdentifier
-from airflow_provider_braze_blueconic.goals.tasks import what_decides
+from airflow_provider_braze_blueconic.dag_factory.export_ends import what_decides
+from airflow_provider_braze_blueconic.goals.export_goal import ExportGoal
+from airflow_provider_braze_blueconic.goals.export_rows import ExportField, ExportIdentifier
 from airflow_provider_braze_blueconic.hooks import blueconic as blueconic_hooks
-from airflow_provider_braze_blueconic.hooks.blueconic import ProfileProperty, Segment
-from airflow_provider_braze_blueconic.operators import blueconic as blueconic_operators
-from airflow_provider_braze_blueconic.sync.braze_export import write_export_snapshot
-from airflow_provider_braze_blueconic.sync.export_plan import observable_sources, properties_to_read
-from airflow_provider_braze_blueconic.sync.pipeline import Workspace
-from airflow_provider_braze_blueconic.sync.sending import Reply
+from airflow_provider_braze_blueconic.hooks.blueconic_api.definitions import ProfileProperty, Segment
+from airflow_provider_braze_blueconic.operators import blueconic_segment_to_s3 as blueconic_operators
+from airflow_provider_braze_blueconic.sync.braze.segment_export import write_export_snapshot
+from airflow_provider_braze_blueconic.sync.plans.export_reads import properties_to_read
+from airflow_provider_braze_blueconic.sync.plans.observed_users import observable_sources
+from airflow_provider_braze_blueconic.sync.sending.seam import Reply
+from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 from tests.chaos.model import NOTHING, PEOPLE, STEPS, Config, GoalModel, Night, Place, Row, Sent, Wire
 from tests.support.import_nights import BlueConic, Braze, ExportGoalOf
 from tests.support.nights import Life

@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
-from airflow_provider_braze_blueconic.hooks.blueconic_profiles import SUM_WORDS, ProfileReplies, SumWord
-from airflow_provider_braze_blueconic.sync.pipeline import Workspace
-from airflow_provider_braze_blueconic.sync.sending import Reply
+from airflow_provider_braze_blueconic.hooks.blueconic_api.profile_replies import ProfileReplies
+from airflow_provider_braze_blueconic.hooks.blueconic_api.sum_words import SUM_WORDS, SumWord
+from airflow_provider_braze_blueconic.sync.sending.seam import Reply
+from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 from tests.chaos.model import NOTHING, PEOPLE, Config, GoalModel, Night, Place, Row, Wire
 from tests.support.import_nights import BlueConic, Braze, ImportGoalOf, Run
 

@@ -14,9 +14,11 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from airflow_provider_braze_blueconic.sync.csv_delivery import CsvFormat, deliver_csv
-from airflow_provider_braze_blueconic.sync.pipeline import Workspace, read_fields
-from airflow_provider_braze_blueconic.sync.sending import Reply, Verdict
+from airflow_provider_braze_blueconic.sync.csv.format import CsvFormat
+from airflow_provider_braze_blueconic.sync.sending.seam import Reply, Verdict
+from airflow_provider_braze_blueconic.sync.steps.delivery import deliver_csv
+from airflow_provider_braze_blueconic.sync.steps.target_fields import read_fields
+from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 from tests.chaos.model import FIRST_NIGHT, HOUR, NOTHING, Config, Night, Place, Row, Sent, Steps, in_process
 from tests.chaos.model_imports import ImportModel
 from tests.support.import_nights import BlueConic, Braze, ExportGoalOf, ImportGoalOf, Run

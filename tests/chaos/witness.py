@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from airflow_provider_braze_blueconic.sandbox.gate import Answer, Exchange
-from airflow_provider_braze_blueconic.sandbox.standard_fields import BILLED, CONTROLS, IDENTIFIERS
+from airflow_provider_braze_blueconic.sandbox.braze.standard_fields import BILLED, CONTROLS, IDENTIFIERS
+from airflow_provider_braze_blueconic.sandbox.exchanges import Answer, Exchange
 
 __all__ = ["Sent", "Told", "data_points", "is_write", "read_sent"]
 

@@ -11,9 +11,11 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 import pytest
 
-from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook, SumWord, modified_between
+from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook
+from airflow_provider_braze_blueconic.hooks.blueconic_api.profile_pages import modified_between
+from airflow_provider_braze_blueconic.hooks.blueconic_api.sum_words import SumWord
 from airflow_provider_braze_blueconic.hooks.braze import BrazeHook
-from airflow_provider_braze_blueconic.sync.blueconic_objects import BODY_AFTER, BODY_BEFORE, profiles_sql
+from airflow_provider_braze_blueconic.sync.blueconic.objects import BODY_AFTER, BODY_BEFORE, profiles_sql
 from tests.support.odd_server import OddServer, answer
 from tests.support.openapi import ContractError, Vendor, needs_specs, validate_request
 from tests.support.sandbox import running_sandbox

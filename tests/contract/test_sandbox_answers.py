@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_braze_blueconic.sandbox.braze import READ_ONLY_API_KEY, campaign_id, segment_id
-from airflow_provider_braze_blueconic.sandbox.definitions import PRIVACY_LEGISLATIONS
+from airflow_provider_braze_blueconic.sandbox.blueconic.legislations import PRIVACY_LEGISLATIONS
+from airflow_provider_braze_blueconic.sandbox.braze.keys import READ_ONLY_API_KEY
+from airflow_provider_braze_blueconic.sandbox.braze.workspace import campaign_id, segment_id
+from airflow_provider_braze_blueconic.sandbox.exchanges import Exchange
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
-from airflow_provider_braze_blueconic.sandbox.gate import Exchange
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
 from tests.support.openapi import ContractError, is_described, needs_specs, validate_request, validate_response
 from tests.support.sandbox import blueconic_headers, braze_headers, running_sandbox

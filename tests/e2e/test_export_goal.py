@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider_braze_blueconic.sandbox.agreement import compare
-from airflow_provider_braze_blueconic.sandbox.braze import READ_ONLY_API_KEY
+from airflow_provider_braze_blueconic.sandbox.agreement.exported import compare
+from airflow_provider_braze_blueconic.sandbox.braze.keys import READ_ONLY_API_KEY
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
 from tests.support.airflow import GoalRunner
 

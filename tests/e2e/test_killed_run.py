@@ -19,7 +19,7 @@ from deltalake import DeltaTable
 from airflow_provider_braze_blueconic.hooks.staging import StagingHook
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
-from airflow_provider_braze_blueconic.sync.staging import run_key
+from airflow_provider_braze_blueconic.sync.store.paths import run_key
 from tests.support.airflow import GoalRunner
 from tests.support.sandbox import running_sandbox
 

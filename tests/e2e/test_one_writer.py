@@ -72,9 +72,9 @@ def test_of_two_runs_at_once_the_second_waits_for_its_turn_and_both_end_well(goa
         let_go.result()
         first_states = _outcome(first, tmp_path)
 
-    said = f'Another run of goal people is at work: "manual__{DATE.isoformat()}", in step upload'
+    said = f'Another run of goal people is running: "manual__{DATE.isoformat()}", in step upload'
     assert said in second.log
-    assert "It waits for its turn, since" in second.log
+    assert "Waiting since" in second.log
     assert set(first_states.values()) == {"success"}
     assert second.state == "success"
     assert (second.report["to_send"], second.report["unchanged"]) == (0, second.report["people"])
@@ -98,8 +98,8 @@ def test_a_run_that_ended_without_saying_so_in_the_lock_keeps_nobody_waiting(
     assert second.state == third.state == "success"
     told = second.log + third.log + caplog.text  # by the version of Airflow
     for ended in (first.run_id, "deleted"):
-        assert f'run "{ended}" has ended without saying so in the goal\'s lock; this run takes over' in told
-    assert "waits for its turn" not in told
+        assert f'run "{ended}" ended without releasing the goal\'s lock; this run takes over' in told
+    assert "Waiting since" not in told
 
 
 @pytest.mark.by_hand

@@ -70,7 +70,7 @@ def test_a_date_of_which_nothing_is_kept_ends_well_and_says_that_nothing_was_don
 
     run = goals.run(goal_id, date=LONG_AGO, run_after=NOW)
 
-    reason = f"nothing was done for {LONG_AGO.date()}"
+    reason = f"the run did nothing for {LONG_AGO.date()}"
     assert run.state == "success"
     assert {task for task, states in run.states.items() if states == ["success"]} == {"commit", "clean_up", "report"}
     assert run.report["status"] == "skipped"
@@ -106,7 +106,7 @@ def test_a_clean_up_that_fails_is_a_failed_task_and_not_a_failed_run(goals: Goal
     run = goals.run()
 
     assert run.states["clean_up"] == ["failed"]
-    assert "is no entry of a kept snapshot: something else wrote it. Remove it." in run.log
+    assert "isn't an entry of a kept snapshot: something else wrote it. Remove it." in run.log
     assert run.states["report"] == ["success"]
     assert run.state == "success"
     assert run.report["accepted"] > 0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from airflow_provider_braze_blueconic.cli import main
+from airflow_provider_braze_blueconic.cli.commands import main
 from tests.support.airflow import GoalRunner, Run
 
 pytestmark = pytest.mark.airflow
@@ -81,7 +81,7 @@ def test_an_old_id_that_nothing_lies_under_stops_the_run_with_its_line(goals: Go
     stopped = goals.run()
 
     line = written.index("renamed_from: poeple") + 1
-    said = f'people.yaml:{line} renamed_from: "poeple" has left nothing in s3://sandbox-sync/tests/poeple/'
+    said = f'people.yaml:{line} renamed_from: "poeple" left nothing in s3://sandbox-sync/tests/poeple/'
     assert problem(stopped, said)
 
 
@@ -100,7 +100,7 @@ def test_a_run_without_its_ledger_sends_nothing_and_goes_on_after_the_recovery(g
     recovered = CliRunner().invoke(main, ["recover", str(goals.home / "dags" / "goals" / "people.yaml")])
     third = goals.run()
 
-    assert problem(refused, "people: the ledger s3://sandbox-sync/tests/people/ledger/ is gone, though ")
+    assert problem(refused, "people: the ledger s3://sandbox-sync/tests/people/ledger/ is gone, but ")
     assert sent_without == []
     assert (recovered.exit_code, json.loads(recovered.stdout)["people"]) == (0, everybody)
     assert (third.state, third.report["to_send"], goals.sent()) == ("success", 0, [])

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_braze_blueconic.sync.sending import Refusal, Reply, Verdict
+from airflow_provider_braze_blueconic.sync.sending.seam import Refusal, Reply, Verdict
 from tests.support.import_nights import Braze
 
 __all__ = ["BrazeUser", "BrazeUsers"]

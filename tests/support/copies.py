@@ -28,10 +28,12 @@ import pyarrow as pa
 
 from airflow_provider_braze_blueconic.hooks.staging import StagingHook
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
-from airflow_provider_braze_blueconic.sync.database import Engine
-from airflow_provider_braze_blueconic.sync.pipeline import Workspace, commit_uploads, upload_partition
-from airflow_provider_braze_blueconic.sync.receipts import ReceiptSummary
-from airflow_provider_braze_blueconic.sync.staging import GoalFolder
+from airflow_provider_braze_blueconic.sync.engine.database import Engine
+from airflow_provider_braze_blueconic.sync.state.receipt_summary import ReceiptSummary
+from airflow_provider_braze_blueconic.sync.steps.commit import commit_uploads
+from airflow_provider_braze_blueconic.sync.steps.upload import upload_partition
+from airflow_provider_braze_blueconic.sync.store.paths import GoalFolder
+from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 from tests.support.core import write_rows
 
 __all__ = ["CopiedUpload", "Copy"]
@@ -137,11 +139,12 @@ def _say(what: str, number: float) -> None:
 
 
 def _upload(delta: Any, rate: float) -> None:
-    from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook, SumWord
-    from airflow_provider_braze_blueconic.sync.blueconic_objects import BODY_AFTER, BODY_BEFORE, profiles_sql
-    from airflow_provider_braze_blueconic.sync.pacing import Rate
-    from airflow_provider_braze_blueconic.sync.sending import BatchLimits
-    from airflow_provider_braze_blueconic.sync.upload import UploadSettings
+    from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook
+    from airflow_provider_braze_blueconic.hooks.blueconic_api.sum_words import SumWord
+    from airflow_provider_braze_blueconic.sync.blueconic.objects import BODY_AFTER, BODY_BEFORE, profiles_sql
+    from airflow_provider_braze_blueconic.sync.sending.pacing import Rate
+    from airflow_provider_braze_blueconic.sync.sending.seam import BatchLimits
+    from airflow_provider_braze_blueconic.sync.sending.settings import UploadSettings
 
     with tempfile.TemporaryDirectory() as home:
         workspace = _workspace(Path(home))

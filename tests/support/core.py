@@ -14,19 +14,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from airflow_provider_braze_blueconic.sync.database import Engine
-from airflow_provider_braze_blueconic.sync.delta import DeltaCounts, DeltaPlan, Seen, compute_delta
-from airflow_provider_braze_blueconic.sync.identity import settle_identities
-from airflow_provider_braze_blueconic.sync.ledger import Acknowledged, Ledger
-from airflow_provider_braze_blueconic.sync.mapping import (
-    IdentifierLink,
-    MappedCounts,
-    MappedField,
-    MappingPlan,
-    Matching,
-    map_snapshot,
-)
-from airflow_provider_braze_blueconic.sync.values import ValueRule
+from airflow_provider_braze_blueconic.sync.delta.counts import DeltaCounts
+from airflow_provider_braze_blueconic.sync.delta.identity import settle_identities
+from airflow_provider_braze_blueconic.sync.delta.partition_delta import compute_delta
+from airflow_provider_braze_blueconic.sync.delta.plan import DeltaPlan
+from airflow_provider_braze_blueconic.sync.delta.seen import Seen
+from airflow_provider_braze_blueconic.sync.engine.database import Engine
+from airflow_provider_braze_blueconic.sync.mapping.plan import IdentifierLink, MappedField, MappingPlan, Matching
+from airflow_provider_braze_blueconic.sync.mapping.snapshot import MappedCounts, map_snapshot
+from airflow_provider_braze_blueconic.sync.state.acknowledged import Acknowledged
+from airflow_provider_braze_blueconic.sync.state.ledger import Ledger
+from airflow_provider_braze_blueconic.sync.values.rules import ValueRule
 
 __all__ = [
     "EXTERNAL_ID",

@@ -12,11 +12,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from airflow_provider_braze_blueconic.sync.csv_files import FilePattern
-from airflow_provider_braze_blueconic.sync.csv_source import CsvReading, read_csv_files
-from airflow_provider_braze_blueconic.sync.database import Engine
-from airflow_provider_braze_blueconic.sync.pipeline import Workspace
-from airflow_provider_braze_blueconic.sync.staging import GoalFolder
+from airflow_provider_braze_blueconic.sync.csv.file_pattern import FilePattern
+from airflow_provider_braze_blueconic.sync.csv.reading import CsvReading
+from airflow_provider_braze_blueconic.sync.csv.source import read_csv_files
+from airflow_provider_braze_blueconic.sync.engine.database import Engine
+from airflow_provider_braze_blueconic.sync.store.paths import GoalFolder
+from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 from tests.support.staging import LocalStaging
 
 __all__ = ["Bucket", "read_csv"]

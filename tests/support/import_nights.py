@@ -16,25 +16,28 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from airflow_provider_braze_blueconic.goals.models import ExportField, ExportIdentifier, ImportField, ImportIdentifier
-from airflow_provider_braze_blueconic.operators.sync import (
-    CommitLedgerOperator,
-    ComputeDeltaOperator,
-    GuardOperator,
-    MapFieldsOperator,
-    SyncReportOperator,
-)
-from airflow_provider_braze_blueconic.sync import blueconic_objects, braze_objects
-from airflow_provider_braze_blueconic.sync.braze_export import write_export_snapshot
-from airflow_provider_braze_blueconic.sync.database import Engine
-from airflow_provider_braze_blueconic.sync.export_plan import properties_to_read
-from airflow_provider_braze_blueconic.sync.import_plan import export_sources
-from airflow_provider_braze_blueconic.sync.pacing import Rate
-from airflow_provider_braze_blueconic.sync.pipeline import ObjectsSql, Workspace, read_fields, upload_partition
-from airflow_provider_braze_blueconic.sync.sending import BatchLimits, Refusal, Reply, Sender, Verdict
-from airflow_provider_braze_blueconic.sync.snapshot import write_snapshot
-from airflow_provider_braze_blueconic.sync.staging import GoalFolder, run_key
-from airflow_provider_braze_blueconic.sync.upload import UploadSettings
+from airflow_provider_braze_blueconic.goals.export_rows import ExportField, ExportIdentifier
+from airflow_provider_braze_blueconic.goals.import_rows import ImportField, ImportIdentifier
+from airflow_provider_braze_blueconic.operators.commit_ledger import CommitLedgerOperator
+from airflow_provider_braze_blueconic.operators.compute_delta import ComputeDeltaOperator
+from airflow_provider_braze_blueconic.operators.guard import GuardOperator
+from airflow_provider_braze_blueconic.operators.map_fields import MapFieldsOperator
+from airflow_provider_braze_blueconic.operators.sync_report import SyncReportOperator
+from airflow_provider_braze_blueconic.sync.blueconic import objects as blueconic_objects
+from airflow_provider_braze_blueconic.sync.blueconic.snapshot import write_snapshot
+from airflow_provider_braze_blueconic.sync.braze import objects as braze_objects
+from airflow_provider_braze_blueconic.sync.braze.segment_export import write_export_snapshot
+from airflow_provider_braze_blueconic.sync.engine.database import Engine
+from airflow_provider_braze_blueconic.sync.plans.export_reads import properties_to_read
+from airflow_provider_braze_blueconic.sync.plans.import_links import export_sources
+from airflow_provider_braze_blueconic.sync.sending.delta_records import ObjectsSql
+from airflow_provider_braze_blueconic.sync.sending.pacing import Rate
+from airflow_provider_braze_blueconic.sync.sending.seam import BatchLimits, Refusal, Reply, Sender, Verdict
+from airflow_provider_braze_blueconic.sync.sending.settings import UploadSettings
+from airflow_provider_braze_blueconic.sync.steps.target_fields import read_fields
+from airflow_provider_braze_blueconic.sync.steps.upload import upload_partition
+from airflow_provider_braze_blueconic.sync.store.paths import GoalFolder, run_key
+from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 from tests.support.nights import Deadly, Life
 from tests.support.targets import opened
 

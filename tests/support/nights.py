@@ -12,30 +12,23 @@ from typing import Any
 
 from deltalake import DeltaTable
 
-from airflow_provider_braze_blueconic.goals.models import ExportField, ExportIdentifier
-from airflow_provider_braze_blueconic.sync.braze_objects import BODY_AFTER, BODY_BEFORE, attributes_sql
-from airflow_provider_braze_blueconic.sync.database import Engine
-from airflow_provider_braze_blueconic.sync.export_plan import (
-    delta_plan,
-    mapping_plan,
-    properties_to_read,
-    warning_sources,
-)
-from airflow_provider_braze_blueconic.sync.guard import GuardLimits
-from airflow_provider_braze_blueconic.sync.pacing import Rate
-from airflow_provider_braze_blueconic.sync.pipeline import (
-    Workspace,
-    commit_uploads,
-    compute_staged_delta,
-    guard_delta,
-    map_staged_snapshot,
-    report_run,
-    upload_partition,
-)
-from airflow_provider_braze_blueconic.sync.sending import BatchLimits, Reply, Sender
-from airflow_provider_braze_blueconic.sync.snapshot import write_snapshot
-from airflow_provider_braze_blueconic.sync.staging import GoalFolder, run_key
-from airflow_provider_braze_blueconic.sync.upload import UploadSettings
+from airflow_provider_braze_blueconic.goals.export_rows import ExportField, ExportIdentifier
+from airflow_provider_braze_blueconic.sync.blueconic.snapshot import write_snapshot
+from airflow_provider_braze_blueconic.sync.braze.objects import BODY_AFTER, BODY_BEFORE, attributes_sql
+from airflow_provider_braze_blueconic.sync.engine.database import Engine
+from airflow_provider_braze_blueconic.sync.plans.export_reads import properties_to_read
+from airflow_provider_braze_blueconic.sync.plans.to_braze import delta_plan, mapping_plan, warning_sources
+from airflow_provider_braze_blueconic.sync.sending.pacing import Rate
+from airflow_provider_braze_blueconic.sync.sending.seam import BatchLimits, Reply, Sender
+from airflow_provider_braze_blueconic.sync.sending.settings import UploadSettings
+from airflow_provider_braze_blueconic.sync.steps.commit import commit_uploads
+from airflow_provider_braze_blueconic.sync.steps.compute_delta import compute_staged_delta
+from airflow_provider_braze_blueconic.sync.steps.guard import GuardLimits, guard_delta
+from airflow_provider_braze_blueconic.sync.steps.map_fields import map_staged_snapshot
+from airflow_provider_braze_blueconic.sync.steps.report import report_run
+from airflow_provider_braze_blueconic.sync.steps.upload import upload_partition
+from airflow_provider_braze_blueconic.sync.store.paths import GoalFolder, run_key
+from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 from tests.support.staging import LocalStaging
 from tests.support.targets import opened
 

@@ -21,22 +21,37 @@ __all__ = ["PUBLIC_MODULES", "reference_page"]
 PACKAGE = "airflow_provider_braze_blueconic"
 
 PUBLIC_MODULES = (
-    "operators.blueconic",
-    "operators.braze",
-    "operators.s3_csv",
-    "operators.sync",
+    "operators.blueconic_segment_to_s3",
+    "operators.braze_segment_to_s3",
+    "operators.s3_csv_to_s3",
+    "operators.look_at_braze",
+    "operators.map_fields",
+    "operators.compute_delta",
+    "operators.guard",
+    "operators.s3_to_braze_users",
+    "operators.s3_to_blueconic_profiles",
+    "operators.s3_to_s3_csv",
+    "operators.commit_ledger",
     "operators.clean_up",
+    "operators.sync_report",
     "operators.upload",
+    "operators.targets",
     "operators.base",
-    "triggers.braze_export",
+    "operators.airflow_errors",
+    "operators.flags",
+    "triggers.segment_export",
+    "triggers.segment_export_files",
+    "triggers.segment_export_address",
     "goals",
-    "goals.dag",
+    "dag_factory.dag",
+    "dag_factory.dag_file",
+    "dag_factory.placeholder",
     "goals.models",
     "hooks.blueconic",
     "hooks.braze",
     "hooks.staging",
     "exceptions",
-    "cli",
+    "cli.commands",
 )
 
 HEAD = """\
@@ -44,12 +59,12 @@ HEAD = """\
 
 Generated from the code by `python -m tests.support.reference docs/reference.md`; a test compares both.
 
-What stands here is public. Everything else, `sync/` above all, can change without notice.
-What is marked *(templated)* may be a Jinja template or another task's `output`.
-`dags/braze_blueconic_operators.py` and `dags/braze_blueconic_import_operators.py` are examples of the operators used by
-hand, one for each direction.
-Of the errors, `TransientError` and `WriterConflict` are tried again by Airflow as the task's `retries` say; with
-`GoalBusy` the task waits for its turn; the others fail the task at once, since nothing gets better by itself.
+This page lists the public API. Everything else, `sync/` above all, can change without notice.
+An argument marked *(templated)* may be a Jinja template or another task's `output`.
+`dags/braze_blueconic_operators.py` and `dags/braze_blueconic_import_operators.py` show how to use the operators by
+hand, one file for each direction.
+Airflow retries a task that fails with `TransientError` or `WriterConflict`, according to the task's `retries`. With
+`GoalBusy` the task waits for its turn. All other errors fail the task at once, because a retry wouldn't help.
 The fields of goals are in [goal-file.md](goal-file.md), the commands in [cli.md](cli.md).
 """
 

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_braze_blueconic.sandbox.blueconic import CLIENT_ID, CLIENT_SECRET
-from airflow_provider_braze_blueconic.sandbox.braze import API_KEY
+from airflow_provider_braze_blueconic.sandbox.blueconic.keys import CLIENT_ID, CLIENT_SECRET
+from airflow_provider_braze_blueconic.sandbox.braze.keys import API_KEY
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
 
 __all__ = ["blueconic_headers", "braze_headers", "read_segment", "running_sandbox", "sandbox", "use_connections"]

@@ -9,8 +9,9 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from airflow_provider_braze_blueconic.sandbox.faults import Faults
-from airflow_provider_braze_blueconic.sandbox.s3 import REGION, ObjectStore
+from airflow_provider_braze_blueconic.sandbox.in_force import Faults
+from airflow_provider_braze_blueconic.sandbox.s3.buckets import REGION
+from airflow_provider_braze_blueconic.sandbox.s3.store import ObjectStore
 
 __all__ = ["BUCKET", "Store", "store"]
 

@@ -13,11 +13,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from airflow_provider_braze_blueconic.sync.batches import Outgoing
-from airflow_provider_braze_blueconic.sync.pacing import Pacing, Rate
-from airflow_provider_braze_blueconic.sync.receipts import PartReceipts
-from airflow_provider_braze_blueconic.sync.sending import BatchLimits, Refusal, Reply, Sender, Verdict
-from airflow_provider_braze_blueconic.sync.upload import Tally, Upload, UploadSettings
+from airflow_provider_braze_blueconic.sync.sending.batches import Outgoing
+from airflow_provider_braze_blueconic.sync.sending.pacing import Pacing, Rate
+from airflow_provider_braze_blueconic.sync.sending.seam import BatchLimits, Refusal, Reply, Sender, Verdict
+from airflow_provider_braze_blueconic.sync.sending.settings import UploadSettings
+from airflow_provider_braze_blueconic.sync.sending.tally import Tally
+from airflow_provider_braze_blueconic.sync.sending.upload import Upload
+from airflow_provider_braze_blueconic.sync.state.part_receipts import PartReceipts
 from tests.support.clock import ClockLoop, in_clock_time
 
 __all__ = [

@@ -340,8 +340,8 @@ def test_what_the_image_has_keeps_its_version_and_the_rest_is_pinned(services: d
 
 
 def test_connections_open_the_sandbox(services: dict[str, Any]) -> None:
-    blueconic = pytest.importorskip("airflow_provider_braze_blueconic.sandbox.blueconic")
-    braze = pytest.importorskip("airflow_provider_braze_blueconic.sandbox.braze")
+    blueconic = pytest.importorskip("airflow_provider_braze_blueconic.sandbox.blueconic.keys")
+    braze = pytest.importorskip("airflow_provider_braze_blueconic.sandbox.braze.keys")
     ports = dict(re.findall(r"--(\w+)-port=(\d+)", " ".join(services["sandbox"]["command"])))
     environment = services["worker"]["environment"]
 
@@ -372,7 +372,7 @@ def test_sandbox_is_published_on_the_ports_that_it_listens_to(services: dict[str
 
 
 def test_sandbox_is_healthy_only_when_the_bucket_of_the_examples_is_there(services: dict[str, Any]) -> None:
-    s3 = pytest.importorskip("airflow_provider_braze_blueconic.sandbox.s3")
+    s3 = pytest.importorskip("airflow_provider_braze_blueconic.sandbox.s3.buckets")
 
     check = services["sandbox"]["healthcheck"]["test"][1]
 
@@ -381,7 +381,7 @@ def test_sandbox_is_healthy_only_when_the_bucket_of_the_examples_is_there(servic
 
 
 def test_command_line_takes_the_sandbox_command(services: dict[str, Any]) -> None:
-    cli = pytest.importorskip("airflow_provider_braze_blueconic.cli")
+    cli = pytest.importorskip("airflow_provider_braze_blueconic.cli.commands")
     name, *arguments = [with_defaults(text) for text in services["sandbox"]["command"]]
 
     parent = cli.main.make_context("braze-blueconic", [name])

@@ -14,15 +14,18 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from airflow_provider_braze_blueconic.cli import main
+from airflow_provider_braze_blueconic.cli.commands import main
+from airflow_provider_braze_blueconic.dag_factory.dag import build_dag
 from airflow_provider_braze_blueconic.get_provider_info import get_provider_info
-from airflow_provider_braze_blueconic.goals.dag import build_dag
+from airflow_provider_braze_blueconic.goals.export_goal import ExportGoal
+from airflow_provider_braze_blueconic.goals.import_goal import ImportGoal
 from airflow_provider_braze_blueconic.goals.loading import load_goal
-from airflow_provider_braze_blueconic.goals.models import ExportGoal, ImportGoal
 from tests.support.reference import PACKAGE, PUBLIC_MODULES, reference_page
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+SETTINGS = (ROOT / "docs" / "settings.md").read_text()
+CONNECTIONS = (ROOT / "docs" / "connections.md").read_text()
 GUIDES = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *GUIDES]
 GOAL_FILES = sorted((ROOT / "dags" / "goals").glob("*.yaml"))
@@ -84,8 +87,8 @@ def test_every_command_is_in_the_readme(command: str) -> None:
 
 
 @pytest.mark.parametrize("option", sorted(get_provider_info()["config"]["braze_blueconic"]["options"]))
-def test_every_setting_is_in_the_readme(option: str) -> None:
-    assert f"`{option}`" in README
+def test_every_setting_of_the_installation_is_in_the_docs(option: str) -> None:
+    assert f"`{option}`" in SETTINGS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -205,7 +208,7 @@ def test_every_module_that_airflow_is_told_of_is_in_the_reference() -> None:
 def test_the_command_line_page_shows_the_real_help(command: str) -> None:
     arguments = [*command.split(), "--help"]
     # In a process of its own: click keeps the help option as whoever asked first made it, which may be another test.
-    run = f"from {PACKAGE}.cli import main; main(prog_name='braze-blueconic', terminal_width=80)"
+    run = f"from {PACKAGE}.cli.commands import main; main(prog_name='braze-blueconic', terminal_width=80)"
 
     shown = subprocess.run([sys.executable, "-c", run, *arguments], cwd=ROOT, capture_output=True, text=True)
 
@@ -221,14 +224,14 @@ def test_every_make_target_is_in_the_readme() -> None:
 
 
 @pytest.mark.parametrize("path", GOAL_FILES, ids=lambda path: path.stem)
-def test_every_param_of_the_trigger_form_is_in_the_readme(path: Path) -> None:
+def test_every_param_of_the_trigger_form_is_in_the_docs(path: Path) -> None:
     dag = build_dag(load_goal(path).goal)
 
-    assert [name for name in dag.params if f"| `{name}` |" not in README] == []
+    assert [name for name in dag.params if f"| `{name}` |" not in SETTINGS] == []
 
 
-def test_connections_in_the_readme_are_of_types_that_exist() -> None:
-    shown = {name: json.loads(text) for name, text in re.findall(r"export AIRFLOW_CONN_(\w+)='(.*)'", README)}
+def test_connections_in_the_docs_are_of_types_that_exist() -> None:
+    shown = {name: json.loads(text) for name, text in re.findall(r"export AIRFLOW_CONN_(\w+)='(.*)'", CONNECTIONS)}
 
     assert {name: connection["conn_type"] for name, connection in shown.items()} == {
         "BRAZE_DEFAULT": "braze",

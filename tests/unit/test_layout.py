@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_braze_blueconic
+from tests.support.rooms import rooms, with_rooms
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "airflow_provider_braze_blueconic"
@@ -40,29 +41,15 @@ def python(code: str) -> str:
     return ran.stdout.strip().splitlines()[-1]
 
 
-def test_the_core_and_the_goals_models_need_neither_airflow_nor_hooks() -> None:
-    modules = [name for name in MODULES if name.startswith(f"{PACKAGE}.sync.")]
-    modules += [f"{PACKAGE}.goals.{name}" for name in ("loading", "models", "reference", "validation")]
-    blocked = ["airflow", *(f"{PACKAGE}.{part}" for part in ("hooks", "operators", "sandbox"))]
+def test_the_rooms_have_no_circle_and_are_those_that_the_page_shows() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
 
-    said = python(f"modules = {modules!r}\nblocked = {blocked!r}\n{BLOCKING}")
-
-    assert said == f"imported {len(modules)}"
-    assert len(modules) > 20
-
-
-def test_the_sandbox_shares_no_code_with_what_it_checks() -> None:
-    # The demo runs the product against the sandbox, so it alone knows both.
-    modules = [name for name in MODULES if name.startswith(f"{PACKAGE}.sandbox.") and not name.endswith(".demo")]
-    blocked = [f"{PACKAGE}.{part}" for part in ("goals", "hooks", "operators", "sync")]
-
-    said = python(f"modules = {modules!r}\nblocked = {blocked!r}\n{BLOCKING}")
-
-    assert said == f"imported {len(modules)}"
+    assert len(rooms()) > 20
+    assert with_rooms(page) == page, "run python -m tests.support.rooms docs/architecture.md"
 
 
 def test_the_command_line_starts_without_airflow() -> None:
-    said = python(f"modules = ['{PACKAGE}.cli']\nblocked = ['airflow', 'fastapi', 'moto']\n{BLOCKING}")
+    said = python(f"modules = ['{PACKAGE}.cli.commands']\nblocked = ['airflow', 'fastapi', 'moto']\n{BLOCKING}")
 
     assert said == "imported 1"
 

@@ -7,15 +7,10 @@ from collections.abc import Callable
 import pytest
 from pydantic import ValidationError
 
-from airflow_provider_braze_blueconic.goals.models import (
-    CsvDelivery,
-    CsvSource,
-    ImportField,
-    ImportGoal,
-    ImportIdentifier,
-    ImportSource,
-    RemainingFields,
-)
+from airflow_provider_braze_blueconic.goals.export_source import CsvSource
+from airflow_provider_braze_blueconic.goals.import_goal import CsvDelivery, ImportGoal
+from airflow_provider_braze_blueconic.goals.import_rows import ImportField, ImportIdentifier, RemainingFields
+from airflow_provider_braze_blueconic.goals.segment_export import ImportSource
 
 from .conftest import EXPORT, IMPORT
 
@@ -92,7 +87,7 @@ def test_source_can_not_have(problems: Problems, key: str, problem: str) -> None
     ("pattern", "problem"),
     [
         ("s3://bucket/%Y-%m.csv", "a date needs %Y, %m and %d; %d is missing"),
-        ("s3://bucket/%y%m%d.csv", '"%y" is not a part of a date'),
+        ("s3://bucket/%y%m%d.csv", '"%y" isn\'t a part of a date'),
         ("s3://bucket/", 'expected files in a bucket, such as "s3://bucket/path/*.csv"'),
     ],
 )
@@ -111,8 +106,8 @@ def test_pattern_with_a_date_is_taken(problems: Problems) -> None:
 @pytest.mark.parametrize("leavers", ["clear_fields", "{set: {vip: false}}"])
 def test_file_of_changes_tells_no_leavers(problems: Problems, leavers: str) -> None:
     assert problems(csv_export(more=f"leavers: {leavers}\n")) == [
-        '10 leavers: a CSV file of changes doesn\'t tell who left. Use "keep", or read the segment. '
-        "See source.s3_csv, line 4."
+        '10 leavers: a CSV file of changes doesn\'t show who left. Use "keep", or read the segment. See '
+        "source.s3_csv, line 4."
     ]
 
 
@@ -150,8 +145,8 @@ def test_delivery_can_not_ask_for_what_only_the_api_does(problems: Problems, mor
 
 
 SAME_COLUMNS = (
-    "remaining_fields: would change the columns of the file whenever Braze has a new field, and BlueConic wants the "
-    'same ones in every file. Name the fields in "fields". See deliver.s3_csv, line'
+    "remaining_fields: would change the columns of the file whenever Braze has a new field, but BlueConic needs "
+    'the same columns in every file. Name the fields in "fields". See deliver.s3_csv, line'
 )
 
 
@@ -183,6 +178,6 @@ def test_delivery_made_in_python_has_the_same_columns_in_every_file() -> None:
 
 def test_files_can_not_be_compared_with_what_braze_holds(problems: Problems) -> None:
     assert problems(csv_export(more="reconcile: {segment: All users, export: s3://acme-exports}\n")) == [
-        "10 reconcile: needs the whole segment to compare with, and files tell of some people only. Leave it out. "
-        "See source.s3_csv, line 4."
+        "10 reconcile: needs the whole segment for the comparison, and files contain only some people. Leave it "
+        "out. See source.s3_csv, line 4."
     ]

@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from airflow_provider_braze_blueconic.cli import main
+from airflow_provider_braze_blueconic.cli.commands import main
 from airflow_provider_braze_blueconic.goals import load_goals
-from airflow_provider_braze_blueconic.goals.loading import LoadedGoal, load_folder, validate_paths
-from airflow_provider_braze_blueconic.goals.models import ImportGoal
+from airflow_provider_braze_blueconic.goals.import_goal import ImportGoal
+from airflow_provider_braze_blueconic.goals.loaded import LoadedGoal
+from airflow_provider_braze_blueconic.goals.loading import load_folder, validate_paths
 
 from .conftest import EXPORT, IMPORT
 
 Write = Callable[..., Path]
 RECONCILE = "reconcile: {segment: All users, export: s3://acme-braze-exports}\n"
 S3 = "s3://acme"
-MINE = "from which runs remove what is not theirs. Choose another folder."
+MINE = "where runs delete files that aren't their own. Choose another folder."
 
 
 def an_export(goal_id: str, staging: str = f"{S3}/sync", more: str = "") -> str:
@@ -70,7 +71,7 @@ def mistakes(folder: Path, files: Mapping[str, str]) -> list[str]:
         pytest.param(
             {"a.yaml": an_import("x__reconcile"), "b.yaml": an_export("x", more=RECONCILE)},
             [
-                'b.yaml:10 reconcile: needs a DAG of the name "x__reconcile", which is already the id of a.yaml. '
+                'b.yaml:10 reconcile: needs a DAG with the id "x__reconcile", which is already used by a.yaml. '
                 "Change one of the ids."
             ],
             id="a reconcile with the name of a goal",
@@ -78,8 +79,8 @@ def mistakes(folder: Path, files: Mapping[str, str]) -> list[str]:
         pytest.param(
             {"a.yaml": an_export("vips"), "b.yaml": an_import("VIPs")},
             [
-                'b.yaml:2 id: "VIPs" differs from "vips" of a.yaml by capital letters only; '
-                "each goal needs an id of its own."
+                'b.yaml:2 id: "VIPs" differs from "vips" of a.yaml only by upper and lower case; each goal needs '
+                "its own id."
             ],
             id="ids that differ by capitals",
         ),
@@ -95,35 +96,35 @@ def mistakes(folder: Path, files: Mapping[str, str]) -> list[str]:
         ),
         pytest.param(
             {"a.yaml": "nonsense: 1\n", "a.yml": "nonsense: 1\n"},
-            ["a.yml: has the name of a.yaml, so that their DAGs look alike. Rename one of them."],
+            ["a.yml: has the same name as a.yaml, so their DAGs look alike. Rename one of them."],
             id="placeholders of one name",
         ),
         pytest.param(
             {"a.yaml": an_export("a"), "b.yaml": an_export("ledger", f"{S3}/sync/a")},
-            [f"b.yaml:3 staging: {S3}/sync/a/ledger lies in the folder of a.yaml, {S3}/sync/a, {MINE}"],
+            [f"b.yaml:3 staging: {S3}/sync/a/ledger is in the folder of a.yaml, {S3}/sync/a, {MINE}"],
             id="a goal in the place of another's ledger",
         ),
         pytest.param(
             {"a.yaml": an_import("b", f"{S3}/sync/a/work/x"), "b.yaml": an_export("a")},
-            [f"a.yaml:3 staging: {S3}/sync/a/work/x/b lies in the folder of b.yaml, {S3}/sync/a, {MINE}"],
+            [f"a.yaml:3 staging: {S3}/sync/a/work/x/b is in the folder of b.yaml, {S3}/sync/a, {MINE}"],
             id="a goal in another's work files, whichever file comes first",
         ),
         pytest.param(
             {"a.yaml": an_export("a"), "b.yaml": an_import("b", more=f"deliver: {{s3_csv: {S3}/sync/a/work/}}\n")},
-            [f"b.yaml:9 deliver.s3_csv: {S3}/sync/a/work lies in the folder of a.yaml, {S3}/sync/a, {MINE}"],
+            [f"b.yaml:9 deliver.s3_csv: {S3}/sync/a/work is in the folder of a.yaml, {S3}/sync/a, {MINE}"],
             id="a delivery",
         ),
         pytest.param(
             {"a.yaml": an_import("a"), "b.yaml": an_import("b", export=f"{S3}/sync/a")},
-            [f"b.yaml:4 source.export: {S3}/sync/a/segment-export lies in the folder of a.yaml, {S3}/sync/a, {MINE}"],
+            [f"b.yaml:4 source.export: {S3}/sync/a/segment-export is in the folder of a.yaml, {S3}/sync/a, {MINE}"],
             id="Braze's exports",
         ),
         pytest.param(
             {"a.yaml": an_import("segment-export"), "b.yaml": an_import("b", export=f"{S3}/sync")},
             [
-                f"b.yaml:4 source.export: {S3}/sync/segment-export lies in the folder of a.yaml, "
+                f"b.yaml:4 source.export: {S3}/sync/segment-export is in the folder of a.yaml, "
                 f"{S3}/sync/segment-export, {MINE}",
-                f"a.yaml:3 staging: {S3}/sync/segment-export lies where Braze writes the exports of b.yaml, "
+                f"a.yaml:3 staging: {S3}/sync/segment-export is where Braze writes the segment exports of b.yaml, "
                 f"{S3}/sync/segment-export. Choose another folder.",
             ],
             id="a goal with the name of Braze's folder",
@@ -134,28 +135,28 @@ def mistakes(folder: Path, files: Mapping[str, str]) -> list[str]:
                 "b.yaml": an_export("b", more=RECONCILE.replace("acme-braze-exports", "acme/sync/a/x")),
             },
             [
-                f"b.yaml:10 reconcile.export: {S3}/sync/a/x/segment-export lies in the folder of a.yaml, "
+                f"b.yaml:10 reconcile.export: {S3}/sync/a/x/segment-export is in the folder of a.yaml, "
                 f"{S3}/sync/a, {MINE}"
             ],
-            id="the exports of a reconcile",
+            id="the segment exports of a reconcile",
         ),
         pytest.param(
             {"a.yaml": an_export("a"), "b.yaml": files_of("b", f"{S3}/sync/a/in/*.csv")},
-            [f"b.yaml:4 source.s3_csv: {S3}/sync/a/in/*.csv lies in the folder of a.yaml, {S3}/sync/a, {MINE}"],
+            [f"b.yaml:4 source.s3_csv: {S3}/sync/a/in/*.csv is in the folder of a.yaml, {S3}/sync/a, {MINE}"],
             id="files that are read",
         ),
         pytest.param(
             {"a.yaml": an_export("a20261127"), "b.yaml": files_of("b", f"{S3}/*/a%Y%m%d/in/*.csv")},
             [
-                f"b.yaml:4 source.s3_csv: {S3}/*/a%Y%m%d/in/*.csv lies in the folder of a.yaml, {S3}/sync/a20261127, {MINE}"
+                f"b.yaml:4 source.s3_csv: {S3}/*/a%Y%m%d/in/*.csv is in the folder of a.yaml, {S3}/sync/a20261127, {MINE}"
             ],
             id="files by a pattern of folders",
         ),
         pytest.param(
             {"a.yaml": an_export("a"), "b.yaml": an_export("b", more="renamed_from: a\n")},
             [
-                f"b.yaml:10 renamed_from: {S3}/sync/a is the folder of a.yaml, whose state this goal would take over. "
-                "Remove a.yaml if this is the same goal."
+                f"b.yaml:10 renamed_from: {S3}/sync/a is the folder of a.yaml, whose state this goal would take "
+                "over. If both are the same goal, remove a.yaml."
             ],
             id="a goal that was renamed from one that lives",
         ),
@@ -165,7 +166,7 @@ def mistakes(folder: Path, files: Mapping[str, str]) -> list[str]:
                 "b.yaml": an_export("b", more="renamed_from: old\n"),
             },
             [
-                f"b.yaml:10 renamed_from: {S3}/sync/old lies in the folder that a.yaml was renamed from, {S3}/sync/old. "
+                f"b.yaml:10 renamed_from: {S3}/sync/old is in the folder that a.yaml was renamed from, {S3}/sync/old. "
                 "Choose another folder."
             ],
             id="two goals that were renamed from one",
@@ -176,15 +177,15 @@ def mistakes(folder: Path, files: Mapping[str, str]) -> list[str]:
                 "b.yaml": an_import("b", more=f"deliver: {{s3_csv: {S3}/out/}}\n"),
             },
             [
-                f"b.yaml:9 deliver.s3_csv: {S3}/out is where a.yaml delivers too; BlueConic wants the same columns in each "
-                "file. Choose another folder."
+                f"b.yaml:9 deliver.s3_csv: {S3}/out is where a.yaml delivers too, but BlueConic needs the same "
+                "columns in each file. Choose another folder."
             ],
             id="two deliveries to one folder",
         ),
         pytest.param(
             {"a.yaml": an_export("a"), "b.yaml": an_import("b", more=f"deliver: {{s3_csv: {S3}/sync/~observed}}\n")},
             [
-                f"b.yaml:9 deliver.s3_csv: {S3}/sync/~observed lies in {S3}/sync/~observed, where goals tell each other what "
+                f"b.yaml:9 deliver.s3_csv: {S3}/sync/~observed is in {S3}/sync/~observed, where goals share what "
                 "they read. Choose another folder."
             ],
             id="a delivery among the notes",
@@ -206,22 +207,22 @@ def test_goals_that_would_take_from_each_other_are_refused(
     [
         pytest.param(
             an_import("b", more=f"deliver: {{s3_csv: {S3}/sync/b/out}}\n"),
-            f"9 deliver.s3_csv: {S3}/sync/b/out lies in the folder of the goal itself, {S3}/sync/b, {MINE}",
+            f"9 deliver.s3_csv: {S3}/sync/b/out is in the folder of the goal itself, {S3}/sync/b, {MINE}",
             id="delivery",
         ),
         pytest.param(
             an_import("b", export=f"{S3}/sync/b"),
-            f"4 source.export: {S3}/sync/b/segment-export lies in the folder of the goal itself, {S3}/sync/b, {MINE}",
+            f"4 source.export: {S3}/sync/b/segment-export is in the folder of the goal itself, {S3}/sync/b, {MINE}",
             id="export",
         ),
         pytest.param(
             files_of("b", f"{S3}/sync/b/*.csv"),
-            f"4 source.s3_csv: {S3}/sync/b/*.csv lies in the folder of the goal itself, {S3}/sync/b, {MINE}",
+            f"4 source.s3_csv: {S3}/sync/b/*.csv is in the folder of the goal itself, {S3}/sync/b, {MINE}",
             id="files",
         ),
         pytest.param(
             an_import("b", f"{S3}/x/segment-export/s1", export=f"{S3}/x"),
-            f"3 staging: {S3}/x/segment-export/s1/b lies where Braze writes the exports of the goal itself, "
+            f"3 staging: {S3}/x/segment-export/s1/b is where Braze writes the segment exports of the goal itself, "
             f"{S3}/x/segment-export. Choose another folder.",
             id="state among exports",
         ),
@@ -281,7 +282,7 @@ def test_names_of_broken_files_that_are_written_alike_have_a_dag_each(tmp_path: 
 
 
 def test_a_goal_made_in_python_is_checked_too() -> None:
-    with pytest.raises(ValueError, match="lies in the folder of the goal itself"):
+    with pytest.raises(ValueError, match="is in the folder of the goal itself"):
         ImportGoal.model_validate(
             {
                 "id": "b",

@@ -11,14 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_braze_blueconic.exceptions import GoalError
-from airflow_provider_braze_blueconic.goals.loading import (
-    BrokenGoal,
-    LoadedGoal,
-    load_folder,
-    load_goal,
-    validate_paths,
-)
-from airflow_provider_braze_blueconic.goals.models import ExportGoal, ImportGoal, LeaversSet
+from airflow_provider_braze_blueconic.goals.export_goal import ExportGoal, LeaversSet
+from airflow_provider_braze_blueconic.goals.import_goal import ImportGoal
+from airflow_provider_braze_blueconic.goals.loaded import BrokenGoal, LoadedGoal
+from airflow_provider_braze_blueconic.goals.loading import load_folder, load_goal, validate_paths
 
 from .conftest import EXPORT, IMPORT
 
@@ -131,13 +127,14 @@ def test_several_mistakes_are_reported_at_once_by_line(problems: Problems) -> No
         ("schedule: @daily\n", '1: found text that begins with "@"; put it in quotes.'),
         (
             "goal: export\nname: a: b\n",
-            '2: found a colon where none can be; expected another indentation, or quotes around text that holds ": ".',
+            "2: found a colon where none can be; expected another indentation, or quotes around text that "
+            'contains ": ".',
         ),
         ("a: {b: 1\nc: 2\n", '2: expected "," or "}" before this (in what begins in line 1).'),
         ('a: "b\n', "2: found the end of the file; expected a closing quote (in what begins in line 1)."),
         ("a: 1\n---\nb: 1\n", "2: found a second document; expected one goal in a file (in what begins in line 1)."),
         ("a: *b\n", '1: found "*b" without an anchor "&b"; put text with "*" in quotes.'),
-        ("a: \x01\n", "1: holds a control character that YAML doesn't allow."),
+        ("a: \x01\n", "1: contains a control character that YAML doesn't allow."),
     ],
 )
 def test_text_that_is_no_goal_at_all_is_one_problem(problems: Problems, text: str, problem: str) -> None:
@@ -145,7 +142,7 @@ def test_text_that_is_no_goal_at_all_is_one_problem(problems: Problems, text: st
 
 
 def test_key_that_is_there_twice_names_both_lines(problems: Problems) -> None:
-    assert problems(EXPORT + "id: other\n") == ["10 id: is there twice; the first time in line 2."]
+    assert problems(EXPORT + "id: other\n") == ["10 id: is there twice; the first one is in line 2."]
 
 
 def test_tags_and_keys_that_are_no_text_are_refused(problems: Problems) -> None:
@@ -158,14 +155,14 @@ def test_tags_and_keys_that_are_no_text_are_refused(problems: Problems) -> None:
 
 
 def test_alias_of_itself_ends(problems: Problems) -> None:
-    assert "10 labels[0]: is an alias of something that it is part of." in problems(EXPORT + "labels: &a [*a]\n")
+    assert "10 labels[0]: is an alias for something that contains it." in problems(EXPORT + "labels: &a [*a]\n")
 
 
 def test_nested_aliases_do_not_fill_the_memory(problems: Problems) -> None:
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
 
-    assert problems("\n".join(levels)) == [" holds more than 20,000 values, or too deep ones."]
+    assert problems("\n".join(levels)) == [" holds more than 20,000 values, or values that are nested too deeply."]
 
 
 def test_aliases_can_be_used(write: Write) -> None:

@@ -8,16 +8,11 @@ from importlib.resources import files
 import pytest
 from pydantic import ValidationError
 
-from airflow_provider_braze_blueconic.goals.models import (
-    CsvSource,
-    ExportField,
-    ExportGoal,
-    ExportIdentifier,
-    ImportField,
-    ImportSource,
-    RemainingFields,
-    SegmentSource,
-)
+from airflow_provider_braze_blueconic.goals.export_goal import ExportGoal
+from airflow_provider_braze_blueconic.goals.export_rows import ExportField, ExportIdentifier
+from airflow_provider_braze_blueconic.goals.export_source import CsvSource, SegmentSource
+from airflow_provider_braze_blueconic.goals.import_rows import ImportField, RemainingFields
+from airflow_provider_braze_blueconic.goals.segment_export import ImportSource
 
 from .conftest import EXPORT, IMPORT
 
@@ -25,50 +20,53 @@ Problems = Callable[[str], list[str]]
 
 ROW = "10 fields[2]"
 STALE = "Any other spelling becomes a new custom attribute, which is billed, and the real field stays stale."
-STRPTIME = 'Write it as strptime has it, such as "%d/%m/%Y" or "%Y-%m-%d %H:%M:%S %z".'
+STRPTIME = 'Write it in the notation of strptime, such as "%d/%m/%Y" or "%Y-%m-%d %H:%M:%S %z".'
 FROM = "expected property.<id>, profile_id, segments, interactions, permission_level; found"
 
 
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ("{from: property.x, to: First_Name}", f'{ROW}.to: "First_Name" is spelt "first_name" in Braze. {STALE}'),
-        ("{from: property.x, to: firstname}", f'{ROW}.to: "firstname" is spelt "first_name" in Braze. {STALE}'),
-        ("{from: property.x, to: e-mail}", f'{ROW}.to: "e-mail" is spelt "email" in Braze. {STALE}'),
-        ("{from: property.x, to: Time_Zone}", f'{ROW}.to: "Time_Zone" is spelt "time_zone" in Braze. {STALE}'),
-        ("{from: property.x, to: timezone}", f'{ROW}.to: "timezone" is spelt "time_zone" in Braze. {STALE}'),
-        ("{from: property.x, to: homeCity}", f'{ROW}.to: "homeCity" is spelt "home_city" in Braze. {STALE}'),
+        ("{from: property.x, to: First_Name}", f'{ROW}.to: "First_Name" is spelled "first_name" in Braze. {STALE}'),
+        ("{from: property.x, to: firstname}", f'{ROW}.to: "firstname" is spelled "first_name" in Braze. {STALE}'),
+        ("{from: property.x, to: e-mail}", f'{ROW}.to: "e-mail" is spelled "email" in Braze. {STALE}'),
+        ("{from: property.x, to: Time_Zone}", f'{ROW}.to: "Time_Zone" is spelled "time_zone" in Braze. {STALE}'),
+        ("{from: property.x, to: timezone}", f'{ROW}.to: "timezone" is spelled "time_zone" in Braze. {STALE}'),
+        ("{from: property.x, to: homeCity}", f'{ROW}.to: "homeCity" is spelled "home_city" in Braze. {STALE}'),
         (
             "{from: property.x, to: external_id}",
-            f'{ROW}.to: "external_id" is an identifier of Braze. It is set by "identifiers", not by a field.',
+            f'{ROW}.to: "external_id" is an identifier in Braze. "identifiers" sets it, not a field.',
         ),
         (
             "{from: property.x, to: brazeId}",
-            f'{ROW}.to: "brazeId" looks like "braze_id", which is an identifier of Braze. '
-            'It is set by "identifiers", not by a field.',
+            f'{ROW}.to: "brazeId" looks like "braze_id", which is an identifier in Braze. "identifiers" sets it, '
+            "not a field.",
         ),
         (
             "{from: property.x, to: _update_existing_only}",
-            f'{ROW}.to: "_update_existing_only" is a control flag of Braze, not an attribute. '
-            "The sync sets it where it is needed.",
+            f'{ROW}.to: "_update_existing_only" is a control flag of Braze, not an attribute. The sync sets it '
+            "where needed.",
         ),
         (
             "{from: property.x, to: email_subscription_info}",
-            f'{ROW}.to: "email_subscription_info" is refused by Braze. '
-            'Use "email_subscribe", or one subscription group.',
+            f'{ROW}.to: "email_subscription_info" can\'t be written: Braze refuses it. Use "email_subscribe", '
+            "or one subscription group.",
         ),
         (
             "{from: property.x, to: push_tokens}",
             f'{ROW}.to: "push_tokens" is not supported: push tokens belong to the app\'s SDK.',
         ),
-        ("{from: property.x, to: $add}", f'{ROW}.to: "$add" starts with "$", which Braze keeps for its own operators.'),
+        (
+            "{from: property.x, to: $add}",
+            f'{ROW}.to: "$add" starts with "$", which Braze reserves for its own operators.',
+        ),
         (
             "{from: property.x, to: subscription_groups.abc}",
             f'{ROW}.to: "subscription_groups.abc" needs the id of one group, a UUID, after "subscription_groups.".',
         ),
         (
             "{from: property.x, to: custom_attributes.tier}",
-            f'{ROW}.to: "custom_attributes.tier" writes a custom attribute by its bare name: "tier".',
+            f'{ROW}.to: "custom_attributes.tier" has a prefix too many; name a custom attribute without it: "tier".',
         ),
         (
             "{from: property.x, to: first_name}",
@@ -93,20 +91,20 @@ FROM = "expected property.<id>, profile_id, segments, interactions, permission_l
         ),
         (
             '{from: property.x, to: y, date_format: "%d/%m/%Q"}',
-            f'{ROW}.date_format: "%d/%m/%Q" holds "%Q", which is no part of a date. {STRPTIME}',
+            f'{ROW}.date_format: "%d/%m/%Q" holds "%Q", which isn\'t a part of a date. {STRPTIME}',
         ),
         (
             '{from: property.x, to: dob, date_format: "%d/%m/%y"}',
-            f'{ROW}.date_format: "%d/%m/%y" has a year of two digits, which leaves the century of a birthday open. '
-            "Let the source write four.",
+            f'{ROW}.date_format: "%d/%m/%y" has a two-digit year, which leaves the century of a birthday open. '
+            "Have the source write four digits.",
         ),
         (
             '{from: property.x, to: y, type: integer, date_format: "%d/%m/%Y"}',
-            f'{ROW}.date_format: makes a time, and the row says "type: integer". Leave one of the two out.',
+            f'{ROW}.date_format: gives a time, but the row says "type: integer". Leave one of the two out.',
         ),
         (
             '{from: property.x, to: home_city, date_format: "%d/%m/%Y"}',
-            f'{ROW}.date_format: "home_city" holds a text in Braze, and no date.',
+            f'{ROW}.date_format: "home_city" holds a text in Braze, not a date.',
         ),
         (
             '{from: segments, to: y, date_format: "%d/%m/%Y"}',
@@ -122,45 +120,45 @@ FROM = "expected property.<id>, profile_id, segments, interactions, permission_l
         ("{from: property.x, value: 1, to: y}", f'{ROW}: expected either "from" or "value"; both are there.'),
         (
             "{value: null, to: y}",
-            f"{ROW}.value: a fixed value can't be empty: it would clear the attribute of everybody.",
+            f"{ROW}.value: a fixed value can't be empty: it would clear the attribute for everybody.",
         ),
         ("{value: abc, to: y, type: integer}", f'{ROW}.value: "abc" can\'t be of type "integer".'),
         ("{value: tomorrow, to: y, type: time}", f'{ROW}.value: "tomorrow" can\'t be of type "time".'),
         ("{value: 5, to: home_city}", f'{ROW}.value: "home_city" holds text in Braze.'),
         (
             "{value: maybe, to: email_subscribe}",
-            f'{ROW}.value: "email_subscribe" takes only opted_in, subscribed, unsubscribed.',
+            f'{ROW}.value: "email_subscribe" accepts only opted_in, subscribed, unsubscribed.',
         ),
         (
             "{value: Narnia, to: country}",
-            f'{ROW}.value: "Narnia" is no country. Write its code of two letters, such as NL.',
+            f'{ROW}.value: "Narnia" isn\'t a country. Write its code of two letters, such as NL.',
         ),
         (
             "{value: fy, to: language}",
-            f'{ROW}.value: "fy" is no language that Braze supports. Write its code, such as nl.',
+            f'{ROW}.value: "fy" isn\'t a language that Braze supports. Write its code, such as nl.',
         ),
-        ("{value: a@gmail.com, to: email}", f'{ROW}.value: "a@gmail.com" is no e-mail address that Braze takes.'),
+        ("{value: a@gmail.com, to: email}", f'{ROW}.value: "a@gmail.com" isn\'t an e-mail address that Braze accepts.'),
         (
             "{value: Mars/Phobos, to: time_zone}",
-            f'{ROW}.value: "Mars/Phobos" is no time zone. Write its IANA name, such as Europe/Amsterdam.',
+            f'{ROW}.value: "Mars/Phobos" isn\'t a time zone. Write its IANA name, such as Europe/Amsterdam.',
         ),
-        ("{value: unknown, to: gender}", f'{ROW}.value: "gender" takes only M, F, O, N, P.'),
+        ("{value: unknown, to: gender}", f'{ROW}.value: "gender" accepts only M, F, O, N, P.'),
         (
             "{value: 3001-01-01, to: y, type: time}",
-            f'{ROW}.value: "3001-01-01" is no date that Braze can store. '
-            "Write it as 2026-11-30 or 2026-11-30T08:00:00Z.",
+            f'{ROW}.value: "3001-01-01" isn\'t a date that Braze can store. Write it as 2026-11-30 or '
+            "2026-11-30T08:00:00Z.",
         ),
-        ('{value: "", to: y}', f"{ROW}.value: is empty, and an empty text is no value. Leave the row out."),
-        ('{value: "\\u200b", to: y}', f"{ROW}.value: is empty, and an empty text is no value. Leave the row out."),
+        ('{value: "", to: y}', f"{ROW}.value: is empty, and empty text isn't a value. Leave the row out."),
+        ('{value: "\\u200b", to: y}', f"{ROW}.value: is empty, and empty text isn't a value. Leave the row out."),
         (
             "{value: '[{\"a\": 1}]', to: y, type: array}",
-            f'{ROW}.value: "[{{"a": 1}}]" is a list of objects, and an array holds single values.',
+            f'{ROW}.value: "[{{"a": 1}}]" is a list of objects, but an array holds single values.',
         ),
         (
             "{value: '{\"inc\": 5}', to: y, type: object}",
-            f'{ROW}.value: "{{"inc": 5}}" is an operation to Braze and no value. Name the key otherwise.',
+            f'{ROW}.value: "{{"inc": 5}}" is an operation for Braze, not a value. Rename the key.',
         ),
-        ("{value: nope, to: y, type: object}", f'{ROW}.value: "nope" is no JSON object.'),
+        ("{value: nope, to: y, type: object}", f'{ROW}.value: "nope" isn\'t a JSON object.'),
         ("{value: {inc: 5}, to: y}", f"{ROW}.value: expected a single value: text, a number, true or false."),
         (
             f"{{from: property.x, to: {'x' * 256}}}",
@@ -234,7 +232,7 @@ def test_row_of_an_export_that_can_work_is_taken(problems: Problems, row: str) -
         (
             "id: vip_to_braze\n",
             "id: vip_to_braze\nrenamed_from: vip_to_braze\n",
-            ["3 renamed_from: is the goal's id; expected the id that it had before. See id, line 2."],
+            ["3 renamed_from: is the goal's current id; expected its previous id. See id, line 2."],
         ),
         (
             "id: vip_to_braze\n",
@@ -270,7 +268,7 @@ def test_row_of_an_export_that_can_work_is_taken(problems: Problems, row: str) -
         (
             "braze: external_id",
             "braze: user_alias",
-            ["6 identifiers[0].alias_label: is missing: an alias is found by its name and its label."],
+            ["6 identifiers[0].alias_label: is missing: an alias needs its name and its label."],
         ),
         (
             "braze: external_id",
@@ -287,16 +285,16 @@ def test_row_of_an_export_that_can_work_is_taken(problems: Problems, row: str) -
             "VIP customers}",
             "VIP customers, read: modified}\nleavers: clear_fields",
             [
-                '5 leavers: who left is known only after reading the whole segment. Use "keep", or "read: full". '
-                "See source.read, line 4."
+                '5 leavers: only a read of the whole segment shows who left. Use "keep", or "read: full". See '
+                "source.read, line 4."
             ],
         ),
         (
             "source: {segment: VIP customers}",
             "source: {s3_csv: s3://bucket/path/*.csv}\nobjectives: [newsletter]",
             [
-                "5 objectives: a CSV file doesn't tell consent. Set the objectives on the BlueConic connection "
-                "that writes it. See source.s3_csv, line 4."
+                "5 objectives: a CSV file doesn't show consent. Set the objectives on the BlueConic connection "
+                "that writes the file. See source.s3_csv, line 4."
             ],
         ),
         ("source: {segment: VIP customers}", 'source: {s3_csv: "s3://bucket/path/*.csv"}', []),
@@ -324,7 +322,7 @@ def test_a_phone_link_and_a_field_email_alone_would_write_to_whoever_has_the_ema
     text = EXPORT.replace("braze: external_id", "braze: phone").replace("to: first_name", "to: email")
 
     assert problems(text) == [
-        '8 fields[0].to: "email" can\'t be written for people who are identified by "phone": Braze takes "phone" for the '
+        '8 fields[0].to: "email" can\'t be written for people who are identified by "phone": Braze uses "phone" as the '
         f'identifier only where there is no "email", {GETS_THE_VALUES} See identifiers[0], line 6.'
     ]
 
@@ -371,7 +369,7 @@ def test_a_field_that_nobody_could_get_is_refused(problems: Problems, links: lis
         (
             ["external_id", "phone"],
             "email",
-            '"email" can\'t be written for people who are identified by "phone": Braze takes "phone" for the identifier '
+            '"email" can\'t be written for people who are identified by "phone": Braze uses "phone" as the identifier '
             f'only where there is no "email", {GETS_THE_VALUES} See identifiers[1], line 7.',
         ),
     ],
@@ -395,7 +393,7 @@ def test_leavers_can_lose_an_address_that_identifies_nobody(problems: Problems, 
 def test_leavers_can_not_be_set_to_another_identity(problems: Problems, target: str) -> None:
     (found,) = problems(EXPORT + f"leavers: {{set: {{{target}: x}}}}\n")
 
-    assert "is an identifier of Braze" in found
+    assert "is an identifier in Braze" in found
 
 
 @pytest.mark.parametrize("target", ["email_subscribe", "subscription_groups.01234567-89ab-cdef-0123-456789abcdef"])
@@ -419,8 +417,8 @@ def test_nobody_can_be_created_by_braze_id(problems: Problems) -> None:
     text = EXPORT.replace("braze: external_id", "braze: braze_id") + "allow_creation: true\n"
 
     assert problems(text) == [
-        "10 allow_creation: nobody can be created by braze_id, because Braze assigns it. "
-        "Use false, or another identifier. See identifiers[0], line 6."
+        "10 allow_creation: braze_id can't create people, because Braze assigns it. Use false, or another "
+        "identifier. See identifiers[0], line 6."
     ]
 
 
@@ -430,10 +428,10 @@ def test_values_for_leavers_take_braze_s_form_or_are_refused(problems: Problems)
     found = problems(f"{EXPORT}leavers:\n  set:\n{fine}{bad}")
 
     assert found == [
-        '16 leavers.set.language: "fy" is no language that Braze supports. Write its code, such as nl.',
-        '17 leavers.set.time_zone: "Mars/Phobos" is no time zone. Write its IANA name, such as Europe/Amsterdam.',
+        '16 leavers.set.language: "fy" isn\'t a language that Braze supports. Write its code, such as nl.',
+        '17 leavers.set.time_zone: "Mars/Phobos" isn\'t a time zone. Write its IANA name, such as Europe/Amsterdam.',
         '18 leavers.set.push_subscribe: "push_subscribe" can\'t be empty in Braze. Write "unsubscribed".',
-        "19 leavers.set.tier: is empty, and an empty text is no value. Use null to clear.",
+        "19 leavers.set.tier: is empty, and empty text isn't a value. Use null to clear.",
     ]
 
 
@@ -441,7 +439,7 @@ def test_values_for_leavers_are_checked_like_fields(problems: Problems) -> None:
     found = problems(EXPORT + "leavers:\n  set:\n    vip: false\n    Email: x\n    dob: 4\n    deep: {a: 1}\n")
 
     assert found == [
-        f'13 leavers.set.Email: "Email" is spelt "email" in Braze. {STALE}',
+        f'13 leavers.set.Email: "Email" is spelled "email" in Braze. {STALE}',
         '14 leavers.set.dob: "dob" holds text in Braze.',
         "15 leavers.set.deep: expected a single value: text, a number, true or false.",
     ]
@@ -509,7 +507,7 @@ def test_schedule_is_kept_as_airflow_understands_it(schedule: str, kept: str) ->
         ("0 0 2 * * *", "expected five cron fields (minute hour day month weekday)"),
         ("@dayly", 'Nearest: "@daily"'),
         ("@once", "expected one of @hourly"),
-        ("0 2 31 2 *", "it would never run"),
+        ("0 2 31 2 *", "so the goal would never run"),
         ("R 2 * * *", "write a fixed time"),
         ("nightly", "expected five cron fields"),
     ],
@@ -535,8 +533,8 @@ def test_schedule_that_airflow_would_not_take_is_refused(schedule: str, problem:
         ("{from: email, to: mail, of: value}", '9 fields[1].of: is possible only with "merge: sum".'),
         (
             "{from: custom_attributes.n, to: braze_external_id, merge: sum, of: value}",
-            '9 fields[1].merge: "braze_external_id" identifies people, so nothing can be added to it. '
-            "See identifiers[0], line 6.",
+            '9 fields[1].merge: "braze_external_id" identifies people, so "sum" can\'t add to it. See '
+            "identifiers[0], line 6.",
         ),
         ("{from: e_mail, to: mail}", '9 fields[1].from: Braze exports no field "e_mail". Nearest: "email".'),
         (
@@ -646,7 +644,7 @@ def test_remaining_fields_create_and_exclude_nothing_unless_told_to() -> None:
 def test_import_needs_fields_or_remaining_fields(problems: Problems) -> None:
     head = IMPORT.partition("fields:\n")[0]
 
-    assert problems(head) == ['1 fields: needs at least one row, unless there is "remaining_fields".']
+    assert problems(head) == ['1 fields: needs at least one row, unless the goal has "remaining_fields".']
     assert problems(head + "remaining_fields: {prefix: braze_}\n") == []
 
 

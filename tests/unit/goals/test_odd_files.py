@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG
 
+from airflow_provider_braze_blueconic.dag_factory.dag_file import load_goals
 from airflow_provider_braze_blueconic.goals import loading
-from airflow_provider_braze_blueconic.goals.dag import load_goals
 from airflow_provider_braze_blueconic.goals.loading import load_folder
 
 GOOD = """\
@@ -146,18 +146,18 @@ def test_no_content_of_a_file_takes_the_good_goals_with_it(folder: Path, seed: i
         (b"\0\0\0", "control character"),
         (b"- a\n- b\n", "expected the keys of a goal"),
         (b"just text", "expected the keys of a goal"),
-        (b"a: &a [*a]\n", "is an alias of something that it is part of"),
-        (b"a: " + b"[" * 100_000, "too deep ones"),
-        (b"? " * 100_000, "too deep ones"),
+        (b"a: &a [*a]\n", "is an alias for something that contains it"),
+        (b"a: " + b"[" * 100_000, "nested too deeply"),
+        (b"? " * 100_000, "nested too deeply"),
         (b"[" + b"a," * 100_000 + b"]", "more than 20,000 values"),
         (b"a: " + b"x" * 300_000, "more than 250,000 bytes"),
         (b"goal: export\n---\ngoal: export\n", "second document"),
         (b"a: !!binary aGk=\n", "tags are not used"),
         (b'"\xc2\xb2": 1\n', "expected"),
         (b"goal: export\nid: x\nfields[\xc2\xb2]: 1\n", "there is no such key here"),
-        (b'goal: export\nname: "\\ud800"\n', "holds half a character or a NUL"),
-        (b'goal: export\ndescription: "a\\0"\n', "holds half a character or a NUL"),
-        (b'goal: export\n"\\ud83d": 1\n', "holds half a character or a NUL"),
+        (b'goal: export\nname: "\\ud800"\n', "contains half a character or a NUL"),
+        (b'goal: export\ndescription: "a\\0"\n', "contains half a character or a NUL"),
+        (b'goal: export\n"\\ud83d": 1\n', "contains half a character or a NUL"),
         (b"goal: export\npartitions: 0x" + b"f" * 9_000, "expected a whole number"),
         (b"goal: export\npartitions: " + b"9" * 900, "expected at most 256"),
     ],
@@ -176,9 +176,9 @@ def test_a_file_that_is_no_goal_becomes_a_placeholder_that_says_why(folder: Path
     [
         ("start_date: 0001-01-01", "expected a date between the years 1970 and 2999"),
         ("start_date: 9999-12-31", "expected a date between the years 1970 and 2999"),
-        ('description: "\\ud83d"', "holds half a character"),
-        ('labels: ["\\udc00"]', "holds half a character"),
-        ('leavers: {set: {"\\ud800": 1}}', "holds half a character"),
+        ('description: "\\ud83d"', "contains half a character"),
+        ('labels: ["\\udc00"]', "contains half a character"),
+        ('leavers: {set: {"\\ud800": 1}}', "contains half a character"),
     ],
 )
 def test_a_setting_that_airflow_can_not_store_is_refused(folder: Path, setting: str, expected: str) -> None:
@@ -282,7 +282,7 @@ def test_even_a_bug_of_ours_costs_one_goal_only(
 def test_a_goal_of_which_airflow_can_make_no_dag_costs_nobody_else(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dag_module = importlib.import_module("airflow_provider_braze_blueconic.goals.dag")
+    dag_module = importlib.import_module("airflow_provider_braze_blueconic.dag_factory.dag")
     (folder / "odd.yaml").write_text(GOOD.replace("id: good", "id: odd"))
     real = dag_module.goal_tasks
 
@@ -295,5 +295,5 @@ def test_a_goal_of_which_airflow_can_make_no_dag_costs_nobody_else(
 
     (placeholder,) = check(folder).values()
 
-    assert "Airflow can't make a DAG of it (OverflowError)" in message(placeholder)
+    assert "Airflow can't build a DAG from it (OverflowError)" in message(placeholder)
     assert "planted" not in message(placeholder)

@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from airflow_provider_braze_blueconic.goals import models
 from airflow_provider_braze_blueconic.goals.document import read_document
 from airflow_provider_braze_blueconic.goals.loading import load_goal
-from airflow_provider_braze_blueconic.goals.reference import SCHEMA_FILE, goal_schema, reference_page
+from airflow_provider_braze_blueconic.goals.reference import reference_page
+from airflow_provider_braze_blueconic.goals.schema import SCHEMA_FILE, goal_schema
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "goal-file.md"

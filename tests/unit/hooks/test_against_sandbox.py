@@ -11,22 +11,21 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, GoalError
-from airflow_provider_braze_blueconic.hooks.blueconic import (
-    PROFILES_LIMITS,
-    BlueConicHook,
-    SumWord,
-    modified_between,
-)
+from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook
+from airflow_provider_braze_blueconic.hooks.blueconic_api.profile_pages import modified_between
+from airflow_provider_braze_blueconic.hooks.blueconic_api.profile_writes import PROFILES_LIMITS
+from airflow_provider_braze_blueconic.hooks.blueconic_api.sum_words import SumWord
 from airflow_provider_braze_blueconic.hooks.braze import BrazeHook
 from airflow_provider_braze_blueconic.hooks.staging import StagingHook
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
-from airflow_provider_braze_blueconic.sync.batches import Outgoing
-from airflow_provider_braze_blueconic.sync.blueconic_objects import BODY_AFTER, BODY_BEFORE
-from airflow_provider_braze_blueconic.sync.pacing import Pacing, Rate
-from airflow_provider_braze_blueconic.sync.receipts import PartReceipts
-from airflow_provider_braze_blueconic.sync.sending import Reply, Verdict
-from airflow_provider_braze_blueconic.sync.upload import Upload, UploadSettings
+from airflow_provider_braze_blueconic.sync.blueconic.objects import BODY_AFTER, BODY_BEFORE
+from airflow_provider_braze_blueconic.sync.sending.batches import Outgoing
+from airflow_provider_braze_blueconic.sync.sending.pacing import Pacing, Rate
+from airflow_provider_braze_blueconic.sync.sending.seam import Reply, Verdict
+from airflow_provider_braze_blueconic.sync.sending.settings import UploadSettings
+from airflow_provider_braze_blueconic.sync.sending.upload import Upload
+from airflow_provider_braze_blueconic.sync.state.part_receipts import PartReceipts
 from tests.support.sandbox import sandbox, use_connections  # noqa: F401  a fixture is used by its name
 from tests.support.targets import ReceiptFiles
 

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, GoalError, TransientError, UnexpectedAnswer
-from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook, Objective, ProfileProperty, modified_between
+from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook
+from airflow_provider_braze_blueconic.hooks.blueconic_api.definitions import Objective, ProfileProperty
+from airflow_provider_braze_blueconic.hooks.blueconic_api.profile_pages import modified_between
 from tests.support.odd_server import Oddity, OddServer, answer, cut_off, half_document, reset, zipped
 from tests.unit.hooks.conftest import CLIENT_SECRET, TOKEN
 
@@ -105,7 +107,7 @@ def test_missing_scope_is_named(server: OddServer, blueconic: BlueConicHook) -> 
 def test_token_that_can_not_be_used_is_no_success(body: object, server: OddServer, blueconic: BlueConicHook) -> None:
     server.on(f"POST {TOKEN_PATH}", answer(body))
 
-    with pytest.raises(UnexpectedAnswer, match="no token"):
+    with pytest.raises(UnexpectedAnswer, match="no usable token"):
         blueconic.list_segments()
 
 
@@ -144,7 +146,7 @@ def test_connection_without_client_id_is_refused(monkeypatch: pytest.MonkeyPatch
 
     assert BlueConicHook().test_connection() == (
         False,
-        'Connection "blueconic_default" needs the client id as its login and the client secret as its password.',
+        'Connection "blueconic_default" needs the client id as login and the client secret as password.',
     )
 
 
@@ -377,7 +379,7 @@ def test_cursor_that_was_seen_before_is_never_followed(
         f"GET {PROFILES}", *[answer(page(f"p{number}", following=cursor)) for number, cursor in enumerate(cursors)]
     )
 
-    with pytest.raises(TransientError, match="led back to a page"):
+    with pytest.raises(TransientError, match="a page that was already read"):
         read(blueconic)
 
     assert len(server.asked(PROFILES)) == len(cursors) - 1 + 6
@@ -409,14 +411,14 @@ def test_page_that_leads_back_once_is_asked_for_again_and_counted(
 def test_empty_pages_with_ever_new_cursors_come_to_an_end(server: OddServer, blueconic: BlueConicHook) -> None:
     server.on(f"GET {PROFILES}", *[answer(page(following=f"c-{number}")) for number in range(200)])
 
-    with pytest.raises(UnexpectedAnswer, match="100 pages in a row"):
+    with pytest.raises(UnexpectedAnswer, match="100 empty pages in a row"):
         read(blueconic)
 
 
 def test_cursor_that_is_no_text_is_not_taken_for_the_end(server: OddServer, blueconic: BlueConicHook) -> None:
     server.on(f"GET {PROFILES}", answer({"profiles": [], "nextCursor": 7}))
 
-    with pytest.raises(UnexpectedAnswer, match="not a text"):
+    with pytest.raises(UnexpectedAnswer, match="isn't text"):
         read(blueconic)
 
 
@@ -532,5 +534,5 @@ def test_halves_in_profiles_are_left_to_who_counts_them(server: OddServer, bluec
 def test_an_answer_that_is_nested_without_end_is_no_json(server: OddServer, blueconic: BlueConicHook) -> None:
     server.on(f"GET {SEGMENTS}", answer(b'{"segments":' + b"[" * 200_000))
 
-    with pytest.raises(UnexpectedAnswer, match="something else than whole JSON"):
+    with pytest.raises(UnexpectedAnswer, match="something other than complete JSON"):
         blueconic.list_segments()

@@ -7,14 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, GoalError, TransientError, UnexpectedAnswer
-from airflow_provider_braze_blueconic.hooks.braze import (
-    BrazeCampaign,
-    BrazeHook,
-    BrazeSegment,
-    CustomAttribute,
-    ExportRunning,
-    SegmentExport,
-)
+from airflow_provider_braze_blueconic.hooks.braze import BrazeHook
+from airflow_provider_braze_blueconic.hooks.braze_api.definitions import BrazeCampaign, BrazeSegment, CustomAttribute
+from airflow_provider_braze_blueconic.hooks.braze_api.segment_exports import ExportRunning, SegmentExport
 from tests.support.odd_server import Oddity, OddServer, answer, cut_off, reset
 
 EXPORT = "/users/export/segment"
@@ -121,7 +116,7 @@ def test_custom_attributes_follow_the_link_header(server: OddServer, braze: Braz
 @pytest.mark.parametrize(
     ("query", "error", "says"),
     [
-        pytest.param("cursor=again", TransientError, "read before", id="a cursor seen before"),
+        pytest.param("cursor=again", TransientError, "already read", id="a cursor seen before"),
         pytest.param("page=2", UnexpectedAnswer, "can't be followed", id="no cursor"),
     ],
 )

@@ -43,7 +43,7 @@ def test_installation_overrides_them_by_environment(monkeypatch: pytest.MonkeyPa
 def test_number_that_makes_no_sense_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"AIRFLOW__BRAZE_BLUECONIC__{name.upper()}", value)
 
-    with pytest.raises(ValueError, match=rf"\[braze_blueconic\] {name} has to be a number above 0"):
+    with pytest.raises(ValueError, match=rf"\[braze_blueconic\] {name} must be a number above 0"):
         Settings.load()
 
 
@@ -61,7 +61,7 @@ def test_how_long_a_write_takes_to_show_is_a_setting_of_each_system(monkeypatch:
 def test_a_time_can_not_be_less_than_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"AIRFLOW__BRAZE_BLUECONIC__{name.upper()}", "-1")
 
-    with pytest.raises(ValueError, match=rf"\[braze_blueconic\] {name} has to be a number of 0 or more, it is -1"):
+    with pytest.raises(ValueError, match=rf"\[braze_blueconic\] {name} must be a number of 0 or more; it is -1"):
         Settings.load()
 
 

@@ -17,9 +17,10 @@ from airflow_provider_braze_blueconic.exceptions import (
     UnsupportedTable,
     WriterConflict,
 )
-from airflow_provider_braze_blueconic.hooks.staging import StagedObject, StagingHook, split_uri
+from airflow_provider_braze_blueconic.hooks.s3.uris import split_uri
+from airflow_provider_braze_blueconic.hooks.staging import StagedObject, StagingHook
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
-from airflow_provider_braze_blueconic.sync.tables import Table
+from airflow_provider_braze_blueconic.sync.store.tables import Table
 from tests.support.odd_server import OddServer, answer, closed_port
 from tests.support.store import BUCKET, Store
 
@@ -232,7 +233,7 @@ def test_missing_object_is_a_file_not_found(staging: StagingHook, tmp_path: Path
 def test_access_to_a_bucket_is_checked_with_one_call(staging: StagingHook) -> None:
     staging.check_access("s3://acme-sync/prefix")
 
-    with pytest.raises(AccessError, match=r"s3://not-there/x .*aws_default.*: the bucket does not exist"):
+    with pytest.raises(AccessError, match=r"s3://not-there/x .*aws_default.*: the bucket doesn't exist"):
         staging.check_access("s3://not-there/x")
 
 
@@ -254,7 +255,7 @@ def test_a_store_that_ignores_conditions_is_refused_by_the_cause(store: Store) -
     store.faults.add(Fault("s3", "unconditional_put"))
 
     for _ in range(2):
-        with pytest.raises(AccessError, match="heeds the condition If-None-Match"):
+        with pytest.raises(AccessError, match="supports the condition If-None-Match"):
             StagingHook().check_access(f"s3://{BUCKET}/sync")
 
     assert store.keys() == []
@@ -311,17 +312,17 @@ def test_a_bucket_that_is_only_read_is_not_written_to(store: Store) -> None:
 def test_upload_into_a_bucket_that_is_not_there_says_so(staging: StagingHook, tmp_path: Path) -> None:
     (tmp_path / "up").write_bytes(b"x")
 
-    with pytest.raises(AccessError, match="the bucket does not exist"):
+    with pytest.raises(AccessError, match="the bucket doesn't exist"):
         staging.upload_file(tmp_path / "up", "s3://not-there/x")
 
 
 @pytest.mark.parametrize(
     ("code", "status", "kind", "words"),
     [
-        ("NoSuchBucket", 404, AccessError, "bucket does not exist"),
-        ("AccessDenied", 403, AccessError, "no right"),
-        ("InvalidAccessKeyId", 403, AccessError, "access key id does not exist"),
-        ("SignatureDoesNotMatch", 403, AccessError, "secret access key does not fit"),
+        ("NoSuchBucket", 404, AccessError, "bucket doesn't exist"),
+        ("AccessDenied", 403, AccessError, "have permission"),
+        ("InvalidAccessKeyId", 403, AccessError, "access key id doesn't exist"),
+        ("SignatureDoesNotMatch", 403, AccessError, "secret access key doesn't match"),
         ("ExpiredToken", 400, AccessError, "session token has expired"),
         ("AuthorizationHeaderMalformed", 400, AccessError, "region is wrong"),
         ("SlowDown", 503, TransientError, "busy"),
@@ -365,9 +366,9 @@ def test_endpoint_that_is_not_there_is_an_access_error(monkeypatch: pytest.Monke
 
 
 def test_endpoint_that_is_no_address_is_an_access_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    connect(monkeypatch, "not an address")
+    connect(monkeypatch, "isn't a valid address")
 
-    with pytest.raises(AccessError, match="connection is not valid"):
+    with pytest.raises(AccessError, match="connection is invalid"):
         StagingHook().check_access("s3://acme-sync/k")
 
 
@@ -490,5 +491,5 @@ def test_a_feature_of_a_table_in_s3_that_delta_rs_can_t_open_is_named(store: Sto
     commit = json.dumps({"protocol": {**protocol, "writerFeatures": ["timeless"]}}).encode()
     store.client().put_object(Bucket=BUCKET, Key=f"goal/ledger/_delta_log/{1:020d}.json", Body=commit)
 
-    with pytest.raises(UnsupportedTable, match=f"timeless off s3://{BUCKET}/goal/ledger"):
+    with pytest.raises(UnsupportedTable, match=f"timeless from s3://{BUCKET}/goal/ledger"):
         kept_table().open()

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_braze_blueconic.exceptions import AccessError
 from airflow_provider_braze_blueconic.hooks.staging import StagingHook
-from airflow_provider_braze_blueconic.sync.tables import Table
+from airflow_provider_braze_blueconic.sync.store.tables import Table
 from tests.support.odd_server import closed_port
 from tests.support.secure_store import Certificates, Proxy, SecureStore
 
@@ -114,9 +114,9 @@ def test_an_untrusted_certificate_is_told_with_the_setting_on_both_roads(
 ) -> None:
     hook = connect(monkeypatch, store.url, verify=str(certificates.other))
 
-    with pytest.raises(AccessError, match=r"not trusted\. Set `verify` in"):
+    with pytest.raises(AccessError, match=r"trust the certificate of the S3 endpoint\. Set `verify` in"):
         hook.check_access(f"s3://{BUCKET}/")
-    with pytest.raises(AccessError, match=r"not trusted\. Set `verify` in"):
+    with pytest.raises(AccessError, match=r"trust the certificate of the S3 endpoint\. Set `verify` in"):
         table_alone(hook).open()
 
 
@@ -133,7 +133,7 @@ def test_a_certificate_of_ones_own_can_t_be_shown_by_the_tables(
 ) -> None:
     hook = connect(monkeypatch, store.url, config_kwargs={"client_cert": str(certificates.server)})
 
-    with pytest.raises(AccessError, match=r"take `client_cert` .* out of `config_kwargs`"):
+    with pytest.raises(AccessError, match=r"remove `client_cert` .* from `config_kwargs`"):
         hook.storage_options()
 
 

@@ -25,17 +25,19 @@ from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_braze_blueconic import exceptions
 from airflow_provider_braze_blueconic.exceptions import Problem
-from airflow_provider_braze_blueconic.goals.models import ExportField
+from airflow_provider_braze_blueconic.goals.export_rows import ExportField
 from airflow_provider_braze_blueconic.hooks.staging import StagingHook
 from airflow_provider_braze_blueconic.operators import base
-from airflow_provider_braze_blueconic.operators.base import GoalOperator, as_airflow_exception, is_true
-from airflow_provider_braze_blueconic.operators.blueconic import BlueConicSegmentToS3Operator
-from airflow_provider_braze_blueconic.operators.braze import S3ToBrazeUsersOperator
-from airflow_provider_braze_blueconic.operators.s3_csv import S3ToS3CsvOperator
+from airflow_provider_braze_blueconic.operators.airflow_errors import as_airflow_exception
+from airflow_provider_braze_blueconic.operators.base import GoalOperator
+from airflow_provider_braze_blueconic.operators.blueconic_segment_to_s3 import BlueConicSegmentToS3Operator
+from airflow_provider_braze_blueconic.operators.flags import is_true
+from airflow_provider_braze_blueconic.operators.s3_to_braze_users import S3ToBrazeUsersOperator
+from airflow_provider_braze_blueconic.operators.s3_to_s3_csv import S3ToS3CsvOperator
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
-from airflow_provider_braze_blueconic.sandbox.s3 import ObjectStore
-from airflow_provider_braze_blueconic.sync.fence import Superseded
-from airflow_provider_braze_blueconic.sync.upload import Stopped
+from airflow_provider_braze_blueconic.sandbox.s3.store import ObjectStore
+from airflow_provider_braze_blueconic.sync.sending.upload import Stopped
+from airflow_provider_braze_blueconic.sync.store.attempts import Superseded
 from tests.support.store import Store, store
 
 __all__ = ["store"]
@@ -209,7 +211,7 @@ def test_a_store_that_ignores_conditions_is_refused_before_a_step_does_anything(
     store.faults.add(Fault("s3", "unconditional_put"))
     done: list[Step] = []
 
-    with pytest.raises(AirflowFailException, match="choose a store that heeds the condition If-None-Match"):
+    with pytest.raises(AirflowFailException, match="choose a store that supports the condition If-None-Match"):
         Step(task_id="extract", does=done.append).execute(run("first"))
 
     assert (done, store.keys()) == ([], [])
@@ -275,8 +277,8 @@ def test_a_run_that_waited_for_as_long_as_it_may_fails_and_names_whom_it_waited_
         Step(task_id="extract").execute(run("second"))
 
     since = dt.datetime.fromisoformat(said(s3)["since"])
-    assert f'goal people has not ended: "first" began at {since:%Y-%m-%d %H:%M:%S} UTC' in str(failed.value)
-    assert "It has waited for its turn since" in str(failed.value)
+    assert f'goal people hasn\'t ended: "first" started at {since:%Y-%m-%d %H:%M:%S} UTC' in str(failed.value)
+    assert "It has waited since" in str(failed.value)
     assert "[braze_blueconic] wait_for_goal_minutes allows for 90 minutes" in str(failed.value)
 
 
@@ -309,7 +311,7 @@ def test_with_a_wait_of_nothing_a_second_run_fails_at_once(s3: StagingHook, monk
     monkeypatch.setenv("AIRFLOW__BRAZE_BLUECONIC__WAIT_FOR_GOAL_MINUTES", "0")
     Step(task_id="extract").execute(run("first"))
 
-    with pytest.raises(AirflowFailException, match='Another run of goal people has not ended: "first"'):
+    with pytest.raises(AirflowFailException, match='Another run of goal people hasn\'t ended: "first"'):
         Step(task_id="extract").execute(run("second"))
 
     assert waiting(s3) == []

@@ -14,8 +14,9 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_braze_blueconic.operators import replay
 from airflow_provider_braze_blueconic.operators.base import GoalOperator
-from airflow_provider_braze_blueconic.operators.blueconic import BlueConicSegmentToS3Operator
-from airflow_provider_braze_blueconic.operators.braze import BrazeSegmentToS3Operator, LookAtBrazeOperator
+from airflow_provider_braze_blueconic.operators.blueconic_segment_to_s3 import BlueConicSegmentToS3Operator
+from airflow_provider_braze_blueconic.operators.braze_segment_to_s3 import BrazeSegmentToS3Operator
+from airflow_provider_braze_blueconic.operators.look_at_braze import LookAtBrazeOperator
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
 from tests.support.sandbox import running_sandbox, use_connections
 
@@ -131,7 +132,7 @@ def test_a_past_date_of_which_nothing_is_kept_is_skipped_with_the_reason_before_
         runs.run(MAKE[source](), LONG_AGO, run_type=run_type)
 
     assert runs.pushed == {"skipped": str(raised.value)}
-    assert f"nothing was done for {(LONG_AGO + dt.timedelta(hours=_AHEAD)).date()}" in str(raised.value)
+    assert f"the run did nothing for {(LONG_AGO + dt.timedelta(hours=_AHEAD)).date()}" in str(raised.value)
     assert runs.asked(source) == 0
     assert runs.kept() == {}
 
@@ -161,7 +162,7 @@ def test_a_manual_run_of_a_past_date_reads_nothing_live_also_where_airflow_sets_
     # As the UI of Airflow 3.0.6 does.
     monkeypatch.setattr(replay, "_TELLS_WHEN_TRIGGERED", False)
 
-    with pytest.raises(AirflowSkipException, match="nothing was done for"):
+    with pytest.raises(AirflowSkipException, match="the run did nothing for"):
         runs.run(MAKE[source](), LONG_AGO, run_type="manual", run_after=LONG_AGO)
 
     assert runs.asked(source) == 0
@@ -201,7 +202,7 @@ def test_a_kept_snapshot_that_lacks_what_the_mapping_needs_now_is_not_replayed(
 ) -> None:
     runs.run(blueconic(), YESTERDAY, run_type="scheduled")
 
-    with pytest.raises(AirflowSkipException, match=f"does not hold what the goal reads since: {missing}"):
+    with pytest.raises(AirflowSkipException, match=f"lacks what the goal reads now: {missing}"):
         runs.run(operator(), YESTERDAY)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_provider_braze_blueconic.exceptions import SyncError
 from airflow_provider_braze_blueconic.operators import reprocessed
-from airflow_provider_braze_blueconic.operators.sync import GuardOperator
+from airflow_provider_braze_blueconic.operators.guard import GuardOperator
 from tests.support.import_nights import BlueConic, Braze, ExportGoalOf, Run
 
 DAY = dt.datetime(2026, 11, 5, 2, tzinfo=dt.UTC)
@@ -55,7 +55,7 @@ def test_a_date_that_a_backfill_runs_again_sends_nothing_since_it_may_have_been_
         guard(tmp_path, run_id=run_id, cleared=cleared)
 
     said = str(refused.value)
-    assert said.startswith("export: nothing was sent. To send it, delete this date's run in Airflow and create")
+    assert said.startswith("export: nothing was sent. To send this date, delete its run in Airflow and create")
     assert "[braze_blueconic] reprocessed_runs_send = True" in said
 
 

@@ -15,12 +15,14 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
 from airflow_provider_braze_blueconic.hooks.staging import StagingHook
-from airflow_provider_braze_blueconic.operators.s3_csv import S3CsvToS3Operator, S3ToS3CsvOperator
-from airflow_provider_braze_blueconic.sandbox.s3 import ObjectStore
-from airflow_provider_braze_blueconic.sync.csv_files import mark_files_finished
-from airflow_provider_braze_blueconic.sync.database import Engine
-from airflow_provider_braze_blueconic.sync.pipeline import Workspace, commit_uploads
-from airflow_provider_braze_blueconic.sync.staging import GoalFolder, run_key
+from airflow_provider_braze_blueconic.operators.s3_csv_to_s3 import S3CsvToS3Operator
+from airflow_provider_braze_blueconic.operators.s3_to_s3_csv import S3ToS3CsvOperator
+from airflow_provider_braze_blueconic.sandbox.s3.store import ObjectStore
+from airflow_provider_braze_blueconic.sync.csv.finished_files import mark_files_finished
+from airflow_provider_braze_blueconic.sync.engine.database import Engine
+from airflow_provider_braze_blueconic.sync.steps.commit import commit_uploads
+from airflow_provider_braze_blueconic.sync.store.paths import GoalFolder, run_key
+from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 from tests.support.core import write_delta
 from tests.support.csv_road import read_csv
 
@@ -170,7 +172,7 @@ def test_wrong_columns_name_their_place_in_the_goal_and_are_not_tried_again(s3: 
 
 
 def test_a_required_file_that_is_not_there_is_tried_again(s3: StagingHook) -> None:
-    with pytest.raises(AirflowException, match="no file of 2026-11-05 was found") as caught:
+    with pytest.raises(AirflowException, match="there is no file of 2026-11-05") as caught:
         extract(required=True)
 
     assert not isinstance(caught.value, AirflowFailException)
@@ -216,7 +218,7 @@ def test_what_is_left_out_is_told_without_a_value(
 
     _, pushed = deliver(delta, targets={"city": "set"}, gzip=True)
 
-    assert pushed["delivery"]["left_out"] == {"city: a value holds the separator": 1}
+    assert pushed["delivery"]["left_out"] == {"city: a value contains the separator": 1}
     assert pushed["delivery"]["uri"].endswith("_d1.csv.gz")
     assert "planted" not in caplog.text + json.dumps(pushed)
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider_braze_blueconic.sandbox.faults import Fault, FaultKind, Faults
-from airflow_provider_braze_blueconic.sandbox.gate import Exchange
+from airflow_provider_braze_blueconic.sandbox.exchanges import Exchange
+from airflow_provider_braze_blueconic.sandbox.faults import Fault, FaultKind
+from airflow_provider_braze_blueconic.sandbox.in_force import Faults
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
 from tests.support.sandbox import blueconic_headers, braze_headers, running_sandbox
 

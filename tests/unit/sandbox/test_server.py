@@ -120,7 +120,7 @@ def test_connections_are_json_that_points_here() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_served_sandbox_says_how_to_use_it_and_stops_on_a_signal(number: signal.Signals) -> None:
-    call = "from airflow_provider_braze_blueconic.sandbox.server import serve; "
+    call = "from airflow_provider_braze_blueconic.sandbox.serving import serve; "
     call += "serve(profiles=10, braze_port=0, blueconic_port=0, s3_port=0)"
     with subprocess.Popen(
         [sys.executable, "-c", call],

@@ -1,0 +1,1 @@
+"""The command line, each command as thin as an operator."""

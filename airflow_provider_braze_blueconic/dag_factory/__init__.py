@@ -1,0 +1,1 @@
+"""A goal as an Airflow DAG: its tasks and their arguments."""

@@ -1,0 +1,128 @@
+"""The DAG of a goal, and the DAG that reconciles it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_braze_blueconic.dag_factory.documentation import goal_documentation
+from airflow_provider_braze_blueconic.dag_factory.literals import literal
+from airflow_provider_braze_blueconic.dag_factory.params import goal_params
+from airflow_provider_braze_blueconic.dag_factory.tasks import goal_tasks
+from airflow_provider_braze_blueconic.goals.export_goal import ExportGoal
+from airflow_provider_braze_blueconic.goals.goal_sets import RECONCILE_SUFFIX
+from airflow_provider_braze_blueconic.goals.import_goal import ImportGoal
+from airflow_provider_braze_blueconic.goals.origin import Origin
+
+__all__ = ["TAG", "build_dag", "build_reconcile_dag", "dag_id", "timetable"]
+
+TAG = "braze-blueconic"
+"""On every DAG of a goal."""
+
+_RETRIES = 2
+_RETRY_DELAY = dt.timedelta(minutes=5)
+
+
+def dag_id(goal_id: str) -> str:
+    """Name the DAG of a goal."""
+    return f"braze_blueconic__{goal_id}"
+
+
+def build_dag(goal: ExportGoal | ImportGoal, *, origin: Origin | None = None) -> DAG:
+    """Make the DAG of a goal.
+
+    :param origin: where the goal was written, for error messages.
+    """
+    origin = origin or Origin("", {})
+    dag = DAG(
+        dag_id=dag_id(goal.id),
+        dag_display_name=goal.name or goal.id,
+        description=goal.description.splitlines()[0] if goal.description else None,
+        doc_md=goal_documentation(goal, origin),
+        schedule=_schedule(goal),
+        start_date=_start(goal),
+        catchup=False,
+        # Two deltas of one goal at once would each miss what the other sends.
+        max_active_runs=1,
+        tags=sorted({TAG, goal.goal, *goal.labels}),
+        params=goal_params(goal),
+        default_args={"retries": _RETRIES, "retry_delay": _RETRY_DELAY},
+        **_callbacks(goal),
+    )
+    with dag:
+        goal_tasks(goal, origin)
+    return dag
+
+
+def build_reconcile_dag(goal: ExportGoal, *, origin: Origin | None = None) -> DAG:
+    """Make the DAG that compares what Braze holds with what a goal was told, and puts right what differs.
+
+    :param origin: where the goal was written, for error messages.
+    :raises ValueError: if the goal has no ``reconcile``.
+    """
+    reconcile = goal.reconcile
+    if reconcile is None:
+        raise ValueError(f"{goal.id} has no reconcile section.")
+    origin = origin or Origin("", {})
+    dag = DAG(
+        dag_id=f"{dag_id(goal.id)}{RECONCILE_SUFFIX}",
+        dag_display_name=f"{goal.name or goal.id}: reconcile",
+        description=f"Compares what Braze holds for {goal.name or goal.id} with the ledger.",
+        doc_md=goal_documentation(goal, origin),
+        schedule=_cron(reconcile.schedule, goal),
+        start_date=_start(goal),
+        catchup=False,
+        max_active_runs=1,
+        tags=sorted({TAG, goal.goal, "reconcile", *goal.labels}),
+        params={name: param for name, param in goal_params(goal).items() if name != "full"},
+        default_args={"retries": _RETRIES, "retry_delay": _RETRY_DELAY},
+        **_callbacks(goal),
+    )
+    with dag:
+        goal_tasks(goal, origin, reconcile=reconcile)
+    return dag
+
+
+def _schedule(goal: ExportGoal | ImportGoal) -> Any:
+    return _cron(goal.schedule, goal)
+
+
+def _cron(schedule: str | None, goal: ExportGoal | ImportGoal) -> Any:
+    return timetable(schedule, goal.timezone) if goal.enabled and schedule is not None else None
+
+
+def timetable(schedule: str, timezone: str) -> Any:
+    """Make a schedule of a cron text, which Airflow would read in UTC."""
+    from airflow.timetables.trigger import CronTriggerTimetable
+
+    return CronTriggerTimetable(schedule, timezone=timezone)
+
+
+def _start(goal: ExportGoal | ImportGoal) -> dt.datetime | None:
+    if goal.start_date is None:
+        return None
+    import pendulum
+
+    start = goal.start_date
+    return pendulum.datetime(start.year, start.month, start.day, tz=goal.timezone)
+
+
+def _callbacks(goal: ExportGoal | ImportGoal) -> Mapping[str, Any]:
+    if not goal.notify.email:
+        return {}
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+
+    def notifier(outcome: str) -> SmtpNotifier:
+        return SmtpNotifier(
+            to=literal(list(goal.notify.email)),
+            subject=literal(f"{goal.name or goal.id}: {outcome}"),
+            html_content=f"{dag_id(goal.id)}, run {{{{ run_id }}}}: {outcome}. Its task report has the numbers.",
+        )
+
+    callbacks: dict[str, Any] = {"on_failure_callback": notifier("failed")}
+    if goal.notify.when == "every_run":
+        callbacks["on_success_callback"] = notifier("finished")
+    return callbacks

@@ -1,0 +1,106 @@
+"""The request to Braze for a segment export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from airflow_provider_braze_blueconic.exceptions import (
+    GoalError,
+    Problem,
+    SettingError,
+    TransientError,
+    UnexpectedAnswer,
+)
+from airflow_provider_braze_blueconic.hooks.braze_api.downloads import mask_address
+from airflow_provider_braze_blueconic.hooks.http.caller import Caller
+from airflow_provider_braze_blueconic.hooks.http.calls import Call
+from airflow_provider_braze_blueconic.sync.braze.segment_export_request import EXPORT_ATTRIBUTES
+from airflow_provider_braze_blueconic.sync.sending.pacing import Rate
+
+__all__ = ["EXPORT_RATE", "ExportRunning", "SegmentExport", "export_body", "start_export"]
+
+EXPORT_RATE = Rate(250_000, 3_600.0)
+"""One bucket for exports, segments and campaigns, reset on the clock hour: docs "API limits", read 2026-11."""
+
+
+@dataclass(frozen=True)
+class SegmentExport:
+    """An export that Braze started.
+
+    :param object_prefix: the folder, below any date, in which its files appear.
+    :param url: where to fetch it; ``None`` if it goes to the customer's own bucket. It holds a signature: never shown.
+    """
+
+    object_prefix: str
+    url: str | None = field(repr=False)
+
+
+class ExportRunning(TransientError):
+    """Braze started nothing: it works at an export of this segment already, or a limit is used up."""
+
+
+def export_body(
+    segment_id: str,
+    *,
+    fields: Sequence[str],
+    custom_attributes: Sequence[str],
+    output_format: Literal["gzip", "zip"],
+) -> dict[str, Any]:
+    """Put the body of the request together.
+
+    :raises SettingError: Braze would refuse it, or ignore a part.
+    """
+    if not fields:
+        raise SettingError("A segment export needs at least one field.")
+    if custom_attributes and "custom_attributes" in fields:
+        raise SettingError(
+            'Name custom attributes, or export all of them with the field "custom_attributes", not both.'
+        )
+    if len(custom_attributes) > EXPORT_ATTRIBUTES:
+        raise SettingError(
+            f"A segment export can name {EXPORT_ATTRIBUTES} custom attributes, not {len(custom_attributes)}."
+        )
+    body: dict[str, Any] = {
+        "segment_id": segment_id,
+        "fields_to_export": list(fields),
+        "output_format": output_format,
+    }
+    if custom_attributes:
+        body["custom_attributes_to_export"] = list(custom_attributes)
+    return body
+
+
+def start_export(caller: Caller, body: dict[str, Any]) -> SegmentExport:
+    """Ask for an export, once: a repeat could start a second export.
+
+    :param body: of :func:`export_body`.
+    :raises ExportRunning: an export of this segment runs already, or a limit is used up; nothing was started.
+    :raises TransientError: no answer; it may have been started.
+    """
+    place = caller.site.place
+    running = ExportRunning(
+        f"{place} answered POST /users/export/segment with 429: a segment export of this segment is already "
+        "running, or the limit is used up. The call wasn't repeated, since that could start a second one."
+    )
+    unfit = f"Braze refused to export the segment {body['segment_id']} (400). Check its id and the fields."
+    answer = caller.call(
+        Call(
+            "POST",
+            "/users/export/segment",
+            "users.export.segment",
+            body=body,
+            repeatable=False,
+            errors={400: GoalError([Problem("source", unfit)]), 429: running},
+        )
+    ).body
+    prefix, url = answer.get("object_prefix"), answer.get("url")
+    if not isinstance(prefix, str) or not prefix:
+        raise UnexpectedAnswer(
+            f"{place} accepted the segment export but returned no object_prefix, which is needed to find its files."
+        )
+    if not isinstance(url, str) or not url:
+        return SegmentExport(prefix, None)
+    mask_address(url)
+    return SegmentExport(prefix, url)

@@ -1,0 +1,1 @@
+"""The segment export of one run: requested once, awaited, and read."""

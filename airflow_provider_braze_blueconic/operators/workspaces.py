@@ -1,0 +1,55 @@
+"""The workspace of one step: its goal's folder in S3, and a local folder that is removed after the step."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
+
+if TYPE_CHECKING:
+    from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
+
+__all__ = ["check_folder_names", "open_workspace"]
+
+
+def check_folder_names(named: Mapping[str, str | None]) -> None:
+    """Refuse names that boto and delta-rs would read differently.
+
+    :param named: the operator's argument → its value.
+    """
+    from airflow_provider_braze_blueconic.sync.store.folder_names import folder_problem
+
+    found = {where: folder_problem(name) for where, name in named.items() if name is not None}
+    problems = [Problem(where, f'"{named[where]}" {problem}') for where, problem in found.items() if problem]
+    if problems:
+        raise GoalError(problems)
+
+
+@contextmanager
+def open_workspace(run: str, *, goal_id: str, staging: str, aws_conn_id: str, takes_lock: bool) -> Iterator[Workspace]:
+    """Open the workspace of a step.
+
+    :param run: what distinguishes this run from all others of the goal.
+    :param takes_lock: the store must support conditional writes, without which a lock is useless.
+    """
+    from airflow_provider_braze_blueconic.hooks.settings import Settings
+    from airflow_provider_braze_blueconic.hooks.staging import StagingHook
+    from airflow_provider_braze_blueconic.sync.engine.database import Engine
+    from airflow_provider_braze_blueconic.sync.store.paths import GoalFolder, run_key
+    from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
+
+    settings = Settings.load()
+    hook = StagingHook(aws_conn_id)
+    if takes_lock:
+        hook.check_conditional_writes(staging, remember=True)
+    with tempfile.TemporaryDirectory(prefix="braze-blueconic-", dir=settings.work_folder) as folder:
+        yield Workspace(
+            hook,
+            GoalFolder(staging, goal_id),
+            run_key(run),
+            Engine(Path(folder), memory_limit=settings.memory_limit),
+        )

@@ -1,0 +1,3 @@
+"""BlueConic, as the source and as the target: how a segment is read, how a record is written, and which values
+it takes.
+"""

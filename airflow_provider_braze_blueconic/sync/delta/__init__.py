@@ -1,0 +1,1 @@
+"""What must be sent: the mapped snapshot compared with the ledger."""

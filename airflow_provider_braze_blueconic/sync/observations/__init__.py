@@ -1,0 +1,1 @@
+"""What the reads of other goals saw in the system that a goal writes to."""

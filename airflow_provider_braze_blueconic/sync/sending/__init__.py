@@ -1,0 +1,1 @@
+"""The send loop: batches, pace, patience, and what the target answered."""

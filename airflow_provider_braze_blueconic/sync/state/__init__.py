@@ -1,0 +1,1 @@
+"""What outlives a run: the ledger, the receipts, the runs, and what is in doubt."""

@@ -1,0 +1,139 @@
+"""The row of a person after a run.
+
+It is SQL over the row before the run (``l``) and what became of the delta's row (``c``). Acknowledged fields move,
+everything else stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+from airflow_provider_braze_blueconic.sync.engine.columns import field_name
+from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
+from airflow_provider_braze_blueconic.sync.state.acknowledged import Acknowledged
+from airflow_provider_braze_blueconic.sync.state.doubt import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.state.known_by import known_by_sql
+from airflow_provider_braze_blueconic.sync.state.outcomes import ACCEPTED, REFUSED, noted_beside
+from airflow_provider_braze_blueconic.sync.state.refusal import refusal_columns
+from airflow_provider_braze_blueconic.sync.state.settings import CREATES
+
+__all__ = ["moved_sql"]
+
+
+def moved_sql(
+    fields: Sequence[str], partition: int, outcome: Acknowledged, sums: Container[str], *, with_known_by: bool
+) -> str:
+    """SQL for a partition after the run, over the tables ``ledger`` and ``outcome``.
+
+    :param fields: field columns of the ledger.
+    :param sums: those among them that are added to.
+    :param with_known_by: the ledger has that column.
+    """
+    run_key = literal(outcome.run_key)
+    # A second commit of the same run meets its own rows.
+    again = f"l.run_key = {run_key}"
+    columns = {
+        "identifier": "coalesce(l.identifier, c.identifier)",
+        "partition": f"{partition:d}::INTEGER",
+        "as_of": _as_of_sql(late=outcome.late),
+        "in_segment": _in_segment_sql(late=outcome.late),
+        "run_key": f"CASE WHEN {ACCEPTED} OR {REFUSED} THEN {run_key} ELSE l.run_key END",
+        **refusal_columns(
+            fields, outcome.policy, again=again, proves=_proves_sql(outcome), with_known_by=with_known_by
+        ),
+        **_repair(again),
+        "unproven": _unproven_sql(outcome),
+    }
+    if with_known_by:
+        columns["known_by"] = known_by_sql(late=outcome.late)
+    columns |= {field: _field_sql(field, outcome, is_sum=field in sums) for field in fields}
+    return f"""
+        SELECT {", ".join(f"{text} AS {quote(name)}" for name, text in columns.items())}
+        FROM ledger AS l FULL JOIN (SELECT * FROM outcome WHERE NOT ({_nothing_learnt(fields)})) AS c
+            ON c.identifier = l.identifier
+        WHERE l.identifier IS NOT NULL OR c.kind NOT IN ('move', 'known')
+        """
+
+
+def _nothing_learnt(fields: Sequence[str]) -> str:
+    """SQL that tells whether a row of ``outcome`` leaves the ledger as it is."""
+    return " AND ".join(
+        [
+            "outcome = 'unsent'",
+            *(f"{quote(noted_beside(field))} IS NULL" for field in fields),
+            "NOT takes_over",
+            "(known_by IS NULL OR identifier NOT IN (SELECT identifier FROM ledger))",
+        ]
+    )
+
+
+def _as_of_sql(*, late: bool) -> str:
+    versions = "c.as_of, c.seen_as_of, l.as_of" if late else "c.as_of, c.seen_as_of"
+    return f"CASE WHEN {ACCEPTED} THEN greatest({versions}) ELSE greatest(l.as_of, c.seen_as_of) END"
+
+
+def _in_segment_sql(*, late: bool) -> str:
+    moves = "FALSE" if late else "c.kind = 'move'"
+    return f"""
+            CASE
+                WHEN {moves} OR (c.kind = 'leave' AND c.outcome IN ('accepted', 'noted')) THEN FALSE
+                WHEN c.kind IS NULL OR c.kind IN ('leave', 'move', 'known') THEN l.in_segment
+                WHEN c.outcome = 'unsent' AND NOT c.doubted AND NOT c.takes_over THEN l.in_segment
+                ELSE TRUE
+            END"""
+
+
+def _repair(again: str) -> dict[str, str]:
+    """SQL for how often the same values were put right: column → SQL.
+
+    :param again: SQL that tells whether the row is this run's own already.
+    """
+    ended = "c.sticks OR c.kind = 'move'"
+    same = f"{ACCEPTED} AND c.repair_hash = l.unstuck_hash"
+    return {
+        "unstuck": f"""
+            CASE
+                WHEN {ended} THEN NULL
+                WHEN {same} AND {again} THEN l.unstuck
+                WHEN {same} THEN coalesce(l.unstuck, 0) + 1
+                WHEN {ACCEPTED} AND c.repair_hash IS NOT NULL THEN 1
+                ELSE l.unstuck
+            END::INTEGER""",
+        "unstuck_hash": f"""
+            CASE
+                WHEN {ended} THEN NULL
+                WHEN {ACCEPTED} THEN coalesce(c.repair_hash, l.unstuck_hash)
+                ELSE l.unstuck_hash
+            END""",
+    }
+
+
+def _proves_sql(outcome: Acknowledged) -> str:
+    """SQL that tells whether an answer proves that the target has the person."""
+    # Where nobody is created, an answer does not tell that there is somebody.
+    return f"coalesce({ACCEPTED} AND c.kind <> 'leave', FALSE)" if outcome.settings.get(CREATES) else "FALSE"
+
+
+def _unproven_sql(outcome: Acknowledged) -> str:
+    if CREATES not in outcome.settings:
+        return "l.unproven"
+    return (
+        f"CASE WHEN {_proves_sql(outcome)} THEN FALSE WHEN {ACCEPTED} THEN coalesce(l.unproven, TRUE) "
+        "ELSE l.unproven END"
+    )
+
+
+def _field_sql(field: str, outcome: Acknowledged, *, is_sum: bool) -> str:
+    """SQL for what is known of a field in the target."""
+    taken = f"{ACCEPTED} AND NOT coalesce(list_contains(c.refused_fields, {literal(field_name(field))}), FALSE)"
+    noted = f"c.{quote(noted_beside(field))}"
+    new, known = f"c.{quote(field)}", f"l.{quote(field)}"
+    if outcome.late and is_sum:
+        # Taken back, a counter would grow a second time.
+        return f"coalesce({known}, CASE WHEN {taken} THEN {new} END, {noted})"
+    # Nobody can tell whether a late answer's value came before or after the newer one.
+    differs = "TRUE" if outcome.otherwise else f"{known} <> {new}"
+    told = f"CASE WHEN {differs} THEN {literal(IN_DOUBT)} ELSE {new} END" if outcome.late else new
+    value = f"CASE WHEN {taken} AND {new} IS NOT NULL THEN {told} ELSE coalesce({noted}, {known}) END"
+    crossed = f"list_contains(c.crossed, {literal(field)})"
+    return f"CASE WHEN {crossed} THEN {literal(IN_DOUBT)} ELSE {value} END"

@@ -1,0 +1,1 @@
+"""Values that both vendors write alike: texts, times, space, characters and e-mail addresses."""

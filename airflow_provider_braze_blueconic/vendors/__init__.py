@@ -1,0 +1,1 @@
+"""What is true of Braze and BlueConic, whoever asks: names, limits, paths. The standard library only."""
