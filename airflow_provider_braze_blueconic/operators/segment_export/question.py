@@ -88,7 +88,7 @@ class SegmentExportQuestion:
     @contextmanager
     def _only_copy(self) -> Iterator[Fence]:
         """Let an older copy of this task ask nothing more, and wait for it."""
-        folder = f"{self._workspace.folder.root}/work/{self._workspace.run_key}/export"
+        folder = self._workspace.folder.export_attempts(self._workspace.run_key)
         fence = Fence(self._workspace.staging, folder, ["question"], label=f"{self._workspace.folder.goal_id} export")
         fence.begin()
         try:
