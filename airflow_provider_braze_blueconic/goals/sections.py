@@ -26,7 +26,7 @@ class Connections(Part):
 
 
 class Limits(Part):
-    """What a run may use. Where a limit would be broken, the run stops before anything is sent."""
+    """What a run may use. A run that would use more data points, or have more leavers or clears, sends nothing."""
 
     data_points: Annotated[Whole, Field(ge=1)] | None = Field(
         default=None,
