@@ -123,9 +123,10 @@ class Ledger(LedgerRows):
         """What the ledger remembers of a run beside its rows: name of a transaction → number."""
         newest = self.newest_as_of()
         as_of = max(outcome.as_of, newest) if newest else outcome.as_of
-        remembered = {AS_OF: microseconds(as_of), LAST: delta_number(outcome.delta_id)}
         if outcome.late:
-            return remembered
+            # A number of its own: the ledger has moved, and this delta stays overtaken however often it is cleared.
+            return {AS_OF: microseconds(as_of), LAST: delta_number(f"{outcome.delta_id}~late")}
+        remembered = {AS_OF: microseconds(as_of), LAST: delta_number(outcome.delta_id)}
         links = {} if outcome.links is None else {LINKS: outcome.links}
         return {**remembered, **outcome.settings, **links}
 

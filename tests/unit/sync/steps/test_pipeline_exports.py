@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_braze_blueconic.exceptions import LimitExceeded
+from airflow_provider_braze_blueconic.exceptions import LimitExceeded, SyncError
 from airflow_provider_braze_blueconic.sync.sending.seam import Refusal, Reply, Verdict
 from tests.support.clock import in_clock_time
 from tests.support.core import day
@@ -292,3 +292,25 @@ def test_who_rests_in_one_workspace_is_tried_in_another(tmp_path: Path) -> None:
     assert (resting.report["to_send"], resting.report["quarantined"]) == (0, 1)
     assert there.report["accepted"] == 2
     assert {name: user["tier"] for name, user in other.users.items()} == {"u0": "gold", "u1": "gold"}
+
+
+# A run that was overtaken
+
+
+@pytest.mark.promise(4)
+def test_an_upload_that_was_overtaken_sends_nothing_however_often_it_is_cleared(tmp_path: Path) -> None:
+    braze = Braze(u0={})
+    blueconic = BlueConic({"crm_id": ["u0"], "level": ["gold"]})
+    goal = ExportGoalOf("g", braze, blueconic, [TIER], (BY_CRM,))
+    Run(tmp_path, goal, day(1)).run()
+    blueconic.profiles[0]["level"] = ["silver"]
+    broken_off = Run(tmp_path, goal, day(2)).run(last="guard")
+    blueconic.profiles[0]["level"] = ["gold"]
+    Run(tmp_path, goal, day(3)).run()
+
+    for _ in range(3):
+        broken_off.again("upload", "commit", "report")
+        with pytest.raises(SyncError, match="0 of 1 people were sent"):
+            broken_off.run()
+
+    assert braze.users["u0"]["tier"] == "gold"
