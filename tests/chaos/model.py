@@ -766,6 +766,8 @@ class GoalModel(RuleBasedStateMachine):
                     is_known = any(one.who == who and one.acknowledged for one in self.sent[: night.known])
                     assert told or not is_known, f"{night}: {who} left, and nothing was said of {target}"
                 elif (value is not None or self.acknowledged(who, target)) and (place, target) not in self.foreign:
+                    if not self.applied(night, place, 0, target):
+                        continue  # the target has no such person to tell it of
                     held = self.holds(place, target)
                     assert held == value, f"{night}: {who} left; {target} is {held!r}, but should be {value!r}"
 
