@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, TransientError, UnexpectedAnswer
-from airflow_provider_braze_blueconic.sync.store.paths import fresh_id, store_folder
+from airflow_provider_braze_blueconic.sync.store.paths import fresh_id, store_folder, store_mark
 
 __all__ = ["check_conditional_writes"]
 
@@ -32,7 +32,7 @@ def check_conditional_writes(store: _Store, uri: str, *, endpoint: str, place: s
     :raises AccessError: the store does not heed it.
     """
     folder = store_folder(uri)
-    mark = f"{folder}conditional-writes.json"
+    mark = store_mark(uri)
     endpoint = hashlib.sha256(endpoint.encode()).hexdigest()
     # Somebody else's writing in the mark costs one more try.
     with suppress(FileNotFoundError, ValueError, AttributeError):

@@ -16,6 +16,7 @@ from functools import cached_property
 from airflow_provider_braze_blueconic.sync.csv.format import CsvFormat
 from airflow_provider_braze_blueconic.sync.engine.columns import field_column, increase_column
 from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
+from airflow_provider_braze_blueconic.sync.mapping.matching import conditions_sql
 
 __all__ = ["FileLayout"]
 
@@ -115,7 +116,7 @@ class _Property:
         """SQL for the texts to write; NULL where nothing is said, and where the field is to be cleared."""
         if self.is_link:
             # What finds the person stands in the request's ``matching``.
-            conditions = "flatten(matching::JSON::STRUCT(id VARCHAR, value VARCHAR)[][])"
+            conditions = conditions_sql("matching")
             return f"list_sort(list_distinct([c.value FOR c IN {conditions} IF c.id = {literal(self.name)}]))"
         if self.column not in columns:
             return "NULL::VARCHAR[]"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_provider_braze_blueconic.sync.csv.layout import FileLayout
 from airflow_provider_braze_blueconic.sync.engine.database import parquet_source
-from airflow_provider_braze_blueconic.sync.store.delta_files import delta_uri, receipts_uri
+from airflow_provider_braze_blueconic.sync.store.paths import delta_file, receipts_folder
 from airflow_provider_braze_blueconic.sync.store.staging import fetch_folder
 
 if TYPE_CHECKING:
@@ -50,8 +50,10 @@ class Recipients:
         """Load some partitions of a delta, with what earlier attempts left."""
         for number, partition in enumerate(partitions):
             file = local / f"delta-{partition}.parquet"
-            workspace.staging.download_file(delta_uri(delta, partition), file)
-            parts = fetch_folder(workspace.staging, receipts_uri(delta, partition), local / f"told-{partition}")
+            workspace.staging.download_file(delta_file(delta["uri"], partition), file)
+            parts = fetch_folder(
+                workspace.staging, receipts_folder(delta["uri"], partition), local / f"told-{partition}"
+            )
             source = parquet_source([file])
             described = self._connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
             rows = layout.rows_sql(f"(SELECT * FROM {source} WHERE to_send)", {name for name, *_ in described})

@@ -28,7 +28,7 @@ from airflow_provider_braze_blueconic.sync.csv.reading import CsvReading
 from airflow_provider_braze_blueconic.sync.csv.records import large_cells
 from airflow_provider_braze_blueconic.sync.csv.row_parts import NO_DATA, RowParts
 from airflow_provider_braze_blueconic.sync.store.parts import PartWriter, Progress
-from airflow_provider_braze_blueconic.sync.store.paths import files_document
+from airflow_provider_braze_blueconic.sync.store.paths import files_document, rejects_document
 from airflow_provider_braze_blueconic.sync.store.rejects import Rejects
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def read_csv_files(
             rows = FileRows(reading, columns, parts, rejects)
             entries = _read_all(choice.files, rows, source, local, label=goal_id, should_stop=should_stop)
         parts.flush()
-        rejects_uri = f"{uri}/{rejects.path.name}"
+        rejects_uri = rejects_document(uri)
         if rejects.count:
             workspace.staging.upload_file(rejects.path, rejects_uri)
     workspace.staging.write_bytes(files_document(uri), json.dumps(entries, indent=1).encode())

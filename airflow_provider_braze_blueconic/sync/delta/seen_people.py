@@ -13,14 +13,12 @@ from airflow_provider_braze_blueconic.sync.delta.seen import Seen
 from airflow_provider_braze_blueconic.sync.engine.columns import certain_column, echo_column, field_column
 from airflow_provider_braze_blueconic.sync.engine.database import parquet_source, quote
 from airflow_provider_braze_blueconic.sync.engine.relations import column_names
+from airflow_provider_braze_blueconic.sync.mapping.matching import condition_sql, conditions_sql
 
 if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["load_seen"]
-
-_CONDITION = "STRUCT(id VARCHAR, value VARCHAR)"
-"""A condition of ``matching``, by which BlueConic finds people."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +95,8 @@ def _collect_found(connection: duckdb.DuckDBPyConnection, reads: Sequence[_Read]
     """Collect into ``found`` what each read saw of each person."""
     keys = "SELECT identifier, identifier AS key FROM mapped"
     if "matching" in column_names(connection, "mapped"):
-        keys = (
-            "SELECT identifier, "
-            "concat('{\"id\":', to_json(c.id)::VARCHAR, ',\"value\":', to_json(c.value)::VARCHAR, '}') AS key "
-            f"FROM (SELECT identifier, unnest(flatten(matching::JSON::{_CONDITION}[][])) AS c FROM mapped)"
-        )
+        conditions = f"SELECT identifier, unnest({conditions_sql('matching')}) AS c FROM mapped"
+        keys = f"SELECT identifier, {condition_sql('c.id', 'c.value')} AS key FROM ({conditions})"
     rows = " UNION ALL BY NAME ".join(read.rows() for read in reads)
     connection.execute(
         f"""

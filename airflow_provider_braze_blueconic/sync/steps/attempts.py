@@ -13,9 +13,8 @@ from airflow_provider_braze_blueconic.sync.sending.tally import Tally
 from airflow_provider_braze_blueconic.sync.state.open_uploads import mark_open
 from airflow_provider_braze_blueconic.sync.state.part_receipts import PartReceipts
 from airflow_provider_braze_blueconic.sync.store.attempts import Superseded
-from airflow_provider_braze_blueconic.sync.store.delta_files import receipts_uri
 from airflow_provider_braze_blueconic.sync.store.fence import Fence
-from airflow_provider_braze_blueconic.sync.store.paths import fresh_id
+from airflow_provider_braze_blueconic.sync.store.paths import fresh_id, receipts_folder
 from airflow_provider_braze_blueconic.sync.store.references import DeltaRef, UploadRef
 from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 
@@ -83,7 +82,7 @@ def part_receipts(
     :param began: when the step began.
     :param folder: local folder.
     """
-    uri = receipts_uri(delta, partition)
+    uri = receipts_folder(delta["uri"], partition)
     return PartReceipts(
         folder,
         attempt=f"{began:%Y%m%dT%H%M%S}-{fresh_id()}",

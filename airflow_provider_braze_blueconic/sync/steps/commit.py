@@ -14,8 +14,9 @@ from airflow_provider_braze_blueconic.sync.state.open_uploads import mark_open, 
 from airflow_provider_braze_blueconic.sync.state.receipt_summary import ReceiptSummary, summarise
 from airflow_provider_braze_blueconic.sync.state.receipt_table import ReceiptTable
 from airflow_provider_braze_blueconic.sync.store.attempts import is_anybody_at_work, unfinished
-from airflow_provider_braze_blueconic.sync.store.delta_files import all_receipts_uri, delta_uri, has_its_files
+from airflow_provider_braze_blueconic.sync.store.delta_files import has_its_files
 from airflow_provider_braze_blueconic.sync.store.fence import close
+from airflow_provider_braze_blueconic.sync.store.paths import delta_file, receipts_folder
 from airflow_provider_braze_blueconic.sync.store.references import DeltaRef
 from airflow_provider_braze_blueconic.sync.store.staging import fetch_folder
 from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
@@ -69,7 +70,7 @@ def commit_uploads(workspace: Workspace, delta: DeltaRef) -> ReceiptSummary:
     close(staging, delta["uri"], label=f"{workspace.folder.goal_id} commit")
     with workspace.local("commit") as local:
         files = _download_delta(workspace, delta, local)
-        parts = fetch_folder(staging, all_receipts_uri(delta), local / "receipts")
+        parts = fetch_folder(staging, receipts_folder(delta["uri"]), local / "receipts")
         summary = summarise(workspace.engine, parts)
         if parts and files:
             ReceiptTable(workspace.folder.receipts, staging.storage_options()).commit(
@@ -93,7 +94,7 @@ def _download_delta(workspace: Workspace, delta: DeltaRef, local: Path) -> dict[
     files: dict[int, Path] = {}
     for partition in delta["partitions"]:
         files[partition] = local / f"partition={partition}.parquet"
-        workspace.staging.download_file(delta_uri(delta, partition), files[partition])
+        workspace.staging.download_file(delta_file(delta["uri"], partition), files[partition])
     return files
 
 

@@ -21,8 +21,8 @@ from airflow_provider_braze_blueconic.sync.state.open_uploads import is_overtake
 from airflow_provider_braze_blueconic.sync.state.part_receipts import PartReceipts
 from airflow_provider_braze_blueconic.sync.steps.attempts import attempt, part_receipts, upload_ref
 from airflow_provider_braze_blueconic.sync.steps.commit import recover_uploads
-from airflow_provider_braze_blueconic.sync.store.delta_files import delta_uri, receipts_uri
 from airflow_provider_braze_blueconic.sync.store.fence import Fence
+from airflow_provider_braze_blueconic.sync.store.paths import delta_file, receipts_folder
 from airflow_provider_braze_blueconic.sync.store.references import DeltaRef, UploadRef
 from airflow_provider_braze_blueconic.sync.store.staging import fetch_folder
 from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
@@ -91,10 +91,10 @@ def _fetch_work(
     workspace: Workspace, delta: DeltaRef, partition: int, objects_sql: ObjectsSql, fence: Fence, local: Path
 ) -> _Work:
     file = local / f"partition={partition}.parquet"
-    workspace.staging.download_file(delta_uri(delta, partition), file)
+    workspace.staging.download_file(delta_file(delta["uri"], partition), file)
     # Until then an earlier attempt may write some.
     fence.wait_for_older()
-    settled = fetch_folder(workspace.staging, receipts_uri(delta, partition), local / "settled")
+    settled = fetch_folder(workspace.staging, receipts_folder(delta["uri"], partition), local / "settled")
     total, records = open_records(workspace.engine, file, settled, objects_sql)
     return _Work(records, total, delta.get("to_send", total))
 
