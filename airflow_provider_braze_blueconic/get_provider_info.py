@@ -201,10 +201,7 @@ def _triggers() -> list[dict[str, Any]]:
     return [
         {
             "integration-name": "Braze",
-            "python-modules": [
-                f"{_PACKAGE}.triggers.segment_export_files",
-                f"{_PACKAGE}.triggers.segment_export_address",
-            ],
+            "python-modules": [f"{_PACKAGE}.triggers.segment_export_files"],
         },
     ]
 

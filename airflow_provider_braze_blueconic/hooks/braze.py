@@ -19,7 +19,6 @@ from airflow_provider_braze_blueconic.hooks.braze_api.definitions import (
     entry_name,
     whole_number,
 )
-from airflow_provider_braze_blueconic.hooks.braze_api.downloads import Download, mask_address
 from airflow_provider_braze_blueconic.hooks.braze_api.lists import (
     LIST_PAGE,
     list_call,
@@ -29,7 +28,6 @@ from airflow_provider_braze_blueconic.hooks.braze_api.lists import (
 from airflow_provider_braze_blueconic.hooks.braze_api.segment_exports import (
     EXPORT_RATE,
     ExportRunning,
-    SegmentExport,
     export_body,
     start_export,
 )
@@ -52,7 +50,7 @@ from airflow_provider_braze_blueconic.hooks.settings import Settings
 from airflow_provider_braze_blueconic.sync.sending.seam import Sender
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
 
 __all__ = [
     "EXPORT_RATE",
@@ -66,8 +64,6 @@ __all__ = [
     "BrazeSegment",
     "CustomAttribute",
     "ExportRunning",
-    "SegmentExport",
-    "mask_address",
 ]
 
 
@@ -179,7 +175,7 @@ class BrazeHook(BaseHook):
         fields: Sequence[str],
         custom_attributes: Sequence[str] = (),
         output_format: Literal["gzip", "zip"] = "gzip",
-    ) -> SegmentExport:
+    ) -> str:
         """Start a segment export, with one call only: repeating it could start a second one.
 
         :param segment_id: the segment's id.
@@ -187,6 +183,8 @@ class BrazeHook(BaseHook):
         :param custom_attributes: names of custom attributes, at most 500; not together with the field
             ``custom_attributes``, which makes Braze ignore them and export all.
         :param output_format: Braze honors ``gzip`` only if it writes to your own bucket.
+        :return: the folder, below any date, in which its files appear.
+        :raises AccessError: Braze keeps the segment export itself, since the workspace has no Amazon S3 connected.
         :raises ExportRunning: a segment export of this segment is already running, or a limit is used up; nothing was
             started.
         :raises TransientError: no answer; the segment export may have started.
@@ -210,29 +208,6 @@ class BrazeHook(BaseHook):
         )
         days = [(str(day.get("time") or ""), whole_number(day.get("size"))) for day in answer.body["data"]]
         return max(days, key=lambda day: day[0])[1] if days else None
-
-    def export_is_ready(self, url: str) -> bool:
-        """Check once whether a segment export that Braze stores can be downloaded: until it is done, the answer is 403.
-
-        :param url: as :meth:`export_segment` returned it, masked with :func:`mask_address`. The call sends no key: the
-            address contains a signature.
-        :raises TransientError: busy or unreachable.
-        :raises UnexpectedAnswer: answered in a form that no rule covers.
-        """
-        return self._download(url).is_ready()
-
-    def download_export(self, url: str, local: Path) -> int:
-        """Download a segment export that Braze stores; the file appears only when it is complete.
-
-        :return: bytes.
-        :raises TransientError: busy, unreachable, not ready yet, or expired.
-        :raises UnexpectedAnswer: answered in a form that no rule covers.
-        """
-        mask_address(url)
-        return self._download(url).save(local)
-
-    def _download(self, url: str) -> Download:
-        return Download(url, site=self._caller.site, timeout=self._seconds())
 
     def track_sender(self, *, bulk: bool = False, max_in_flight: int = 512) -> AbstractAsyncContextManager[Sender]:
         """Open a sender for ``/users/track`` or ``/users/track/bulk``.

@@ -37,8 +37,7 @@ class ExportEvent(TypedDict):
     """What ended a wait.
 
     :param state: ``quiet``: the files are still; ``empty``: none came and none had to; ``turn``: a folder that may be
-        ours appeared, or nobody else's export moves any more; ``ready``: Braze's own address can be fetched;
-        ``timed_out``; ``failed``.
+        ours appeared, or nobody else's export moves any more; ``timed_out``; ``failed``.
     :param files: files seen.
     :param bytes: their sizes together.
     :param deadline: Unix seconds, as it was given, for the next wait.
@@ -46,7 +45,7 @@ class ExportEvent(TypedDict):
     :param error: class of the error, and what it says, where it failed.
     """
 
-    state: Literal["quiet", "empty", "turn", "ready", "timed_out", "failed"]
+    state: Literal["quiet", "empty", "turn", "timed_out", "failed"]
     files: int
     bytes: int
     deadline: float
@@ -132,7 +131,7 @@ class ExportWait(BaseTrigger):
 
     def _event(
         self,
-        state: Literal["quiet", "empty", "turn", "ready", "timed_out", "failed"],
+        state: Literal["quiet", "empty", "turn", "timed_out", "failed"],
         *,
         files: int = 0,
         size: int = 0,

@@ -23,8 +23,8 @@ pytestmark = needs_specs
 
 _LISTS_KEY = "sandbox-braze-key-lists"
 _ALL_EXPANSIONS = ["profiles.profile.permissions", "profiles.profile.segments", "profiles.profile.replace"]
-_NOT_DESCRIBED = {"/users/track/bulk", "/custom_attributes", "/downloads/{name}"}
-"""Endpoints of Braze's docs that the community definition does not have yet, and the storage's address of a ``url``."""
+_NOT_DESCRIBED = {"/users/track/bulk", "/custom_attributes"}
+"""Endpoints of Braze's docs that the community definition does not have yet."""
 
 
 @pytest.fixture(scope="module")

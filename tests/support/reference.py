@@ -41,7 +41,6 @@ PUBLIC_MODULES = (
     "operators.flags",
     "triggers.segment_export",
     "triggers.segment_export_files",
-    "triggers.segment_export_address",
     "goals",
     "dag_factory.dag",
     "dag_factory.dag_file",

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from airflow_provider_braze_blueconic.exceptions import (
+    AccessError,
     GoalError,
     Problem,
     SettingError,
     TransientError,
     UnexpectedAnswer,
 )
-from airflow_provider_braze_blueconic.hooks.braze_api.downloads import mask_address
 from airflow_provider_braze_blueconic.hooks.http.caller import Caller
 from airflow_provider_braze_blueconic.hooks.http.calls import Call
 from airflow_provider_braze_blueconic.sync.braze.segment_export_request import EXPORT_ATTRIBUTES
 from airflow_provider_braze_blueconic.sync.sending.pacing import Rate
 
-__all__ = ["EXPORT_RATE", "ExportRunning", "SegmentExport", "export_body", "start_export"]
+__all__ = ["EXPORT_RATE", "ExportRunning", "export_body", "start_export"]
 
 EXPORT_RATE = Rate(250_000, 3_600.0)
 """One bucket for exports, segments and campaigns, reset on the clock hour: docs "API limits", read 2026-11."""
-
-
-@dataclass(frozen=True)
-class SegmentExport:
-    """An export that Braze started.
-
-    :param object_prefix: the folder, below any date, in which its files appear.
-    :param url: where to fetch it; ``None`` if it goes to the customer's own bucket. It holds a signature: never shown.
-    """
-
-    object_prefix: str
-    url: str | None = field(repr=False)
 
 
 class ExportRunning(TransientError):
@@ -72,10 +59,12 @@ def export_body(
     return body
 
 
-def start_export(caller: Caller, body: dict[str, Any]) -> SegmentExport:
+def start_export(caller: Caller, body: dict[str, Any]) -> str:
     """Ask for an export, once: a repeat could start a second export.
 
     :param body: of :func:`export_body`.
+    :return: the folder, below any date, in which its files appear.
+    :raises AccessError: Braze keeps the export itself, since the workspace has no storage connected.
     :raises ExportRunning: an export of this segment runs already, or a limit is used up; nothing was started.
     :raises TransientError: no answer; it may have been started.
     """
@@ -95,12 +84,18 @@ def start_export(caller: Caller, body: dict[str, Any]) -> SegmentExport:
             errors={400: GoalError([Problem("source", unfit)]), 429: running},
         )
     ).body
-    prefix, url = answer.get("object_prefix"), answer.get("url")
+    if answer.get("url"):
+        # Braze gives an address only where it has nowhere else to put the export: docs "POST /users/export/segment",
+        # read 2026-11. It holds a signature, so nothing shows it.
+        raise AccessError(
+            f"{place} keeps the segment export itself, so it will not appear in your bucket: the workspace has no "
+            "Amazon S3 connected. Connect it in Braze under Partner Integrations > Amazon S3, with the bucket and root "
+            "path that the goal names, and make it the default data export destination. Then clear the task: it "
+            "requests a new segment export."
+        )
+    prefix = answer.get("object_prefix")
     if not isinstance(prefix, str) or not prefix:
         raise UnexpectedAnswer(
             f"{place} accepted the segment export but returned no object_prefix, which is needed to find its files."
         )
-    if not isinstance(url, str) or not url:
-        return SegmentExport(prefix, None)
-    mask_address(url)
-    return SegmentExport(prefix, url)
+    return prefix

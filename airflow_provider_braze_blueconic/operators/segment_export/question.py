@@ -18,7 +18,6 @@ from airflow_provider_braze_blueconic.sync.store.fence import Fence
 
 if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.hooks.braze import BrazeHook
-    from airflow_provider_braze_blueconic.hooks.braze_api.segment_exports import SegmentExport
     from airflow_provider_braze_blueconic.hooks.staging import StagingHook
     from airflow_provider_braze_blueconic.sync.store.staging import StagedFile
     from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
@@ -74,7 +73,7 @@ class SegmentExportQuestion:
                 check=fence.check,
             )
 
-    def _asked(self, segment_id: str) -> SegmentExport | None:
+    def _asked(self, segment_id: str) -> str | None:
         from airflow_provider_braze_blueconic.hooks.braze_api.segment_exports import ExportRunning
 
         request = self._settings.request

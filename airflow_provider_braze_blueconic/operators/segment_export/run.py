@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider_braze_blueconic.exceptions import (
@@ -68,12 +67,11 @@ class SegmentExportRun:
         self._workspace = workspace
         self._settings = settings
         self._bucket = bucket
-        self._braze = braze
         self._now = now
         self._goal_id = workspace.folder.goal_id
         self._log = log
         self._marker = RunMarker(workspace)
-        self._waits = SegmentExportWaits(self._goal_id, settings, marker_uri=self._marker.uri, now=now)
+        self._waits = SegmentExportWaits(self._goal_id, settings, now=now)
         self._question = SegmentExportQuestion(
             workspace, settings, bucket=bucket, braze=braze, marker=self._marker, now=now
         )
@@ -132,10 +130,6 @@ class SegmentExportRun:
         """Tell whether nothing of an export is there, and nothing is to be hoped for."""
         if marker.object_prefix is None or self._now() - (marker.asked_at or 0.0) < self._settings.wait_seconds:
             return False
-        if marker.archive is not None:
-            return not self._workspace.staging.list_objects(marker.archive)
-        if marker.url is not None:
-            return not self._braze.export_is_ready(marker.url)
         return not self._files(marker)
 
     def _files(self, marker: ExportMarker) -> list[StagedObject]:
@@ -157,8 +151,6 @@ class SegmentExportRun:
                 )
                 return self._waits.for_turn(marker, deadline)
             self._log.info("%s: Braze exports %s as %s", self._goal_id, marker.segment_name, marker.object_prefix)
-        if marker.url is not None:
-            return self._collect_archive(marker, deadline, event)
         return self._collect_files(marker, deadline, event)
 
     def _collect_files(
@@ -190,41 +182,6 @@ class SegmentExportRun:
             return still_for_long(files, quiet_seconds=self._settings.quiet_seconds, wall=self._now())
         # What came after the trigger's last look has not been still yet.
         return event["state"] == "timed_out" or (event["files"], event["bytes"]) == (len(files), size)
-
-    def _collect_archive(
-        self, marker: ExportMarker, deadline: float, event: ExportEvent | None
-    ) -> SnapshotRef | ExportWait:
-        if marker.archive is None:
-            if event is not None and event["state"] == "timed_out":
-                raise self._never_fetched(marker)
-            if event is None:
-                return self._waits.for_address(deadline)
-            marker = self._keep_archive(marker)
-        archive = marker.archive or ""
-        with self._workspace.local("export") as folder:
-            named = [(archive.rpartition("/")[2], archive)]
-            return self._reading.tell(
-                self._reading.read(marker, fetched(self._workspace.staging.download_file, named, folder))
-            )
-
-    def _keep_archive(self, marker: ExportMarker) -> ExportMarker:
-        """Copy the archive to staging, since Braze's address dies after hours and a retry may come later."""
-        uri = f"{self._workspace.folder.step(self._workspace.run_key, 'export')}/{marker.object_prefix}"
-        with self._workspace.local("archive") as folder:
-            size = self._braze.download_export(marker.url or "", folder / "archive")
-            self._workspace.staging.upload_file(folder / "archive", uri)
-        self._log.info("%s: %s bytes fetched from Braze", self._goal_id, f"{size:,}")
-        kept = replace(marker, archive=uri)
-        self._marker.save(kept)
-        return kept
-
-    def _never_fetched(self, marker: ExportMarker) -> SyncError:
-        return AccessError(
-            f"{self._goal_id}: export {marker.object_prefix} of the segment {marker.segment_name} could not be "
-            f"fetched for {self._settings.wait_seconds:,.0f} s. Braze keeps segment exports itself only if you "
-            "have no storage connected, and large ones fail there: connect Amazon S3 in Braze, or map fewer "
-            "fields. Then clear the task: it checks again, and requests a new segment export if this one is gone."
-        )
 
     def _too_late(self, marker: ExportMarker, files: Sequence[object]) -> SyncError:
         place = f"{self._tree(marker.segment_id).uri}<date>/{marker.object_prefix}/"

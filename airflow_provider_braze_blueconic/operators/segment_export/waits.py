@@ -1,4 +1,4 @@
-"""The waits for a segment export: one trigger for each kind of wait."""
+"""The waits for a segment export: for our turn, and for its files."""
 
 from __future__ import annotations
 
@@ -20,12 +20,9 @@ class SegmentExportWaits:
     :param now: returns Unix seconds.
     """
 
-    def __init__(
-        self, goal_id: str, settings: SegmentExportSettings, *, marker_uri: str, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, goal_id: str, settings: SegmentExportSettings, *, now: Callable[[], float]) -> None:
         self._goal_id = goal_id
         self._settings = settings
-        self._marker_uri = marker_uri
         self._now = now
 
     def for_turn(self, marker: ExportMarker, deadline: float) -> ExportWait:
@@ -54,17 +51,6 @@ class SegmentExportWaits:
             asked_at=marker.asked_at or 0.0,
             may_stay_empty=marker.estimate == 0,
             known=known,
-        )
-
-    def for_address(self, deadline: float) -> ExportWait:
-        """Wait until the export can be fetched from Braze."""
-        from airflow_provider_braze_blueconic.triggers.segment_export_address import BrazeExportUrlTrigger
-
-        return BrazeExportUrlTrigger(
-            **self._common(deadline),
-            marker=self._marker_uri,
-            aws_conn_id=self._settings.aws_conn_id,
-            braze_conn_id=self._settings.braze_conn_id,
         )
 
     def _common(self, deadline: float) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -56,7 +56,6 @@ class _Export:
     asked: datetime
     settings: BrazeSettings = field(repr=False)
     draw: random.Random = field(repr=False)
-    archive: io.BytesIO = field(default_factory=io.BytesIO, repr=False)
 
     def key(self, *, day: datetime, name: str) -> str:
         """Return the key of a part; Braze names it at random."""
@@ -92,7 +91,6 @@ class SegmentExports:
         self._running: dict[str, threading.Thread] = {}
         self._started: Counter[str] = Counter()
         self._planted: set[str] = set()
-        self._downloads: dict[str, tuple[bytes, datetime]] = {}
 
     def start(self, request: ExportRequest) -> str:
         """Begin an export and return its ``object_prefix``; nothing is written yet.
@@ -123,15 +121,6 @@ class SegmentExports:
             thread.start()  # inside the lock, so that whoever finds the thread can join it
         return export.prefix
 
-    def download(self, prefix: str) -> bytes | Literal["AccessDenied", "ExpiredToken"]:
-        """Return the archive of an export without own storage, or the code with which it is denied."""
-        with self._lock:
-            archive, ready = self._downloads.get(prefix, (None, self._clock()))
-        if archive is None:
-            return "AccessDenied"
-        lasts = timedelta(seconds=self._faults.braze.export_url_seconds)
-        return archive if self._clock() < ready + lasts else "ExpiredToken"
-
     def counts(self) -> dict[str, int]:
         """Return how many exports of each segment were started, by the segment's id."""
         with self._lock:
@@ -154,7 +143,9 @@ class SegmentExports:
     def _run(self, export: _Export) -> None:
         segment_id = export.request.segment.id
         try:
-            if export.settings.own_storage and segment_id not in self._planted:
+            if not export.settings.own_storage:
+                return
+            if segment_id not in self._planted:
                 self._planted.add(segment_id)
                 self._plant_foreign(export)
             if export.settings.export_never:
@@ -174,20 +165,15 @@ class SegmentExports:
         for position, part in enumerate(parts):
             name = uuid.uuid4().hex
             on_time = began + settings.export_seconds * (position + 1) / len(parts)
-            if position == last and settings.export_grows and settings.own_storage:
+            if position == last and settings.export_grows:
                 if self._is_stopped_before(on_time):
                     return
                 self._write(export, name, part[: len(part) // 2], is_late=position >= len(parts) // 2)
             if self._is_stopped_before(on_time + (settings.export_late_s if position == last else 0.0)):
                 return
             self._write(export, name, part, is_late=position >= len(parts) // 2)
-        if not parts and self._is_stopped_before(began + settings.export_seconds):
-            return
-        if not settings.own_storage:
-            with zipfile.ZipFile(export.archive, "a"):
-                pass  # an archive without an entry is an archive too
-            with self._lock:
-                self._downloads[export.prefix] = (export.archive.getvalue(), self._clock())
+        if not parts:
+            self._is_stopped_before(began + settings.export_seconds)
 
     def _is_stopped_before(self, moment: float) -> bool:
         return self._stopping.wait(max(moment - time.monotonic(), 0))
@@ -195,10 +181,6 @@ class SegmentExports:
     def _write(self, export: _Export, name: str, part: Sequence[tuple[Content, User]], *, is_late: bool) -> None:
         settings = export.settings
         lines = [self._line(export.request, content, user) for content, user in part]
-        if not settings.own_storage:
-            with zipfile.ZipFile(export.archive, "a", zipfile.ZIP_DEFLATED) as archive:
-                archive.writestr(f"{name}.json", b"".join(lines))
-            return
         day = export.asked + timedelta(days=is_late and settings.export_across_midnight)
         self._put(
             export.key(day=day, name=f"{name}.{ENDINGS[export.request.format]}"),

@@ -46,7 +46,7 @@ class BrazeSettings:
     :param blocked_external_ids: ids of "dummy users" that Braze no longer takes data for.
     :param size_error: share by which ``/segments/data_series`` is off (0.1: a tenth too many): sizes are estimates.
     :param own_storage: whether the workspace has a bucket of its own connected: segment exports go there. Without one
-        the answer carries a ``url`` at which one zip archive stands as soon as the export is done; 403 before that.
+        the answer carries a ``url``, where Braze would keep the export; nothing is written anywhere here.
     :param export_seconds: seconds from the request to the last part; the parts appear evenly spread over them.
     :param export_users_per_part: users in a part (docs "POST /users/export/segment": about 5,000).
     :param export_zip_entries: JSON files in each zip part. Their number and names are UNVERIFIED.
@@ -64,7 +64,6 @@ class BrazeSettings:
     :param export_empty_part: an empty segment gives one part without a line. What Braze does is UNVERIFIED.
     :param export_root: path in the bucket below which Braze writes, such as ``braze/eu``.
     :param exports_at_once: segment exports of a company that may run at the same time (docs, the same page).
-    :param export_url_seconds: seconds for which a ``url`` works: "a few hours" and "four hours" say the docs.
     """
 
     keys: Mapping[str, Sequence[str]] = field(
@@ -106,4 +105,3 @@ class BrazeSettings:
     export_empty_part: bool = False
     export_root: str = ""
     exports_at_once: int = 100
-    export_url_seconds: float = 4 * 3600

@@ -20,23 +20,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Protocol
+from dataclasses import asdict, dataclass, fields, replace
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, GoalError
 from airflow_provider_braze_blueconic.sync.braze.segment_export_watch import Candidate
 from airflow_provider_braze_blueconic.sync.store.staging import Staging
 
-__all__ = ["Asked", "ExportMarker", "ask_once", "read_marker", "write_marker"]
-
-
-class Asked(Protocol):
-    """What Braze answered: where the export will be."""
-
-    @property
-    def object_prefix(self) -> str: ...
-    @property
-    def url(self) -> str | None: ...
+__all__ = ["ExportMarker", "ask_once", "read_marker", "write_marker"]
 
 
 @dataclass(frozen=True)
@@ -50,8 +40,6 @@ class ExportMarker:
     :param questions: Unix seconds of each question whose answer we never learnt.
     :param object_prefix: the folder in which the files appear.
     :param asked_at: Unix seconds; the data are as old as that.
-    :param url: where to fetch it, if Braze keeps it. It holds a signature, so it is never shown.
-    :param archive: URI in staging of what was fetched from ``url``.
     """
 
     segment_id: str
@@ -61,8 +49,6 @@ class ExportMarker:
     questions: tuple[float, ...] = ()
     object_prefix: str | None = None
     asked_at: float | None = None
-    url: str | None = field(default=None, repr=False)
-    archive: str | None = None
 
 
 def ask_once(
@@ -70,7 +56,7 @@ def ask_once(
     *,
     save: Callable[[ExportMarker], None],
     candidates: Callable[[], Sequence[Candidate]],
-    ask: Callable[[], Asked | None],
+    ask: Callable[[], str | None],
     now: float,
     check: Callable[[], None] = lambda: None,
 ) -> ExportMarker:
@@ -79,7 +65,8 @@ def ask_once(
     :param marker: as it was left, without an ``object_prefix``.
     :param save: writes the marker; it has returned before Braze is asked.
     :param candidates: folders in the bucket that can be the answer to the marker's ``questions``.
-    :param ask: asks Braze; ``None`` where Braze refused because it works at an export of the segment already.
+    :param ask: asks Braze, and returns the folder of the export; ``None`` where Braze refused because it works at an
+        export of the segment already.
     :param now: Unix seconds.
     :param check: raises if another copy of the task has begun, so that this one must not ask.
     :return: the marker with its ``object_prefix``; without one, if it is not our turn.
@@ -88,9 +75,7 @@ def ask_once(
     found = candidates() if marker.questions else ()
     # Of two folders one is somebody else's, and nothing tells which: neither is taken, Braze is asked again.
     if len(found) == 1:
-        adopted = replace(
-            marker, object_prefix=found[0].object_prefix, asked_at=found[0].asked_at, questions=(), url=None
-        )
+        adopted = replace(marker, object_prefix=found[0].object_prefix, asked_at=found[0].asked_at, questions=())
         save(adopted)
         return adopted
     save(replace(marker, questions=(*marker.questions, now)))
@@ -105,7 +90,7 @@ def ask_once(
         # answer: its time has to fit within minutes, it has to be alone, and what is in it has to fit the request.
         save(marker)
         return marker
-    asked = replace(marker, object_prefix=answer.object_prefix, asked_at=now, questions=(), url=answer.url)
+    asked = replace(marker, object_prefix=answer, asked_at=now, questions=())
     save(asked)
     return asked
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +8,8 @@ import pytest
 from airflow_provider_braze_blueconic.exceptions import AccessError, GoalError, TransientError, UnexpectedAnswer
 from airflow_provider_braze_blueconic.hooks.braze import BrazeHook
 from airflow_provider_braze_blueconic.hooks.braze_api.definitions import BrazeCampaign, BrazeSegment, CustomAttribute
-from airflow_provider_braze_blueconic.hooks.braze_api.segment_exports import ExportRunning, SegmentExport
-from tests.support.odd_server import Oddity, OddServer, answer, cut_off, reset
+from airflow_provider_braze_blueconic.hooks.braze_api.segment_exports import ExportRunning
+from tests.support.odd_server import Oddity, OddServer, answer, reset
 
 EXPORT = "/users/export/segment"
 
@@ -135,7 +134,7 @@ def test_export_is_asked_for_with_fields_and_attributes(server: OddServer, braze
 
     export = braze.export_segment("s-1", fields=["external_id", "email"], custom_attributes=["points"])
 
-    assert export == SegmentExport("uuid-1556044807", None)
+    assert export == "uuid-1556044807"
     assert server.seen[0].json() == {
         "segment_id": "s-1",
         "fields_to_export": ["external_id", "email"],
@@ -243,7 +242,6 @@ def test_test_connection_says_what_is_wrong(server: OddServer, braze: BrazeHook)
 
 
 SIZES = "GET /segments/data_series"
-ADDRESS = "GET /downloads/x.zip"
 
 
 def test_running_export_and_lost_answer_are_told_apart(server: OddServer, braze: BrazeHook) -> None:
@@ -257,14 +255,21 @@ def test_running_export_and_lost_answer_are_told_apart(server: OddServer, braze:
     assert not isinstance(lost.value, ExportRunning)
 
 
-def test_address_of_an_export_is_not_shown(server: OddServer, braze: BrazeHook) -> None:
+@pytest.mark.parametrize("url", [{}, {"url": None}, {"url": ""}], ids=["absent", "null", "empty"])
+def test_export_to_a_bucket_has_no_address(url: dict[str, object], server: OddServer, braze: BrazeHook) -> None:
+    server.on(f"POST {EXPORT}", answer({"message": "success", "object_prefix": "uuid-1", **url}, 201))
+
+    assert braze.export_segment("s-1", fields=["email"]) == "uuid-1"
+
+
+def test_export_that_braze_keeps_names_what_to_connect_and_not_its_address(server: OddServer, braze: BrazeHook) -> None:
     url = f"{server.url}/x?signature=planted-signature"
     server.on(f"POST {EXPORT}", answer({"message": "success", "object_prefix": "uuid-1", "url": url}, 201))
 
-    export = braze.export_segment("s-1", fields=["email"])
+    with pytest.raises(AccessError, match=r"Partner Integrations > Amazon S3") as raised:
+        braze.export_segment("s-1", fields=["email"])
 
-    assert export.url == url
-    assert "planted-signature" not in repr(export)
+    assert "planted-signature" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -291,55 +296,3 @@ def test_size_that_the_key_may_not_read_names_its_permission(server: OddServer, 
 
     with pytest.raises(AccessError, match=r'"segments\.data_series"'):
         braze.segment_size("s-1")
-
-
-@pytest.mark.parametrize(("status", "ready"), [(200, True), (403, False), (404, False)])
-def test_address_of_an_export_answers_403_until_it_is_ready(
-    status: int, ready: bool, server: OddServer, braze: BrazeHook
-) -> None:
-    server.on(ADDRESS, answer(b"PK", status))
-
-    assert braze.export_is_ready(f"{server.url}/downloads/x.zip") is ready
-
-
-@pytest.mark.parametrize("status", [429, 500, 503])
-def test_busy_address_says_nothing_of_the_export(status: int, server: OddServer, braze: BrazeHook) -> None:
-    server.on(ADDRESS, answer(b"", status))
-
-    with pytest.raises(TransientError):
-        braze.export_is_ready(f"{server.url}/downloads/x.zip")
-
-
-def test_answer_of_an_address_that_no_rule_covers_is_no_readiness(server: OddServer, braze: BrazeHook) -> None:
-    server.on(ADDRESS, answer(b"", 418))
-
-    with pytest.raises(UnexpectedAnswer):
-        braze.export_is_ready(f"{server.url}/downloads/x.zip")
-
-
-def test_export_is_fetched_without_the_key(server: OddServer, braze: BrazeHook, tmp_path: Path) -> None:
-    server.on(ADDRESS, answer(b"PK" + bytes(3_000_000)))
-
-    size = braze.download_export(f"{server.url}/downloads/x.zip", tmp_path / "archive")
-
-    assert size == (tmp_path / "archive").stat().st_size == 3_000_002
-    assert "authorization" not in server.seen[0].headers
-    assert [path.name for path in tmp_path.iterdir()] == ["archive"]
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [answer(b"", 403), cut_off("x" * 100), short(b"PK" * 100), reset],
-    ids=["no longer there", "broken stream", "too few bytes", "reset"],
-)
-def test_export_that_does_not_come_whole_leaves_no_file_and_no_address_in_the_error(
-    reply: Oddity, server: OddServer, braze: BrazeHook, tmp_path: Path
-) -> None:
-    server.on(ADDRESS, reply)
-
-    with pytest.raises(TransientError) as raised:
-        braze.download_export(f"{server.url}/downloads/x.zip?signature=planted-signature", tmp_path / "archive")
-
-    assert not (tmp_path / "archive").exists()
-    assert "planted-signature" not in str(raised.value)
-    assert raised.value.__cause__ is None

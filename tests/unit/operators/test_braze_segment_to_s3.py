@@ -437,42 +437,28 @@ def test_size_that_the_key_may_not_read_leaves_stillness_to_decide(task: Task) -
     assert (reference["segment_size"], reference["complete"]) == (None, True)
 
 
-def test_without_own_storage_the_archive_is_fetched_and_its_address_shown_nowhere(
-    task: Task, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+def test_export_that_braze_keeps_itself_says_at_once_what_to_connect(
+    task: Task, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    settings(task.box, own_storage=False, export_users_per_part=50)
+    settings(task.box, own_storage=False)
+
+    with pytest.raises(AirflowFailException, match="no Amazon S3 connected") as failed:
+        task.run()
+
+    assert task.waits == []
+    assert "planted-signature" not in "".join([str(failed.value), json.dumps(task.marker), *capfd.readouterr()])
+
+
+def test_export_is_requested_anew_once_a_bucket_is_connected(task: Task) -> None:
+    settings(task.box, own_storage=False)
+    with pytest.raises(AirflowFailException):
+        task.run()
+    settings(task.box, own_storage=True)
 
     reference = task.run()
 
-    address = task.marker["url"]
-    # Debug lines of the HTTP library go through Airflow's masking, which this capture is not behind; the sandbox's own
-    # are none of ours.
-    ours = [record.getMessage() for record in caplog.records if record.name.startswith("airflow")]
-    shown = "".join([*ours, *capfd.readouterr(), json.dumps([reference, task.waits])])
-    shown += json.dumps([deferred.trigger.serialize() for deferred in task.deferrals])
+    assert task.exports == 2
     assert reference["profiles"] == members(task.box)
-    assert [wait["state"] for wait in task.waits] == ["ready"]
-    assert "/downloads/" in address
-    assert "/downloads/" not in shown
-
-
-def test_archive_fetched_once_is_read_again_after_braze_threw_it_away(task: Task) -> None:
-    settings(task.box, own_storage=False)
-    first = task.run()
-    settings(task.box, export_url_seconds=0.0)
-    task.now += 100_000
-
-    again = task.run()
-
-    assert task.exports == 1
-    assert again["profiles"] == first["profiles"]
-
-
-def test_archive_that_never_comes_says_what_to_do(task: Task) -> None:
-    settings(task.box, own_storage=False, export_never=True)
-
-    with pytest.raises(AirflowFailException, match="connect Amazon S3 in Braze"):
-        task.run()
 
 
 @pytest.mark.promise(4)

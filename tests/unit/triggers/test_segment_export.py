@@ -14,7 +14,6 @@ import pytest
 from airflow.triggers.base import BaseTrigger
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, TransientError
-from airflow_provider_braze_blueconic.triggers.segment_export_address import BrazeExportUrlTrigger
 from airflow_provider_braze_blueconic.triggers.segment_export_files import BrazeExportTrigger
 from tests.support.clock import ClockLoop, in_clock_time
 
@@ -75,12 +74,11 @@ async def only_event(waiting: Any) -> dict[str, Any]:
     return dict(events[0])
 
 
-def run(waiting: Any, source: Bucket | Address, opening: Callable[[], None] = lambda: None) -> dict[str, Any]:
+def run(waiting: Any, source: Bucket, opening: Callable[[], None] = lambda: None) -> dict[str, Any]:
     async def main(loop: ClockLoop) -> dict[str, Any]:
         source.loop = loop
         waiting.wall = lambda: ASKED + loop.moment - 5_000
-        waiting._bucket = waiting._braze = source
-        waiting._url = "https://braze.example/x"
+        waiting._bucket = source
         waiting._open = opening
         return await only_event(waiting)
 
@@ -247,24 +245,15 @@ def test_poll_of_zero_seconds_still_sleeps_between_looks() -> None:
     [
         trigger(questions=[ASKED], known=[3, 300], may_stay_empty=True),
         trigger(object_prefix=None),
-        BrazeExportUrlTrigger(
-            goal_id="people",
-            deadline=ASKED,
-            poll_seconds=1.0,
-            marker="s3://acme-sync/people/work/run/export.json",
-            aws_conn_id="aws_default",
-            braze_conn_id="braze_default",
-        ),
     ],
-    ids=["files", "turn", "address"],
+    ids=["files", "turn"],
 )
 def test_trigger_is_made_again_from_plain_values(waiting: BaseTrigger) -> None:
     path, arguments = waiting.serialize()
 
     again = type(waiting)(**json.loads(json.dumps(arguments)))
 
-    module = "segment_export_address" if isinstance(waiting, BrazeExportUrlTrigger) else "segment_export_files"
-    assert path == f"airflow_provider_braze_blueconic.triggers.{module}.{type(waiting).__name__}"
+    assert path == "airflow_provider_braze_blueconic.triggers.segment_export_files.BrazeExportTrigger"
     assert again.serialize() == (path, arguments)
 
 
@@ -290,33 +279,3 @@ class Listing:
     def list_objects(self, uri: str, *, after: str | None = None) -> list[File]:
         self.threads.add(threading.current_thread().name)
         return []
-
-
-@dataclass
-class Address:
-    """Braze's own address: ready from some moment on."""
-
-    ready_at: float
-    looks: int = 0
-    loop: ClockLoop | None = None
-
-    def export_is_ready(self, url: str) -> bool:
-        assert self.loop is not None
-        self.looks += 1
-        if self.looks == 2:
-            raise TransientError("reset")
-        return self.loop.moment - 5_000 >= self.ready_at
-
-
-@pytest.mark.parametrize(("ready_at", "state"), [(95.0, "ready"), (9_999.0, "timed_out")])
-def test_address_is_asked_until_it_is_ready(ready_at: float, state: str) -> None:
-    waiting = BrazeExportUrlTrigger(
-        goal_id="people",
-        deadline=ASKED + 3_600,
-        poll_seconds=10.0,
-        marker="s3://acme-sync/export.json",
-        aws_conn_id="aws_default",
-        braze_conn_id="braze_default",
-    )
-
-    assert run(waiting, Address(ready_at))["state"] == state

@@ -10,7 +10,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -481,54 +481,19 @@ def test_part_shows_users_as_they_are_when_it_is_written() -> None:
 # Without a bucket of one's own
 
 
-def test_url_is_forbidden_until_the_export_is_done_and_then_serves_one_archive() -> None:
+def test_without_a_bucket_the_answer_has_an_address() -> None:
     with running_sandbox(profiles=20) as box:
-        box.faults.braze = replace(
-            box.faults.braze, own_storage=False, export_users_per_part=8, export_seconds=0.1, export_late_s=3600
-        )
-        wish = _wish(segment_id=segment_id("BlueConic Test Users"), output_format="gzip")
-        late = _post(box, wish).json()
-        box.faults.braze = replace(box.faults.braze, export_late_s=0.0)
-        done = _post(box, _wish(output_format="gzip")).json()
-        _until(lambda: requests.get(done["url"], timeout=10).status_code == 200)
+        box.faults.braze = replace(box.faults.braze, own_storage=False)
 
-        waiting, archive = requests.get(late["url"], timeout=10), requests.get(done["url"], timeout=10)
-
-        assert set(done) == {"message", "object_prefix", "url"}
-        assert waiting.status_code == 403
-        assert b"AccessDenied" in waiting.content
-        assert archive.headers["content-type"] == "application/zip"
-        with zipfile.ZipFile(io.BytesIO(archive.content)) as opened:
-            assert [name.endswith(".json") for name in opened.namelist()] == [True, True, True]
-        assert len(_lines(archive.content)) == len(box.braze)
-        keys = [each["Key"] for each in box.s3_client().list_objects_v2(Bucket=_BUCKET).get("Contents", [])]
-        assert not [key for key in keys if done["object_prefix"] in key]
+        assert set(_post(box, _wish()).json()) == {"message", "object_prefix", "url"}
 
 
-def test_url_of_nothing_is_forbidden(box: Sandbox) -> None:
-    assert requests.get(f"{box.braze_url}/downloads/nothing.zip", timeout=10).status_code == 403
-
-
-def test_url_dies_after_some_hours() -> None:
-    workspace = _Workspace(own_storage=False)
-    prefix = workspace.export()
-
-    workspace.now = _NOW + timedelta(hours=3)
-    before = workspace.exports.download(prefix)
-    workspace.now = _NOW + timedelta(hours=4)
-    after = workspace.exports.download(prefix)
-
-    assert isinstance(before, bytes)
-    assert after == "ExpiredToken"
-
-
-def test_archive_of_an_empty_segment_is_an_archive() -> None:
+def test_without_a_bucket_nothing_is_written() -> None:
     workspace = _Workspace(own_storage=False)
 
-    found = workspace.exports.download(workspace.export(_EMPTY))
+    workspace.export()
 
-    assert isinstance(found, bytes)
-    assert _lines(found) == []
+    assert workspace.bucket.puts == []
 
 
 def test_read_only_key_may_export(box: Sandbox) -> None:
