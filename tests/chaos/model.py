@@ -505,11 +505,16 @@ class GoalModel(RuleBasedStateMachine):
         return last.acknowledged and last.kept and not is_in_doubt and not is_told_again
 
     def _was_known_otherwise(self, who: str, before: Night, night: Night) -> bool:
-        """Tell whether a person was known under something else in a run between two."""
+        """Tell whether a person was known under something else in a run between two.
+
+        A leaver is told so under what the last run that read the person knew them by.
+        """
         now = self.known_as(night, who)
-        return now is not None and any(
-            self.known_as(one, who) not in (None, now) for one in self.nights[before.number : night.number]
-        )
+        if now is None:
+            return False
+        known = [one.number for one in self.nights[: before.number + 1] if self.known_as(one, who) and not one.planned]
+        since = known[-1] if known else before.number
+        return any(self.known_as(one, who) not in (None, now) for one in self.nights[since : night.number])
 
     def is_in_doubt(self, night: Night, last: Sent) -> bool:
         """Tell whether the goal changed so that what was acknowledged may not be there."""
