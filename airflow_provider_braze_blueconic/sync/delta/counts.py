@@ -10,8 +10,8 @@ from airflow_provider_braze_blueconic.sync.delta.emptied import count_emptied
 from airflow_provider_braze_blueconic.sync.delta.looks import Looks
 from airflow_provider_braze_blueconic.sync.delta.plan import DeltaPlan
 from airflow_provider_braze_blueconic.sync.engine.columns import field_column, increase_column, noted_column
-from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
-from airflow_provider_braze_blueconic.sync.state.doubt import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.engine.database import quote
+from airflow_provider_braze_blueconic.sync.state.doubt import is_certain
 from airflow_provider_braze_blueconic.sync.values.texts import CLEAR
 
 if TYPE_CHECKING:
@@ -112,9 +112,8 @@ def _held_already(looks: Looks) -> str:
     if not looks.is_seen:
         return "FALSE"
     told = [
-        f"{quote(noted_column(target))} <> {literal(IN_DOUBT)}"
-        for target in looks.noted
-        if target not in looks.increase
+        f"({column} IS NOT NULL AND {is_certain(column)})"
+        for column in (quote(noted_column(target)) for target in looks.noted if target not in looks.increase)
     ]
     return " OR ".join(told) or "FALSE"
 

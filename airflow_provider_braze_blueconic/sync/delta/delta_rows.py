@@ -14,7 +14,7 @@ from airflow_provider_braze_blueconic.sync.delta.news import News
 from airflow_provider_braze_blueconic.sync.delta.plan import DeltaPlan
 from airflow_provider_braze_blueconic.sync.engine.columns import field_column, field_name, increase_column, noted_column
 from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
-from airflow_provider_braze_blueconic.sync.state.doubt import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.state.doubt import doubt_if
 from airflow_provider_braze_blueconic.sync.state.refusal import sent_hash_sql
 from airflow_provider_braze_blueconic.sync.state.release import ABSENT
 
@@ -141,7 +141,7 @@ def _noted(plan: DeltaPlan, looks: Looks, news: News) -> dict[str, str]:
         for target in plan.targets:
             told = f"{IS_SENT_AGAIN} AND m.{quote(field_column(target))} IS NOT NULL"
             name = noted_column(target)
-            noted[name] = f"coalesce({noted.get(name, 'NULL')}, CASE WHEN {told} THEN {literal(IN_DOUBT)} END)"
+            noted[name] = f"coalesce({noted.get(name, 'NULL')}, {doubt_if(told)})"
     for column in news.fields:
         name = noted_column(field_name(column))
         noted[name] = f"coalesce({noted.get(name, 'NULL')}, n.{quote(column)})"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.sync.delta.plan import DeltaPlan
 from airflow_provider_braze_blueconic.sync.engine.columns import field_column
-from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
-from airflow_provider_braze_blueconic.sync.state.doubt import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.engine.database import quote
+from airflow_provider_braze_blueconic.sync.state.doubt import is_certain
 from airflow_provider_braze_blueconic.sync.values.texts import CLEAR
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _count_losses(connection: duckdb.DuckDBPyConnection, targets: Sequence[str])
 def _count_filled(connection: duckdb.DuckDBPyConnection, targets: Sequence[str]) -> Counter[str]:
     """Count of each field the people who have it, or may have it."""
     counts = [
-        f"count(*) FILTER (WHERE l.{column} <> '{CLEAR}' AND (l.{column} <> {literal(IN_DOUBT)} "
+        f"count(*) FILTER (WHERE l.{column} <> '{CLEAR}' AND ({is_certain(f'l.{column}')} "
         f"OR m.{column} IS DISTINCT FROM '{CLEAR}' OR d.identifier IS NOT NULL))"
         for column in (quote(field_column(target)) for target in targets)
     ]

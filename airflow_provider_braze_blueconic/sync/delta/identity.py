@@ -33,7 +33,7 @@ from airflow_provider_braze_blueconic.sync.delta.takeovers import collect_takeov
 from airflow_provider_braze_blueconic.sync.engine.columns import field_name, noted_column
 from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, literal, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.engine.partitions import partition_sql
-from airflow_provider_braze_blueconic.sync.state.doubt import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.state.doubt import doubt_known
 from airflow_provider_braze_blueconic.sync.state.known_by import KNOWN_BY_NOBODY
 from airflow_provider_braze_blueconic.sync.state.ledger_rows import LedgerRows
 
@@ -93,9 +93,8 @@ class Identities:
         connection.execute(f"INSERT INTO delta BY NAME {known}")
         if not self.moved:
             return
-        in_doubt = literal(IN_DOUBT)
         noted = [
-            f"CASE WHEN l.{quote(column)} IS NOT NULL THEN {in_doubt} END AS {quote(noted_column(field_name(column)))}"
+            f"{doubt_known(f'l.{quote(column)}')} AS {quote(noted_column(field_name(column)))}"
             for column in self.fields
         ]
         connection.execute(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_braze_blueconic.sync.engine.database import literal
-from airflow_provider_braze_blueconic.sync.state.doubt import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.state.doubt import is_certain
 
 __all__ = ["increase_sql"]
 
@@ -17,7 +16,7 @@ def increase_sql(mapped: str, known: str, changed: str, *, grows: bool) -> str:
     Who was never sent counts from zero. A counter that fell adds nothing, and grows from where it fell to. Where the
     field was set before, and it is in doubt what to, nobody can tell what to add: it grows from where it stands now.
     """
-    changed = f"({changed}) AND {known} IS DISTINCT FROM {literal(IN_DOUBT)}"
+    changed = f"({changed}) AND {is_certain(known)}"
     if not grows:
         return f"CASE WHEN {changed} THEN {mapped} END"
     # What the ledger knows may be a text from before the property became a number: there is no number to grow from.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from airflow_provider_braze_blueconic.sync.delta.identity import Identities
 from airflow_provider_braze_blueconic.sync.delta.plan import DeltaPlan
 from airflow_provider_braze_blueconic.sync.engine.columns import field_column
-from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
+from airflow_provider_braze_blueconic.sync.engine.database import quote
 from airflow_provider_braze_blueconic.sync.engine.relations import column_names
-from airflow_provider_braze_blueconic.sync.state.doubt import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.state.doubt import doubt_known
 from airflow_provider_braze_blueconic.sync.state.ledger_rows import LedgerRows
 from airflow_provider_braze_blueconic.sync.state.settings import is_added_to
 
@@ -87,7 +87,7 @@ def _without_sums(ledger: LedgerRows, plan: DeltaPlan) -> tuple[str, ...]:
 
 def _collect_elsewhere(connection: duckdb.DuckDBPyConnection, fields: tuple[str, ...]) -> None:
     """Collect into ``news`` for whom the target may find somebody else, and put the table ``ledger`` in doubt."""
-    doubts = [f"CASE WHEN l.{quote(name)} IS NOT NULL THEN {literal(IN_DOUBT)} END AS {quote(name)}" for name in fields]
+    doubts = [f"{doubt_known(f'l.{quote(name)}')} AS {quote(name)}" for name in fields]
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE news AS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_braze_blueconic.sync.delta.plan import DeltaPlan
 from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
-from airflow_provider_braze_blueconic.sync.state.doubt import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.state.doubt import doubt_if
 from airflow_provider_braze_blueconic.sync.state.ledger_rows import LedgerRows
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def collect_takeovers(connection: duckdb.DuckDBPyConnection, ledger: LedgerRows,
     connection.execute(f"CREATE TEMP TABLE pairs AS {pairs}")
     fields = _load_rows(connection, ledger)
     doubts = [
-        f"CASE WHEN bool_or(o.{column} IS NOT NULL AND o.{column} IS DISTINCT FROM n.{column}) AND {_TAKEN} "
-        f"THEN {literal(IN_DOUBT)} END AS {column}"
+        f"{doubt_if(f'bool_or({differs}) AND {_TAKEN}')} AS {column}"
         for column in map(quote, fields)
+        for differs in (f"o.{column} IS NOT NULL AND o.{column} IS DISTINCT FROM n.{column}",)
     ]
     connection.execute(
         f"""

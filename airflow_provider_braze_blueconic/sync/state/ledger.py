@@ -14,7 +14,7 @@ from airflow_provider_braze_blueconic.sync.engine.columns import FIELD_PREFIX
 from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect
 from airflow_provider_braze_blueconic.sync.engine.partitions import partition_sql
 from airflow_provider_braze_blueconic.sync.state.acknowledged import Acknowledged, delta_number
-from airflow_provider_braze_blueconic.sync.state.doubt import NO_DOUBTS, Doubts
+from airflow_provider_braze_blueconic.sync.state.changed_settings import NO_DOUBTS, Doubts
 from airflow_provider_braze_blueconic.sync.state.ledger_columns import no_rows
 from airflow_provider_braze_blueconic.sync.state.ledger_files import stream_files, work_folder, write_file
 from airflow_provider_braze_blueconic.sync.state.ledger_rows import (

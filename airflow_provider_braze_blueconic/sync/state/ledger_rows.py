@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_braze_blueconic.sync.engine.columns import FIELD_PREFIX
 from airflow_provider_braze_blueconic.sync.engine.database import quote
 from airflow_provider_braze_blueconic.sync.engine.partitions import partition_sql
-from airflow_provider_braze_blueconic.sync.state.doubt import NO_DOUBTS, Doubts, doubts_of
+from airflow_provider_braze_blueconic.sync.state.changed_settings import NO_DOUBTS, Doubts, doubts_of
 from airflow_provider_braze_blueconic.sync.state.ledger_columns import BOOKS
 from airflow_provider_braze_blueconic.sync.state.release import FORGOTTEN
 from airflow_provider_braze_blueconic.sync.store.tables import Table, from_microseconds

@@ -11,7 +11,7 @@ from collections.abc import Container, Sequence
 from airflow_provider_braze_blueconic.sync.engine.columns import field_name
 from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
 from airflow_provider_braze_blueconic.sync.state.acknowledged import Acknowledged
-from airflow_provider_braze_blueconic.sync.state.doubt import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.state.doubt import doubt_if
 from airflow_provider_braze_blueconic.sync.state.known_by import known_by_sql
 from airflow_provider_braze_blueconic.sync.state.outcomes import ACCEPTED, REFUSED, noted_beside
 from airflow_provider_braze_blueconic.sync.state.refusal import refusal_columns
@@ -133,7 +133,6 @@ def _field_sql(field: str, outcome: Acknowledged, *, is_sum: bool) -> str:
         return f"coalesce({known}, CASE WHEN {taken} THEN {new} END, {noted})"
     # Nobody can tell whether a late answer's value came before or after the newer one.
     differs = "TRUE" if outcome.otherwise else f"{known} <> {new}"
-    told = f"CASE WHEN {differs} THEN {literal(IN_DOUBT)} ELSE {new} END" if outcome.late else new
+    told = doubt_if(differs, otherwise=new) if outcome.late else new
     value = f"CASE WHEN {taken} AND {new} IS NOT NULL THEN {told} ELSE coalesce({noted}, {known}) END"
-    crossed = f"list_contains(c.crossed, {literal(field)})"
-    return f"CASE WHEN {crossed} THEN {literal(IN_DOUBT)} ELSE {value} END"
+    return doubt_if(f"list_contains(c.crossed, {literal(field)})", otherwise=value)

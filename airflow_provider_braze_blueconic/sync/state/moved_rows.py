@@ -10,7 +10,7 @@ from airflow_provider_braze_blueconic.sync.engine.columns import FIELD_PREFIX
 from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, parquet_source
 from airflow_provider_braze_blueconic.sync.engine.relations import column_names
 from airflow_provider_braze_blueconic.sync.state.acknowledged import Acknowledged
-from airflow_provider_braze_blueconic.sync.state.doubt import Doubts
+from airflow_provider_braze_blueconic.sync.state.changed_settings import Doubts
 from airflow_provider_braze_blueconic.sync.state.ledger_files import stream_files, write_file
 from airflow_provider_braze_blueconic.sync.state.ledger_rows import LedgerRows
 from airflow_provider_braze_blueconic.sync.state.moved_row import moved_sql

@@ -17,7 +17,7 @@ from airflow_provider_braze_blueconic.sync.engine.columns import FIELD_PREFIX, I
 from airflow_provider_braze_blueconic.sync.engine.database import literal, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.engine.relations import column_names
 from airflow_provider_braze_blueconic.sync.state.acknowledged import Acknowledged
-from airflow_provider_braze_blueconic.sync.state.doubt import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.state.doubt import doubt_if
 from airflow_provider_braze_blueconic.sync.state.told_receipts import best_receipts
 
 if TYPE_CHECKING:
@@ -134,5 +134,5 @@ def _noted_sql(field: str, there: Collection[str], doubted: str) -> str:
         tried = f"r.outcome = 'unknown' AND d.{quote(increase)} IS NOT NULL"
         known.append(f"CASE WHEN {tried} THEN d.{quote(field)} END")
     elif field in there:
-        known.append(f"CASE WHEN {doubted} AND d.{quote(field)} IS NOT NULL THEN {literal(IN_DOUBT)} END")
+        known.append(doubt_if(f"{doubted} AND d.{quote(field)} IS NOT NULL"))
     return f"coalesce({', '.join([*known, 'NULL::VARCHAR'])})"

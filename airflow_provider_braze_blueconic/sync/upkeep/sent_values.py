@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Literal
 
 from airflow_provider_braze_blueconic.sync.engine.database import literal
-from airflow_provider_braze_blueconic.sync.state.doubt import IN_DOUBT
+from airflow_provider_braze_blueconic.sync.state.doubt import doubt_if
 
 if TYPE_CHECKING:
     import duckdb
@@ -68,7 +68,7 @@ def known_sql(key: str, sum_of: Sum | None) -> str:
         level = f"(sum(greatest({number}, 0)) FILTER (WHERE {reached}))"
         plain = f"regexp_replace(regexp_replace({level}::{_NUMBER}::VARCHAR, '0+$', ''), '\\.$', '')"
         return f"CASE WHEN {level} IS NOT NULL THEN concat('[\"', {plain}, '\"]') END"
-    told = f"CASE outcome WHEN 'unknown' THEN {literal(IN_DOUBT)} ELSE value END"
+    told = doubt_if("outcome = 'unknown'", otherwise="value")
     return f"max_by({told}, sent_at) FILTER (WHERE {reached})"
 
 

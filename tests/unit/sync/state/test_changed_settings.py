@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from airflow_provider_braze_blueconic.sync.blueconic.values import Merge
-from airflow_provider_braze_blueconic.sync.state.doubt import doubts_of
+from airflow_provider_braze_blueconic.sync.state.changed_settings import doubts_of
 from airflow_provider_braze_blueconic.sync.state.settings import (
     creation_setting,
     merge_settings,
