@@ -12,7 +12,7 @@ PROFILES ?= 20000
 WORKERS ?= $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oldest lint types check bench chaos sandbox constraints clean
+.PHONY: help setup demo test test-oldest test-newest lint types check bench chaos sandbox constraints clean
 
 help:  ## List the commands.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ test: $(READY)  ## Run the tests: unit, contract, end to end, chaos in its short
 test-oldest:  ## Run the tests on the oldest supported Airflow.
 	@$(MAKE) --no-print-directory test AIRFLOW=3.0
 
+test-newest:  ## Run the tests on Python 3.13, which has to be installed.
+	@$(MAKE) --no-print-directory test PYTHON=python3.13 VENV=.venv/airflow-$(AIRFLOW)-python3.13
+
 lint: $(READY)  ## Check style, and which way imports point.
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-logo --no-cache
 
@@ -60,7 +63,7 @@ sandbox: $(READY)  ## Run the sandbox until interrupted.
 constraints: $(READY)  ## Resolve the constraints files anew.
 	@for version in 3.0 3.3; do \
 		$(BIN)/uv pip compile pyproject.toml constraints/airflow-$$version.in --extra sandbox --group dev \
-			--python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet \
+			--universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet \
 			-o constraints/airflow-$$version.txt || exit 1; \
 	done
 
