@@ -122,6 +122,7 @@ class Sent:
     :param number: place among everything sent.
     :param applied: the target has it.
     :param acknowledged: the answer said so.
+    :param busy: the target said that it did nothing of it for now, so the same upload may try again.
     :param kept: the upload lived long enough to write that down.
     """
 
@@ -134,6 +135,7 @@ class Sent:
     place: Place
     applied: bool
     acknowledged: bool
+    busy: bool = False
     kept: bool = False
 
 
@@ -248,7 +250,7 @@ class Wire:
             night.disturbed = True
         if fault in ("busy", "dropped"):
             # Also who is told to be busy, again and again, may have taken it.
-            self._model.note(night, body, None)
+            self._model.note(night, body, None, busy=fault == "busy")
         if fault == "dropped":
             return _NO_ANSWER
         if fault in _NOT_DONE:
@@ -409,10 +411,13 @@ class GoalModel(RuleBasedStateMachine):
 
     # What the target is sent
 
-    def note(self, night: Night, body: bytes, reply: Reply | None, *, answered: bool = False) -> None:
+    def note(
+        self, night: Night, body: bytes, reply: Reply | None, *, answered: bool = False, busy: bool = False
+    ) -> None:
         """Write down what a request held, and judge it.
 
         :param reply: the target's; ``None`` if the request never reached it.
+        :param busy: the target said so.
         """
         refusals = {refusal.position: refusal.outcome for refusal in reply.refusals} if reply else {}
         open_ones = reply.unanswered if reply else ()
@@ -437,7 +442,7 @@ class GoalModel(RuleBasedStateMachine):
                 # Of several profiles of one person some may have taken what others refused.
                 if target not in partial or (how == "INCREMENT" and applied):
                     is_known = is_answered and target not in partial
-                    one = Sent(who, target, how, value, night, len(self.sent), place, applied, is_known)
+                    one = Sent(who, target, how, value, night, len(self.sent), place, applied, is_known, busy)
                     self.sent.append(one)
                     self.last[who, target] = one
                     if one.applied:
@@ -494,7 +499,7 @@ class GoalModel(RuleBasedStateMachine):
             return False
         if how == "INCREMENT":
             # Of numbers also what is in doubt counts; what a counter grew by may well be the same twice.
-            return night.config.fields[target].of == "value"
+            return night.config.fields[target].of == "value" and not (last.busy and last.night is night)
         if last.place != place or self._was_known_otherwise(who, last.night, night) or self.is_in_doubt(night, last):
             return False
         between = self.nights[last.night.number + 1 : night.number]
