@@ -15,6 +15,8 @@ __all__ = ["Reader", "User", "attribute_reader", "campaigns_reader", "field_read
 User = Mapping[str, Any]
 Reader = Callable[[User], "list[str] | None"]
 
+_NOTHING = [None]
+
 
 def value_texts(value: object) -> list[str] | None:
     """Write a JSON value as texts; :meth:`~.braze_paths.BrazePath.texts` says how."""
@@ -77,15 +79,19 @@ def step_reader(field: str, steps: tuple[Step, ...]) -> Reader:
     """Make the function that reads what steps lead to."""
 
     def read(user: User) -> list[str] | None:
-        values = [user.get(field)]
+        values: list[Any] = [user.get(field)]
         for step in steps:
-            reached: list[Any] = []
+            if values == _NOTHING:
+                return None
             if isinstance(step, int):
                 values = _pick(values, step)
                 continue
+            reached: list[Any] = []
             for value in values:
                 _reach(value, step, reached)
             values = reached
+        if len(values) == 1 and type(values[0]) is str:
+            return values
         found = [texts for value in values if (texts := value_texts(value)) is not None]
         if not found:
             return None
@@ -107,14 +113,14 @@ def _pick(values: list[Any], place: int) -> list[Any]:
 
 def _reach(value: object, step: str | Where, reached: list[Any]) -> None:
     """Add what one step finds in a value. An object counts as a list of one: Braze's page calls some lists objects."""
-    if type(value) is list:
-        for element in value:
-            _reach(element, step, reached)
-    elif type(value) is dict:
+    if type(value) is dict:
         if isinstance(step, str):
             reached.append(value.get(step))
-        elif (held := value.get(step.key)) is not None and _text(held) == step.value:
+        elif (held := value.get(step.key)) is not None and (held if type(held) is str else _text(held)) == step.value:
             reached.append(value)
+    elif type(value) is list:
+        for element in value:
+            _reach(element, step, reached)
 
 
 def campaigns_reader(names: Mapping[str, str]) -> Reader:

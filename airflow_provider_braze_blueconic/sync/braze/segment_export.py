@@ -21,7 +21,6 @@ from airflow_provider_braze_blueconic.sync.braze.segment_export_lines import LIN
 from airflow_provider_braze_blueconic.sync.braze.segment_export_users import BrokenLine, read_user
 from airflow_provider_braze_blueconic.sync.store.parts import PartWriter, Progress
 from airflow_provider_braze_blueconic.sync.store.rejects import Rejects
-from airflow_provider_braze_blueconic.sync.values.characters import may_hold_halves, repaired
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -145,10 +144,9 @@ def _add_line(users: Users, line: bytes) -> str | None:
     :return: why the line is none, in words that hold nothing of it.
     """
     try:
-        user = read_user(line)
-        whole = repaired(user) if may_hold_halves(line) else user
-        users.add(whole, len(line))
-        users.repaired += whole is not user
+        user, is_repaired = read_user(line)
+        users.add(user, len(line))
+        users.repaired += is_repaired
     except BrokenLine as broken:
         return str(broken)
     except RecursionError:

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Users"]
 
+_ROWS_PER_CHUNK = 1_000
+"""Rows that are held as Python objects; as Arrow chunks they take a fraction of the memory."""
 _PART_BYTES = 64 << 20
 _PART_CELLS = 10_000_000
 """A part ends early at so many bytes of lines, or rows times columns: its memory must not depend on the workspace."""
 
 
 class _TextLists:
-    """One list column in the making: all its texts, where each row's begin, and which rows have a list at all."""
+    """One sparse list column in the making: all its texts, where each row's begin, and which rows have a list."""
 
     __slots__ = ("begins", "present", "texts")
 
@@ -87,7 +89,8 @@ class Users:
     def _begin_part(self) -> None:
         self._ids: list[str] = []
         self._bytes = 0
-        self._named = [_TextLists() for _ in self._sources]
+        self._chunks: list[list[pa.Array]] = [[] for _ in self._sources]
+        self._unpacked: list[list[list[str] | None]] = []
         self._found: dict[str, _TextLists] = {}
 
     @property
@@ -98,7 +101,7 @@ class Users:
     def fill_a_part(self, rows: int) -> bool:
         """Tell whether the part in hand should end."""
         held = len(self._ids)
-        cells = held * (len(self._named) + len(self._found))
+        cells = held * (len(self._sources) + len(self._found))
         return held >= rows or self._bytes >= _PART_BYTES or cells >= _PART_CELLS
 
     def add(self, user: Mapping[str, Any], size: int) -> None:
@@ -108,9 +111,9 @@ class Users:
         row = len(self._ids)
         self._ids.append(user["braze_id"])
         self._bytes += size
-        for column, texts in zip(self._named, named, strict=True):
-            if texts is not None:
-                column.add(row, texts)
+        self._unpacked.append(named)
+        if len(self._unpacked) >= _ROWS_PER_CHUNK:
+            self._pack()
         for path, value, texts in remaining:
             found = self._found.get(path)
             if found is None:
@@ -136,21 +139,33 @@ class Users:
             if path is not None and (texts := value_texts(value)) is not None:
                 yield path, value, texts
 
+    def _pack(self) -> None:
+        """Make Arrow chunks of the rows that are Python objects."""
+        import pyarrow as pa
+
+        for chunks, texts in zip(self._chunks, zip(*self._unpacked, strict=True), strict=True):
+            chunks.append(pa.array(texts, pa.list_(pa.string())))
+        self._unpacked = []
+
     def take(self) -> pa.Table:
         """Give the part in hand, and begin the next. A remaining field that nobody here has is not a column of it."""
         import pyarrow as pa
 
         count = self.held
         moment = pa.timestamp("us", tz="UTC")
-        columns: dict[str, pa.Array] = {
+        if self._unpacked:
+            self._pack()
+        lists = pa.list_(pa.string())
+        columns: dict[str, pa.Array | pa.ChunkedArray] = {
             "row": pa.array(range(self.rows - count, self.rows), pa.int64()),
             "profile_id": pa.array(self._ids, pa.string()),
             "as_of": pa.repeat(pa.scalar(self._as_of, moment), count),
             "last_modified": pa.nulls(count, moment),
-            "consented": pa.nulls(count, pa.list_(pa.string())),
+            "consented": pa.nulls(count, lists),
         }
-        texts = [*zip(self._sources, self._named, strict=True), *self._found.items()]
-        columns |= {source_column(path): lists.array(count) for path, lists in texts}
+        for path, chunks in zip(self._sources, self._chunks, strict=True):
+            columns[source_column(path)] = pa.chunked_array(chunks, lists)
+        columns |= {source_column(path): texts.array(count) for path, texts in self._found.items()}
         self._begin_part()
         return pa.table(columns)
 
