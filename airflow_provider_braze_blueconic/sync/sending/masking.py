@@ -148,7 +148,8 @@ def _folded_characters(text: str) -> Iterator[str]:
     if text.isascii():
         yield from (" " if character.isspace() else character for character in text.casefold())
         return
-    for character in unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()):
+    # Upper case first: a dotless i in capitals is the I of everybody else, and folding alone keeps the two apart.
+    for character in unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).upper().casefold()):
         if character.isspace():
             yield " "
         elif character.isdecimal():
