@@ -38,7 +38,7 @@ def open_workspace(run: str, *, goal_id: str, staging: str, aws_conn_id: str, ta
     """
     from airflow_provider_braze_blueconic.hooks.settings import Settings
     from airflow_provider_braze_blueconic.hooks.staging import StagingHook
-    from airflow_provider_braze_blueconic.sync.engine.database import Engine
+    from airflow_provider_braze_blueconic.sync.engine.database import Engine, keep_open
     from airflow_provider_braze_blueconic.sync.store.paths import GoalFolder, run_key
     from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 
@@ -47,9 +47,6 @@ def open_workspace(run: str, *, goal_id: str, staging: str, aws_conn_id: str, ta
     if takes_lock:
         hook.check_conditional_writes(staging, remember=True)
     with tempfile.TemporaryDirectory(prefix="braze-blueconic-", dir=settings.work_folder) as folder:
-        yield Workspace(
-            hook,
-            GoalFolder(staging, goal_id),
-            run_key(run),
-            Engine(Path(folder), memory_limit=settings.memory_limit),
-        )
+        engine = Engine(Path(folder), memory_limit=settings.memory_limit)
+        with keep_open(engine):
+            yield Workspace(hook, GoalFolder(staging, goal_id), run_key(run), engine)

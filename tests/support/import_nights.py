@@ -27,7 +27,7 @@ from airflow_provider_braze_blueconic.sync.blueconic import objects as blueconic
 from airflow_provider_braze_blueconic.sync.blueconic.snapshot import write_snapshot
 from airflow_provider_braze_blueconic.sync.braze import objects as braze_objects
 from airflow_provider_braze_blueconic.sync.braze.segment_export import write_export_snapshot
-from airflow_provider_braze_blueconic.sync.engine.database import Engine
+from airflow_provider_braze_blueconic.sync.engine.database import Engine, keep_open
 from airflow_provider_braze_blueconic.sync.plans.export_reads import properties_to_read
 from airflow_provider_braze_blueconic.sync.plans.import_links import export_sources
 from airflow_provider_braze_blueconic.sync.sending.delta_records import ObjectsSql
@@ -408,11 +408,12 @@ class Run:
         """
         life = life or Life()
         workspace = self.workspace(life)
-        for name, step in self._steps(workspace, life):
-            if name not in self.done:
-                self.done[name] = step()
-            if name == last:
-                break
+        with keep_open(workspace.engine):
+            for name, step in self._steps(workspace, life):
+                if name not in self.done:
+                    self.done[name] = step()
+                if name == last:
+                    break
         return self
 
     def _steps(self, workspace: Workspace, life: Life) -> Iterable[tuple[str, Callable[[], Any]]]:

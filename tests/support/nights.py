@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from airflow_provider_braze_blueconic.goals.export_rows import ExportField, ExportIdentifier
 from airflow_provider_braze_blueconic.sync.blueconic.snapshot import write_snapshot
 from airflow_provider_braze_blueconic.sync.braze.objects import BODY_AFTER, BODY_BEFORE, attributes_sql
-from airflow_provider_braze_blueconic.sync.engine.database import Engine
+from airflow_provider_braze_blueconic.sync.engine.database import Engine, keep_open
 from airflow_provider_braze_blueconic.sync.plans.export_reads import properties_to_read
 from airflow_provider_braze_blueconic.sync.plans.to_braze import delta_plan, mapping_plan, warning_sources
 from airflow_provider_braze_blueconic.sync.sending.pacing import Rate
@@ -160,11 +160,12 @@ class Night:
             run_key(self._run_id),
             Engine(self._home / "local", threads=1),
         )
-        for name, step in self._steps(workspace, life):
-            if name not in self._done:
-                self._done[name] = step()
-            if name == last:
-                return
+        with keep_open(workspace.engine):
+            for name, step in self._steps(workspace, life):
+                if name not in self._done:
+                    self._done[name] = step()
+                if name == last:
+                    return
 
     def _steps(self, workspace: Workspace, life: Life) -> Iterable[tuple[str, Callable[[], Any]]]:
         done = self._done

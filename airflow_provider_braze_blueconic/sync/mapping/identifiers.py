@@ -14,7 +14,7 @@ from airflow_provider_braze_blueconic.sync.mapping.source_texts import first_tex
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["identifier_sql", "identify"]
+__all__ = ["identifier_sql", "identify", "with_links"]
 
 
 def identify(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPlan, folder: Path) -> Mapping[str, int]:
@@ -29,7 +29,7 @@ def identify(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPl
         CREATE TEMP TABLE identity AS
         SELECT row, profile_id, last_modified, {identifier_sql(plan)} AS identifier, {_reason_sql(plan)} AS reason,
             {_several_identifiers_sql(plan)} AS identifiers{known}
-        FROM {source}
+        FROM {with_links(source, plan)}
         """
     )
     _skip(connection)
@@ -79,36 +79,57 @@ def _write_identities(connection: duckdb.DuckDBPyConnection, folder: Path) -> No
     connection.execute(f"COPY ({records}) TO {path} (FORMAT parquet, COMPRESSION lz4_raw)")
 
 
+def with_links(source: str, plan: MappingPlan, *, first_only: bool = False) -> str:
+    """SQL for a source with two more columns a link: ``link<n>``, its first value, and ``normal<n>``, as it is sent.
+
+    They are worked out once, since other expressions use them several times; NULL where there is none.
+
+    :param first_only: ``normal<n>`` is only wanted of the first link that has a value.
+    """
+    links = list(enumerate(plan.identifiers))
+    if not links:
+        return source
+    values = ", ".join(f"{first_text_sql(link.column, link.is_list)} AS link{n}" for n, link in links)
+    normals = ", ".join(f"{_normal_sql(n, link, first_only=first_only)} AS normal{n}" for n, link in links)
+    return f"(SELECT *, {normals} FROM (SELECT *, {values} FROM {source}))"
+
+
+def _normal_sql(number: int, link: IdentifierLink, *, first_only: bool) -> str:
+    normal = link.normal.replace("{v}", f"link{number}")
+    earlier = " AND ".join(f"link{n} IS NULL" for n in range(number))
+    return f"CASE WHEN {earlier} THEN {normal} END" if first_only and earlier else normal
+
+
 def identifier_sql(plan: MappingPlan) -> str:
-    """SQL for the identifier by which a person is sent, as JSON text; NULL where it can't be one."""
-    cases = []
-    for link in plan.identifiers:
-        value = first_text_sql(link.column, link.is_list)
-        normal = link.normal.replace("{v}", f"({value})")
-        text = _text_sql(link, normal)
-        cases.append(f"WHEN ({value}) IS NOT NULL THEN CASE WHEN ({normal}) IS NOT NULL THEN {text} END")
+    """SQL for the identifier by which a person is sent, as JSON text; NULL where it can't be one.
+
+    It is over :func:`with_links`.
+    """
+    cases = [
+        f"WHEN link{n} IS NOT NULL THEN CASE WHEN normal{n} IS NOT NULL THEN {_text_sql(link, f'normal{n}')} END"
+        for n, link in enumerate(plan.identifiers)
+    ]
     return f"CASE {' '.join(cases)} END"
 
 
 def _several_identifiers_sql(plan: MappingPlan) -> str:
     """SQL for the identifiers of a record whose first link with a value has several; NULL where none of them is one."""
     cases = ["WHEN FALSE THEN NULL::VARCHAR[]"]
-    for link in plan.identifiers:
+    for n, link in enumerate(plan.identifiers):
         if link.is_list:
             normals = f"[{link.normal.replace('{v}', 't')} FOR t IN {texts_sql(link.column)}]"
             several = f"[{_text_sql(link, 'n')} FOR n IN list_distinct({normals})]"
             # Also where one of them alone is usable: the person may be in the ledger under it.
             cases.append(f"WHEN {has_several_sql(link.column)} THEN nullif({several}, [])")
-        cases.append(f"WHEN ({first_text_sql(link.column, link.is_list)}) IS NOT NULL THEN NULL")
+        cases.append(f"WHEN link{n} IS NOT NULL THEN NULL")
     return f"CASE {' '.join(cases)} END"
 
 
 def _all_identifiers_sql(plan: MappingPlan) -> str:
     """SQL for every identifier of a record: of all links, and of all values where one has several."""
     lists = []
-    for link in plan.identifiers:
-        normal = link.normal.replace("{v}", f"({first_text_sql(link.column, link.is_list)})")
-        found = f"CASE WHEN ({normal}) IS NOT NULL THEN [{_text_sql(link, normal)}] ELSE [] END"
+    for n, link in enumerate(plan.identifiers):
+        found = f"CASE WHEN normal{n} IS NOT NULL THEN [{_text_sql(link, f'normal{n}')}] ELSE [] END"
         if link.is_list:
             normals = f"[{link.normal.replace('{v}', 't')} FOR t IN {texts_sql(link.column)}]"
             several = f"[{_text_sql(link, 'n')} FOR n IN list_distinct({normals})]"
@@ -127,13 +148,9 @@ def _reason_sql(plan: MappingPlan) -> str:
     if plan.objectives:
         objectives = ", ".join(literal(objective) for objective in plan.objectives)
         cases.append(f"WHEN NOT list_has_any(coalesce(consented, []), [{objectives}]) THEN 'no_consent'")
-    for link in plan.identifiers:
-        value = first_text_sql(link.column, link.is_list)
+    for n, link in enumerate(plan.identifiers):
         if link.is_list:
             cases.append(f"WHEN {has_several_sql(link.column, link.normal)} THEN 'several_identifiers'")
-        cases.append(
-            f"WHEN ({value}) IS NOT NULL THEN CASE WHEN ({link.normal.replace('{v}', f'({value})')}) IS NULL "
-            "THEN 'bad_identifier' END"
-        )
+        cases.append(f"WHEN link{n} IS NOT NULL THEN CASE WHEN normal{n} IS NULL THEN 'bad_identifier' END")
     reason = f"CASE {' '.join(cases)} ELSE 'no_identifier' END"
     return reason if plan.matching is None else f"coalesce({reason}, {unmatched_sql(plan.matching)})"

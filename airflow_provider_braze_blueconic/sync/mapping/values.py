@@ -9,7 +9,7 @@ from dataclasses import field as dataclass_field
 from airflow_provider_braze_blueconic.sync.engine.columns import field_column
 from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
 from airflow_provider_braze_blueconic.sync.engine.partitions import partition_sql
-from airflow_provider_braze_blueconic.sync.mapping.identifiers import identifier_sql
+from airflow_provider_braze_blueconic.sync.mapping.identifiers import identifier_sql, with_links
 from airflow_provider_braze_blueconic.sync.mapping.matching import matching_sql
 from airflow_provider_braze_blueconic.sync.mapping.plan import MappedField, MappingPlan
 from airflow_provider_braze_blueconic.sync.mapping.source_texts import (
@@ -64,7 +64,7 @@ def mapped_sql(source: str, plan: MappingPlan, lookups: Mapping[str, str]) -> st
         carried.append("matching")
     return f"""
         WITH source AS (
-            SELECT {", ".join([*base, *sources])} FROM {source}
+            SELECT {", ".join([*base, *sources])} FROM {with_links(source, plan, first_only=True)}
         ), typed AS (
             SELECT {", ".join(["source.*", *texts])} FROM source {" ".join(joins)}
             WHERE row NOT IN (SELECT row FROM skipped)
