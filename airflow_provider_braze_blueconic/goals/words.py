@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any, TypeVar
 
@@ -62,11 +63,19 @@ _EMAIL = r"^[^@\s,;<>\"]+@[^@\s,;<>\"]+\.[^@\s,;<>\".]+$"
 _YEARS = range(1970, 3000)  # of a start; the first and last years of the calendar can't be written in all time zones
 
 
-def pattern(expression: str, expected: str) -> tuple[AfterValidator, Any]:
-    """Make a validator with our own sentence, and the same rule for editors."""
+def pattern(
+    expression: str, expected: str, problem_of: Callable[[str], str | None] = lambda _: None
+) -> tuple[AfterValidator, Any]:
+    """Make a validator with our own sentence, and the same rule for editors.
+
+    :param problem_of: says more of a text than that it is not what was expected; ``None`` where it can't. Not a
+        validator of its own: in which order pydantic calls two of them depends on its version.
+    """
     compiled = re.compile(expression)
 
     def check(text: str) -> str:
+        if problem := problem_of(text):
+            raise ValueError(problem)
         if not compiled.fullmatch(text):
             raise ValueError(f"expected {expected}.")
         return text
@@ -101,13 +110,6 @@ def unique(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
 
 def _without_slash(uri: object) -> object:
     return uri.rstrip("/") if isinstance(uri, str) and uri != "s3://" else uri
-
-
-def _one_folder(uri: str) -> str:
-    problem = folder_problem(uri)
-    if problem:
-        raise ValueError(problem)
-    return uri
 
 
 def _scalar(value: object) -> object:
@@ -177,8 +179,7 @@ S3Folder = Annotated[
 StateFolder = Annotated[
     str,
     BeforeValidator(_without_slash),
-    AfterValidator(_one_folder),
-    *pattern(_S3_STATE, 'a bucket or a folder in one, such as "s3://bucket/folder"'),
+    *pattern(_S3_STATE, 'a bucket or a folder in one, such as "s3://bucket/folder"', folder_problem),
 ]
 S3Files = Annotated[str, *pattern(_S3_FILES, 'files in a bucket, such as "s3://bucket/path/*.csv"')]
 PropertyId = Annotated[str, *pattern(_PROPERTY_ID, 'a property id of letters, digits, "_" and "-"')]
