@@ -10,10 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import structlog
+from packaging.version import Version
 from ruamel.yaml import YAML
 
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
@@ -21,6 +24,10 @@ from tests.support.aws import name_no_caller
 from tests.support.sandbox import use_connections
 
 ROOT = Path(__file__).parents[2]
+
+_SHOWS_ALL = Version(version("apache-airflow-core")) < Version("3.1")
+"""The console of a DAG under test shows what no task log does: the local values of every frame of an exception, in a
+box, and whole messages between a task and its supervisor."""
 
 GOAL: dict[str, Any] = {
     "goal": "export",
@@ -66,6 +73,8 @@ def prepare_airflow() -> Path:
     assert done.returncode == 0, done.stderr[-2000:]
     (home / "dags" / "braze_blueconic_goals.py").write_text((ROOT / "dags" / "braze_blueconic_goals.py").read_text())
     name_no_caller()
+    if _SHOWS_ALL:
+        structlog.dev.RichTracebackFormatter.__call__ = lambda _, out, error: structlog.dev.plain_traceback(out, error)
     return home
 
 
@@ -152,7 +161,7 @@ class GoalRunner:
         when = {} if dated and date is None else {"logical_date": date, "run_after": run_after or date}
         run = dag.test(run_conf=dict(params or {}), **when)
         written = self.capture.readouterr()
-        return self._outcome(run, written.out + written.err)
+        return self._outcome(run, _as_logged(written.out + written.err))
 
     def _outcome(self, run: Any, log: str) -> Run:
         from airflow.models.xcom import XComModel
@@ -204,6 +213,13 @@ class GoalRunner:
         """Remove the goal files."""
         for path in self._written:
             path.unlink(missing_ok=True)
+
+
+def _as_logged(console: str) -> str:
+    """Leave out of a console what no task log holds."""
+    if not _SHOWS_ALL:
+        return console
+    return "".join(line for line in console.splitlines(keepends=True) if "[debug    ]" not in line)
 
 
 @pytest.fixture
