@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
 
@@ -48,9 +48,6 @@ from airflow_provider_braze_blueconic.hooks.http.sites import Site
 from airflow_provider_braze_blueconic.hooks.segments import find_segment
 from airflow_provider_braze_blueconic.hooks.settings import Settings
 from airflow_provider_braze_blueconic.sync.sending.seam import Sender
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "EXPORT_RATE",

@@ -164,20 +164,22 @@ class BrazeSegmentToS3Operator(GoalOperator):
         from airflow_provider_braze_blueconic.hooks.braze import BrazeHook
         from airflow_provider_braze_blueconic.hooks.staging import StagingHook
         from airflow_provider_braze_blueconic.operators.segment_export.events import valid_event
+        from airflow_provider_braze_blueconic.operators.segment_export.reading import SegmentExportReading
         from airflow_provider_braze_blueconic.operators.segment_export.run import SegmentExportRun
 
         bucket, braze = StagingHook(self._export_aws_conn_id), BrazeHook(self.braze_conn_id)
         found = self._check(workspace, bucket, braze) if self._event is None else None
-        run = SegmentExportRun(
+        settings = self._settings()
+        reading = SegmentExportReading(
             workspace,
-            self._settings(),
-            bucket=bucket,
-            braze=braze,
+            settings,
             campaign_names=lambda: self._campaign_names(braze),
             property_types=self._property_types,
             should_stop=lambda: self._killed,
-            now=self._now,
             log=self.log,
+        )
+        run = SegmentExportRun(
+            workspace, settings, bucket=bucket, braze=braze, reading=reading, now=self._now, log=self.log
         )
         step = run.begin(*found) if found is not None else run.go_on(valid_event(self._event))
         while not isinstance(step, dict):

@@ -44,10 +44,8 @@ class SegmentExportRun:
 
     What one stretch has to know of the one before is in the run's marker in S3, and in the event of the trigger.
 
+    :param reading: reads the files once they are there.
     :param now: returns Unix seconds.
-    :param campaign_names: returns campaign id → name; called before the read.
-    :param property_types: returns BlueConic's property id → type; called before the read.
-    :param should_stop: asked while reading.
     :param log: of the task.
     """
 
@@ -58,9 +56,7 @@ class SegmentExportRun:
         *,
         bucket: StagingHook,
         braze: BrazeHook,
-        campaign_names: Callable[[], Mapping[str, str] | None],
-        property_types: Callable[[], dict[str, str]],
-        should_stop: Callable[[], bool],
+        reading: SegmentExportReading,
         now: Callable[[], float],
         log: TaskLog,
     ) -> None:
@@ -75,14 +71,7 @@ class SegmentExportRun:
         self._question = SegmentExportQuestion(
             workspace, settings, bucket=bucket, braze=braze, marker=self._marker, now=now
         )
-        self._reading = SegmentExportReading(
-            workspace,
-            settings,
-            campaign_names=campaign_names,
-            property_types=property_types,
-            should_stop=should_stop,
-            log=log,
-        )
+        self._reading = reading
 
     def begin(self, segment: BrazeSegment, estimate: int | None) -> SnapshotRef | ExportWait:
         """Begin an attempt: take up the export that an earlier one of this run asked for, or ask for one.
