@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from deltalake import DeltaTable
 
 from airflow_provider_braze_blueconic.goals.export_rows import ExportField, ExportIdentifier
@@ -28,11 +29,12 @@ from airflow_provider_braze_blueconic.sync.steps.map_fields import map_staged_sn
 from airflow_provider_braze_blueconic.sync.steps.report import report_run
 from airflow_provider_braze_blueconic.sync.steps.upload import upload_partition
 from airflow_provider_braze_blueconic.sync.store.paths import GoalFolder, run_key
+from airflow_provider_braze_blueconic.sync.store.tables import Table
 from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 from tests.support.staging import LocalStaging
 from tests.support.targets import opened
 
-__all__ = ["Deadly", "Killed", "Life", "Night", "profile", "table"]
+__all__ = ["Deadly", "Killed", "Life", "Night", "deadly_tables", "profile", "table"]
 
 FIELDS = [ExportField(**{"from": f"property.{name}", "to": name}) for name in ("first_name", "tier")]  # type: ignore[arg-type]
 IDENTIFIERS = [ExportIdentifier(blueconic="crm", braze="external_id")]
@@ -263,3 +265,19 @@ def table(home: Path, name: str) -> list[dict[str, Any]]:
     if not (folder / "_delta_log").exists():
         return []
     return list(DeltaTable(str(folder)).to_pyarrow_table().to_pylist())
+
+
+@pytest.fixture
+def deadly_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Life], None]]:
+    """Commits of the tables are durable writes too, and count in the life that was set last."""
+    write = Table._write
+    lives: list[Life] = []
+
+    def counted(table: Table, *args: Any, **how: Any) -> None:
+        if not lives:
+            return write(table, *args, **how)
+        return lives[-1].write(f"commit {table.uri}", lambda: write(table, *args, **how))
+
+    monkeypatch.setattr(Table, "_write", counted)
+    yield lives.append
+    lives.clear()

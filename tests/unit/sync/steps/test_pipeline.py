@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,22 +63,6 @@ SECOND = [
 def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uploads run in a time of their own."""
     monkeypatch.setattr(asyncio, "run", lambda main: in_clock_time(lambda _: main))
-
-
-@pytest.fixture
-def deadly_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Life], None]]:
-    """Commits of the tables are durable writes too, and count in the life that was set last."""
-    write = Table._write
-    lives: list[Life] = []
-
-    def counted(table: Table, *args: Any, **how: Any) -> None:
-        if not lives:
-            return write(table, *args, **how)
-        return lives[-1].write(f"commit {table.uri}", lambda: write(table, *args, **how))
-
-    monkeypatch.setattr(Table, "_write", counted)
-    yield lives.append
-    lives.clear()
 
 
 class RevokedBraze(Braze):

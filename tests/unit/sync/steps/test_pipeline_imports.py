@@ -8,7 +8,7 @@ import dataclasses
 import datetime as dt
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from airflow_provider_braze_blueconic.sync.state.open_uploads import mark_open
 from airflow_provider_braze_blueconic.sync.state.part_receipts import PartReceipts
 from airflow_provider_braze_blueconic.sync.state.receipts import Receipt
 from airflow_provider_braze_blueconic.sync.steps.guard import GuardLimits, guard_delta
-from airflow_provider_braze_blueconic.sync.store.tables import Table
 from tests.support.clock import in_clock_time
 from tests.support.core import day
 from tests.support.import_nights import WRITES_FOR, BlueConic, Braze, ExportGoalOf, ImportGoalOf, Run
@@ -314,22 +313,6 @@ def test_what_the_steps_hand_on_names_nobody(tmp_path: Path) -> None:
 
 
 # Killed at any durable write
-
-
-@pytest.fixture
-def deadly_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Life], None]]:
-    """Commits of the tables are durable writes too, and count in the life that was set last."""
-    write = Table._write
-    lives: list[Life] = []
-
-    def counted(table: Table, *args: Any, **how: Any) -> None:
-        if not lives:
-            return write(table, *args, **how)
-        return lives[-1].write(f"commit {table.uri}", lambda: write(table, *args, **how))
-
-    monkeypatch.setattr(Table, "_write", counted)
-    yield lives.append
-    lives.clear()
 
 
 WRITES = 20
