@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_braze_blueconic.goals.export_rows import ExportField, ExportIdentifier
+    from airflow_provider_braze_blueconic.goals.import_rows import ImportIdentifier
     from airflow_provider_braze_blueconic.sync.delta.seen import Seen
+    from airflow_provider_braze_blueconic.sync.mapping.plan import MappingPlan
+    from airflow_provider_braze_blueconic.sync.plans.import_targets import ImportTarget
     from airflow_provider_braze_blueconic.sync.store.references import DeltaRef, MappedRef
     from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 
@@ -143,7 +147,14 @@ class ComputeDeltaOperator(GoalOperator):
             again = looks.again(local, self.looked, columns=tuple(observable_sources(identifiers, fields)))
             return [*again, *looks.by_others(local, read_at=as_of)]
 
-        return compute_staged_delta(workspace, mapped, plan, look=look, decides=self.settings)
+        return compute_staged_delta(
+            workspace,
+            mapped,
+            plan,
+            look=look,
+            decides=self.settings,
+            mapping=partial(_export_mapping, identifiers, fields, mapped),
+        )
 
     def _import_delta(self, workspace: Workspace, mapped: MappedRef) -> DeltaRef:
         from airflow_provider_braze_blueconic.sync.plans.import_targets import read_targets
@@ -177,4 +188,43 @@ class ComputeDeltaOperator(GoalOperator):
             pairs=imported_pairs(targets),
             routes=imported_routes(targets),
         )
-        return compute_staged_delta(workspace, mapped, plan, look=partial(looks.by_others, read_at=as_of), rows=rows)
+        return compute_staged_delta(
+            workspace,
+            mapped,
+            plan,
+            look=partial(looks.by_others, read_at=as_of),
+            rows=rows,
+            mapping=partial(_import_mapping, identifiers, targets, mapped),
+        )
+
+
+def _export_mapping(
+    identifiers: Sequence[ExportIdentifier], fields: Sequence[ExportField], mapped: MappedRef
+) -> MappingPlan:
+    """Plan the mapping of an export goal as ``map_fields`` did."""
+    from airflow_provider_braze_blueconic.sync.plans.to_braze import mapping_plan
+
+    mapped_by = mapped["mapped_by"]
+    return mapping_plan(
+        identifiers,
+        fields,
+        property_types=mapped["property_types"],
+        clear_missing=mapped_by["when_missing"] == "clear",
+        objectives=mapped_by["objectives"],
+        partitions=mapped["partitions"],
+    )
+
+
+def _import_mapping(
+    identifiers: Sequence[ImportIdentifier], targets: Sequence[ImportTarget], mapped: MappedRef
+) -> MappingPlan:
+    """Plan the mapping of an import goal as ``map_fields`` did."""
+    from airflow_provider_braze_blueconic.sync.plans.to_blueconic import import_mapping_plan
+
+    return import_mapping_plan(
+        identifiers,
+        targets,
+        match_all=mapped["mapped_by"]["match"] == "all",
+        property_types=mapped["property_types"],
+        partitions=mapped["partitions"],
+    )

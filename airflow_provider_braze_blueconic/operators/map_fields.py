@@ -101,7 +101,15 @@ class MapFieldsOperator(GoalOperator):
             objectives=self.objectives,
             partitions=self.partitions,
         )
-        mapped = map_staged_snapshot(workspace, snapshot, plan, warning_sources(plan))
+        mapped = map_staged_snapshot(
+            workspace,
+            snapshot,
+            plan,
+            warning_sources(plan),
+            mapped_by=self._unless_seen(
+                workspace, "braze", when_missing=self.when_missing, objectives=list(self.objectives)
+            ),
+        )
         self._publish(
             workspace,
             snapshot,
@@ -145,7 +153,14 @@ class MapFieldsOperator(GoalOperator):
             partitions=self.partitions,
         )
         rows = [target.as_row() for target in resolved.targets]
-        mapped = map_staged_snapshot(workspace, snapshot, plan, warning_sources(plan), rows=rows)
+        mapped = map_staged_snapshot(
+            workspace,
+            snapshot,
+            plan,
+            warning_sources(plan),
+            rows=rows,
+            mapped_by=self._unless_seen(workspace, "blueconic", match=self.match),
+        )
         mapped["new_properties"] = {name: dict(settings) for name, settings in resolved.new_properties.items()}
         mapped["left_out"] = dict(resolved.left_out)
         self._publish(
@@ -173,6 +188,15 @@ class MapFieldsOperator(GoalOperator):
         return fields_written_by_others(
             workspace.staging, workspace.folder, system="braze", connection=self.source_conn_id
         )
+
+    def _unless_seen(self, workspace: Workspace, target: System, **mapped_by: Any) -> dict[str, Any] | None:
+        """Give the settings that decide how records are mapped; ``None`` where everybody's values are needed."""
+        from airflow_provider_braze_blueconic.sync.observations.observation import is_seen_by_others
+
+        is_seen = self.target_conn_id is not None and is_seen_by_others(
+            workspace.staging, workspace.folder, system=target, connection=self.target_conn_id
+        )
+        return None if is_seen else mapped_by
 
     def _publish(
         self,

@@ -40,6 +40,7 @@ __all__ = [
     "run_delta",
     "stored_ledger",
     "write_delta",
+    "write_receipts",
     "write_rows",
     "write_seen",
     "write_snapshot_file",
@@ -292,6 +293,19 @@ def write_delta(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     return write_rows(path, [{**plain, **row} for row in rows], {**_DELTA_TYPES, **there})
 
 
+def write_receipts(path: Path, receipts: Sequence[tuple[Any, ...]]) -> Path:
+    """Write part receipts.
+
+    :param receipts: see :func:`acknowledged`.
+    """
+    names = ("identifier", "outcome", "reason", "refused_fields", "status")
+    rows = [
+        {"reason": "", "sent_at": day(1) + dt.timedelta(seconds=number), **dict(zip(names, receipt, strict=False))}
+        for number, receipt in enumerate(receipts)
+    ]
+    return write_rows(path, rows, _RECEIPT_TYPES)
+
+
 def acknowledged(
     folder: Path,
     delta: Mapping[int, Sequence[Mapping[str, Any]]],
@@ -312,12 +326,7 @@ def acknowledged(
         any.
     """
     name = f"{delta_id}-{len(receipts)}"
-    names = ("identifier", "outcome", "reason", "refused_fields", "status")
-    rows = [
-        {"reason": "", "sent_at": day(1) + dt.timedelta(seconds=number), **dict(zip(names, receipt, strict=False))}
-        for number, receipt in enumerate(receipts)
-    ]
-    parts = [write_rows(folder / f"receipts-{name}.parquet", rows, _RECEIPT_TYPES)] if rows else []
+    parts = [write_receipts(folder / f"receipts-{name}.parquet", receipts)] if receipts else []
     files = {number: write_delta(folder / f"delta-{name}-{number}.parquet", some) for number, some in delta.items()}
     return Acknowledged(
         run_key=run_key,
@@ -327,7 +336,7 @@ def acknowledged(
         delta=files,
         receipts=parts,
         settings=settings or {},
-        receipt_rows=len(rows),
+        receipt_rows=len(receipts),
         policy=policy,
         last_delta=last_delta,
     )

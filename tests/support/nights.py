@@ -175,7 +175,10 @@ class Night:
         plan = mapping_plan(
             IDENTIFIERS, FIELDS, property_types={}, clear_missing=False, objectives=[], partitions=PARTITIONS
         )
-        yield "map", lambda: map_staged_snapshot(workspace, done["extract"], plan, warning_sources(plan))
+        yield (
+            "map",
+            lambda: map_staged_snapshot(workspace, done["extract"], plan, warning_sources(plan), mapped_by={}),
+        )
         yield (
             "delta",
             lambda: compute_staged_delta(
@@ -190,6 +193,7 @@ class Night:
                     complete=True,
                     allow_stale=False,
                 ),
+                mapping=lambda: plan,
             ),
         )
         yield (

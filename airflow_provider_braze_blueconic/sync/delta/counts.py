@@ -77,8 +77,11 @@ class DeltaCounts:
         return {name: dict(count) if isinstance(count, Counter) else count for name, count in counts.items()}
 
 
-def count_delta(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, looks: Looks) -> DeltaCounts:
-    """Count the rows of ``delta`` and those that it does not hold: unchanged, stale and resting people."""
+def count_delta(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, looks: Looks, *, quiet: int = 0) -> DeltaCounts:
+    """Count the rows of ``delta`` and those that it does not hold: unchanged, stale and resting people.
+
+    :param quiet: people who were set aside, and are in none of the tables.
+    """
     added = {field_column(target): increase_column(target) for target in looks.increase}
     sent = " + ".join(
         f"count({quote(added.get(column, column))}) FILTER (WHERE to_send)" for column in plan.all_columns
@@ -91,20 +94,20 @@ def count_delta(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, looks: L
             count(*) FILTER (WHERE to_send AND kind = 'change'),
             count(*) FILTER (WHERE kind = 'leave'),
             count(*) FILTER (WHERE to_send),
-            (SELECT count(*) FROM mapped) - count(*) FILTER (WHERE to_send AND kind <> 'leave')
+            {quiet:d} + (SELECT count(*) FROM mapped) - count(*) FILTER (WHERE to_send AND kind <> 'leave')
                 - (SELECT count(*) FROM moved WHERE stale) - (SELECT count(*) FROM resting WHERE NOT leaves),
             (SELECT count(*) FROM moved WHERE stale),
             {sent},
             {cleared},
             coalesce(sum(data_points), 0)::BIGINT,
-            (SELECT count(*) FROM ledger WHERE in_segment),
+            {quiet:d} + (SELECT count(*) FROM ledger WHERE in_segment),
             count(*) FILTER (WHERE {_held_already(looks)}),
             (SELECT count(*) FROM resting WHERE NOT quarantined),
             (SELECT count(*) FROM resting WHERE quarantined)
         FROM delta
         """
     ).fetchall()[0]
-    return replace(DeltaCounts(*row), **_count_drift(connection, looks), **count_emptied(connection, plan))
+    return replace(DeltaCounts(*row), **_count_drift(connection, looks), **count_emptied(connection, plan, quiet=quiet))
 
 
 def _held_already(looks: Looks) -> str:

@@ -10,6 +10,7 @@ from airflow_provider_braze_blueconic.sync.delta.plan import DeltaPlan
 from airflow_provider_braze_blueconic.sync.engine.columns import field_column
 from airflow_provider_braze_blueconic.sync.engine.database import quote
 from airflow_provider_braze_blueconic.sync.state.doubt import is_certain
+from airflow_provider_braze_blueconic.sync.state.ledger_rows import LedgerRows
 from airflow_provider_braze_blueconic.sync.values.texts import CLEAR
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _LARGE = 10_000
 """People of a partition from which its share of anything is near that of every other partition."""
 
 
-def count_emptied(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan) -> dict[str, Any]:
+def count_emptied(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, *, quiet: int = 0) -> dict[str, Any]:
     """Count of each field the people who lose an acknowledged value, and all who have one; leavers are in neither.
 
     A field in doubt may hold a value. It counts where it is emptied now and where the source has a value; who is not
@@ -30,13 +31,14 @@ def count_emptied(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan) -> dic
     In a large partition the second count is left out for a field that nobody loses: each field costs a look at every
     row, and where a share worth stopping for loses it in one partition, somebody does in each other of that size.
 
+    :param quiet: people who were set aside; :func:`count_filled_quiet` counts what they have.
     :return: ``emptied`` and ``filled`` of :class:`.counts.DeltaCounts`; neither, where there is nothing to count.
     """
     targets = [target for target in plan.targets if plan.merge(target) != "sum"]
     if not targets:
         return {}
     people, emptied = _count_losses(connection, targets)
-    asked = targets if people < _LARGE else list(emptied)
+    asked = targets if people + quiet < _LARGE else list(emptied)
     if not asked:
         return {}
     return {"emptied": emptied, "filled": _count_filled(connection, asked)}
@@ -71,4 +73,19 @@ def _count_filled(connection: duckdb.DuckDBPyConnection, targets: Sequence[str])
         LEFT JOIN (SELECT identifier FROM delta WHERE to_send) AS d ON d.identifier = l.identifier
         """
     ).fetchall()[0]
+    return Counter(dict(zip(targets, people, strict=True)))
+
+
+def count_filled_quiet(
+    connection: duckdb.DuckDBPyConnection, ledger: LedgerRows, plan: DeltaPlan, partition: int, targets: Sequence[str]
+) -> Counter[str]:
+    """Count of each field the quiet people who have it."""
+    if not targets:
+        return Counter()
+    columns = [field_column(target) for target in targets]
+    counts = ", ".join(f"count(*) FILTER (WHERE {quote(column)} <> '{CLEAR}')" for column in columns)
+    with ledger.partition_rows(connection, partition, ["identifier", *columns], partitions=plan.partitions) as rows:
+        people = connection.execute(
+            f"SELECT {counts} FROM {rows} WHERE identifier IN (SELECT identifier FROM quiet)"
+        ).fetchall()[0]
     return Counter(dict(zip(targets, people, strict=True)))

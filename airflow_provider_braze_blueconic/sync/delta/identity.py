@@ -62,6 +62,13 @@ class Identities:
     fields: tuple[str, ...]
     moved: int
 
+    def told_of(self, partition: int) -> str:
+        """SQL for the identifiers of a partition of which the files say anything."""
+        return " UNION ALL ".join(
+            f"SELECT identifier FROM {parquet_source([file])} WHERE partition = {partition:d}"
+            for file in (self.news, self.present)
+        )
+
     def load(self, connection: duckdb.DuckDBPyConnection, partition: int) -> None:
         """Load what concerns a partition into ``news`` and ``present``, and put the table ``ledger`` in doubt.
 

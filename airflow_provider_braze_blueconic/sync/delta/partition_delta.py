@@ -28,20 +28,22 @@ from airflow_provider_braze_blueconic.sync.delta.compare import compare
 from airflow_provider_braze_blueconic.sync.delta.counts import DeltaCounts, count_delta
 from airflow_provider_braze_blueconic.sync.delta.data_points import fill_in_data_points
 from airflow_provider_braze_blueconic.sync.delta.delta_rows import collect_rows
+from airflow_provider_braze_blueconic.sync.delta.emptied import count_filled_quiet
 from airflow_provider_braze_blueconic.sync.delta.identity import Identities
 from airflow_provider_braze_blueconic.sync.delta.leavers import collect_leavers
 from airflow_provider_braze_blueconic.sync.delta.looks import Looks
 from airflow_provider_braze_blueconic.sync.delta.news import News
 from airflow_provider_braze_blueconic.sync.delta.plan import DeltaPlan
+from airflow_provider_braze_blueconic.sync.delta.quiet import QUIET, People, load_mapped, set_aside_quiet
 from airflow_provider_braze_blueconic.sync.delta.repairs import collect_repairs
 from airflow_provider_braze_blueconic.sync.delta.resting import rest
 from airflow_provider_braze_blueconic.sync.delta.seen import Seen
 from airflow_provider_braze_blueconic.sync.delta.seen_people import load_seen
-from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, literal
 from airflow_provider_braze_blueconic.sync.state.ledger_rows import LedgerRows
 
 if TYPE_CHECKING:
-    import duckdb
+    pass
 
 __all__ = ["compute_delta"]
 
@@ -57,6 +59,7 @@ def compute_delta(
     out: Path,
     seen: Sequence[Seen] = (),
     identities: Identities | None = None,
+    people: People | None = None,
 ) -> DeltaCounts:
     """Write the delta of one partition.
 
@@ -65,14 +68,24 @@ def compute_delta(
     :param out: Parquet file to write; not written when it would be empty.
     :param seen: what reads of other goals saw in the target.
     :param identities: who of the ledger is who of the read; ``None`` where people have one identifier.
+    :param people: everybody in the partition, where values were mapped of some alone.
     """
     with connect(engine) as connection:
         newest = ledger.newest_as_of()
         doubts = ledger.doubts(plan.settings(newest))
+        # Of a file of changes, who is in it is news even where nothing differs.
+        may_be_quiet = plan.confirms and not doubts and not seen
+        quiet = set_aside_quiet(connection, partition, people if may_be_quiet else None, ledger, plan, identities)
         ledger.load(
-            connection, partition, plan.all_columns, partitions=plan.partitions, doubts=doubts, with_known_by=True
+            connection,
+            partition,
+            plan.all_columns,
+            partitions=plan.partitions,
+            doubts=doubts,
+            with_known_by=True,
+            but=QUIET if quiet else None,
         )
-        _load_mapped(connection, mapped, plan)
+        load_mapped(connection, mapped, people, plan, out.with_suffix(""))
         news = News.load(connection, ledger, plan, partition, identities)
         floor = newest if plan.confirms else None
         certain, echoed = load_seen(connection, plan, seen, skipped)
@@ -86,20 +99,9 @@ def compute_delta(
         spared = collect_leavers(connection, plan, partition, skipped, floor, news) if plan.complete else 0
         rest(connection, plan, looks, news)
         fill_in_data_points(connection, plan)
-        counts = replace(count_delta(connection, plan, looks), spared=spared, absent=absent)
+        counts = replace(count_delta(connection, plan, looks, quiet=quiet), spared=spared, absent=absent)
+        if quiet:
+            counts.filled.update(count_filled_quiet(connection, ledger, plan, partition, list(counts.filled)))
         if connection.execute("SELECT count(*) FROM delta").fetchall()[0][0]:
             connection.execute(f"COPY delta TO {literal(str(out))} (FORMAT parquet, COMPRESSION zstd)")
     return counts
-
-
-def _load_mapped(connection: duckdb.DuckDBPyConnection, mapped: Sequence[Path], plan: DeltaPlan) -> None:
-    """Give the partition's mapped snapshot the name ``mapped``."""
-    if mapped:
-        source = parquet_source(mapped)
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW mapped AS SELECT * FROM {source}")
-        return
-    fields = "".join(f", NULL::VARCHAR AS {quote(column)}" for column in plan.columns)
-    connection.execute(
-        "CREATE OR REPLACE TEMP VIEW mapped AS "
-        f"SELECT NULL::VARCHAR AS identifier, NULL::TIMESTAMPTZ AS as_of{fields} LIMIT 0"
-    )

@@ -52,6 +52,7 @@ class DeltaPlan:
     :param links: fingerprint of the links by which people are known; ``None`` if nobody ever leaves.
     :param confirms: the read tells of everybody, changed or not, so that older data are stale for all; a file of
         changes tells only of those in it.
+    :param finds_by_matching: the target finds people by their ``matching``, and not by their identifier.
     """
 
     targets: tuple[str, ...]
@@ -75,6 +76,7 @@ class DeltaPlan:
     policy: str = ""
     links: int | None = None
     confirms: bool = True
+    finds_by_matching: bool = False
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

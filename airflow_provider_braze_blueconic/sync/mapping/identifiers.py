@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["identifier_sql", "identify", "with_links"]
 
 
-def identify(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPlan, folder: Path) -> Mapping[str, int]:
-    """Find out who is skipped and why, and leave the rows in the table ``skipped``.
+def identify(
+    connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPlan, folder: Path, *, with_same: bool = False
+) -> Mapping[str, int]:
+    """Find out who is skipped and why, and leave the rows in the table ``skipped``, who all are in ``identity``.
 
     :param folder: gets ``skipped.parquet``, and ``identities/`` where a person may be known by several identifiers.
+    :param with_same: beside those of the source there are the records in the table ``same``, which were recognised.
     :return: reason → records.
     """
     known = f", as_of, {_all_identifiers_sql(plan)} AS known" if plan.tells_identities else ""
@@ -32,10 +35,13 @@ def identify(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPl
         FROM {with_links(source, plan)}
         """
     )
+    if with_same:
+        known = ", as_of, identifiers AS known" if plan.tells_identities else ""
+        same = f"SELECT row, profile_id, last_modified, identifier{known} FROM same"
+        connection.execute(f"INSERT INTO identity BY NAME {same}")
     _skip(connection)
     if plan.tells_identities:
         _write_identities(connection, folder / "identities")
-    connection.execute("DROP TABLE identity")
     path = literal(str(folder / "skipped.parquet"))
     # Of a record with several identifiers it is not known who it is, so none of them may count as gone.
     listed = "SELECT row, unnest(coalesce(identifiers, [identifier])) AS identifier, reason FROM skipped"

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_braze_blueconic.sync.engine.columns import field_column
-from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.mapping.identifiers import identify
 from airflow_provider_braze_blueconic.sync.mapping.plan import IdentifierLink, MappedField, MappingPlan
+from airflow_provider_braze_blueconic.sync.mapping.recognised import leave_people, people_files, recognise
+from airflow_provider_braze_blueconic.sync.mapping.value_files import value_files, write_values
 from airflow_provider_braze_blueconic.sync.mapping.values import mapped_sql
 from airflow_provider_braze_blueconic.sync.mapping.vocabularies import create_lookups, load_domains
 from airflow_provider_braze_blueconic.sync.values.rules import ValueRule
@@ -23,7 +25,7 @@ from airflow_provider_braze_blueconic.sync.values.rules import ValueRule
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["MappedCounts", "map_snapshot", "map_text"]
+__all__ = ["MappedCounts", "map_rows", "map_snapshot", "map_text"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class MappedCounts:
     warnings: Mapping[tuple[str, str], int]
 
 
-def map_snapshot(engine: Engine, parts: Sequence[Path], plan: MappingPlan, folder: Path) -> MappedCounts:
+def map_snapshot(
+    engine: Engine, parts: Sequence[Path], plan: MappingPlan, folder: Path, *, known: Sequence[Path] | None = None
+) -> MappedCounts:
     """Write the mapped snapshot of a goal.
 
     :param parts: snapshot files: ``row``, ``profile_id``, ``as_of``, ``last_modified``, ``consented``, and the
@@ -51,17 +55,44 @@ def map_snapshot(engine: Engine, parts: Sequence[Path], plan: MappingPlan, folde
         where there are several links ``identities/records.parquet``: of every record that was read, mapped or skipped,
         ``identifiers`` (all of them, over all links and values), ``sent_as`` (the one by which the person is sent; NULL
         if the person is skipped) and ``as_of``.
+    :param known: the people of an earlier run by the same plan; may be none. Then the folder also gets
+        ``people/partition=<p>/*.parquet`` (see :mod:`.recognised`), and of records among them no values.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with connect(engine) as connection:
         # Parts of one snapshot may differ: an attribute that few people have first shows in a late part.
         source = parquet_source(parts, union_by_name=True)
+        recognises = bool(known)
+        if known:
+            source = recognise(connection, source, plan, known)
         load_domains(connection, source, plan)
-        skipped = identify(connection, source, plan, folder)
+        skipped = identify(connection, source, plan, folder, with_same=recognises)
         joins = create_lookups(connection, source, plan.fields)
-        _write_mapped(connection, source, plan, joins, folder)
+        write_values(connection, source, plan, joins, folder, leaves_people=known is not None)
+        if recognises:
+            leave_people(connection, plan, folder)
         people, warnings = _count(connection, plan, folder)
     return MappedCounts(people=people, skipped=skipped, warnings=warnings)
+
+
+def map_rows(engine: Engine, parts: Sequence[Path], plan: MappingPlan, rows: Path, folder: Path) -> list[Path]:
+    """Map the values of some records whose people are known already.
+
+    :param parts: snapshot files.
+    :param rows: Parquet file with their ``row``.
+    :param folder: gets ``partition=<p>/*.parquet``.
+    :return: the files.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with connect(engine) as connection:
+        wanted = f"SELECT row FROM {parquet_source([rows])}"
+        picked = f"SELECT * FROM {parquet_source(parts, union_by_name=True)} WHERE row IN ({wanted})"
+        connection.execute(f"CREATE TEMP TABLE picked AS {picked}")
+        connection.execute("CREATE TEMP TABLE skipped (row BIGINT)")
+        load_domains(connection, "picked", plan)
+        joins = create_lookups(connection, "picked", plan.fields)
+        write_values(connection, "picked", plan, joins, folder, leaves_people=False)
+    return value_files(folder)
 
 
 def map_text(rule: ValueRule, text: str) -> tuple[str | None, str | None]:
@@ -91,28 +122,11 @@ def map_text(rule: ValueRule, text: str) -> tuple[str | None, str | None]:
     return found, warnings[0].split(":", 1)[1] if warnings else None
 
 
-def _write_mapped(
-    connection: duckdb.DuckDBPyConnection,
-    source: str,
-    plan: MappingPlan,
-    lookups: Mapping[str, str],
-    folder: Path,
-) -> None:
-    # By way of a table (which spills to disk when memory runs short): picking the partitions out of it takes half the
-    # time of DuckDB's own PARTITION_BY.
-    connection.execute(f"CREATE TEMP TABLE mapped AS {mapped_sql(source, plan, lookups)}")
-    for partition in range(plan.partitions):
-        path = folder / f"partition={partition}" / "mapped.parquet"
-        path.parent.mkdir()
-        picked = f"SELECT * FROM mapped WHERE partition = {partition:d}"
-        connection.execute(f"COPY ({picked}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw)")
-    connection.execute("DROP TABLE mapped")
-
-
 def _count(
     connection: duckdb.DuckDBPyConnection, plan: MappingPlan, folder: Path
 ) -> tuple[int, Mapping[tuple[str, str], int]]:
-    files = sorted(folder.glob("partition=*/*.parquet"))
+    """Count the people, and the warnings about them."""
+    files = people_files(folder) or value_files(folder)
     if not files:
         return 0, {}
     mapped = parquet_source(files)

@@ -9,6 +9,7 @@ from dataclasses import field as dataclass_field
 from airflow_provider_braze_blueconic.sync.engine.columns import field_column
 from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
 from airflow_provider_braze_blueconic.sync.engine.partitions import partition_sql
+from airflow_provider_braze_blueconic.sync.mapping.fingerprints import RECORD, record_sql
 from airflow_provider_braze_blueconic.sync.mapping.identifiers import identifier_sql, with_links
 from airflow_provider_braze_blueconic.sync.mapping.matching import matching_sql
 from airflow_provider_braze_blueconic.sync.mapping.plan import MappedField, MappingPlan
@@ -43,10 +44,11 @@ class _FieldSql:
     warnings: Mapping[str, str] = dataclass_field(default_factory=dict)
 
 
-def mapped_sql(source: str, plan: MappingPlan, lookups: Mapping[str, str]) -> str:
+def mapped_sql(source: str, plan: MappingPlan, lookups: Mapping[str, str], *, with_fingerprint: bool = False) -> str:
     """SQL for the mapped snapshot, with the partition of each person.
 
     :param lookups: target field → relation of its vocabulary.
+    :param with_fingerprint: also that of the record.
     """
     fields = [
         _field_sql(number, field, lookups.get(field.target), clear_missing=plan.clear_missing)
@@ -62,6 +64,9 @@ def mapped_sql(source: str, plan: MappingPlan, lookups: Mapping[str, str]) -> st
     if plan.matching is not None:
         base.append(f"{matching_sql(plan.matching)} AS matching")
         carried.append("matching")
+    if with_fingerprint:
+        base.append(record_sql(plan))
+        carried += RECORD
     return f"""
         WITH source AS (
             SELECT {", ".join([*base, *sources])} FROM {with_links(source, plan, first_only=True)}
@@ -141,11 +146,10 @@ def _source_value(field: MappedField, rule: ValueRule) -> str:
         return f"CASE WHEN {value} IS NOT NULL THEN [{value}] END" if rule.takes_list else value
     if not rule.takes_list and not field.joined:
         return first_text_sql(field.column, is_list=True)
-    if field.unpacks and rule.takes_list:
-        return unpacked_list_sql(field.column)
     if field.joined:
         return f"nullif(array_to_string(list_sort(list_distinct({texts_sql(field.column)})), ','), '')"
-    return clean_list_sql(field.column)
+    values = unpacked_list_sql(field.column) if field.unpacks else clean_list_sql(field.column)
+    return f"list_sort(list_distinct({values}))" if rule.is_set else values
 
 
 def _refusal_sql(number: int, rule: ValueRule, *, is_looked_up: bool) -> str:

@@ -51,7 +51,7 @@ def tell_carried(
         told_sql = f"""
             SELECT s.*, {", ".join(columns)}
             FROM {parquet_source([seen])} AS s
-            LEFT JOIN {parquet_source(mapped)} AS m ON m.row = s.row
+            LEFT JOIN {parquet_source(mapped, union_by_name=True)} AS m ON m.row = s.row
             LEFT JOIN acknowledged AS l ON l.identifier = m.identifier
             """
         with ledger.reading():

@@ -14,6 +14,7 @@ from airflow_provider_braze_blueconic.sync.engine.columns import (
 from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, literal, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.mapping.plan import IdentifierLink, MappingPlan
 from airflow_provider_braze_blueconic.sync.mapping.snapshot import map_snapshot
+from airflow_provider_braze_blueconic.sync.mapping.value_files import value_files
 from airflow_provider_braze_blueconic.sync.observations.observation import Route
 
 __all__ = ["tell_echo"]
@@ -46,7 +47,7 @@ def tell_echo(
     )
     out = seen.with_name("with-echo.parquet")
     listed = ", ".join(f"e.{quote(field_column(target))} AS {quote(echo_column(target))}" for target in told)
-    echo = parquet_source([back_here / "partition=0" / "mapped.parquet"])
+    echo = parquet_source(value_files(back_here))
     joined = f"SELECT s.*, {listed} FROM {parquet_source([seen])} AS s LEFT JOIN {echo} AS e ON e.row = s.row"
     with connect(engine) as connection:
         connection.execute(f"COPY ({joined}) TO {literal(str(out))} (FORMAT parquet)")
@@ -59,8 +60,9 @@ def _write_as_read(engine: Engine, mapped: Sequence[Path], names: Mapping[str, s
     :param names: the target of the goal that asks → that of the goal that read.
     :return: those of them that the mapped snapshot has; nothing is written if it has none.
     """
+    source = parquet_source(mapped, union_by_name=True)
     with connect(engine) as connection:
-        described = connection.execute(f"DESCRIBE SELECT * FROM {parquet_source(mapped)}").fetchall()
+        described = connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
         there = {name for name, *_ in described}
         told = {target: name for target, name in names.items() if field_column(name) in there}
         if told:
@@ -69,7 +71,7 @@ def _write_as_read(engine: Engine, mapped: Sequence[Path], names: Mapping[str, s
             ]
             as_read = f"""
                 SELECT row, row::VARCHAR AS key, NULL::VARCHAR AS profile_id, as_of, last_modified, {", ".join(columns)}
-                FROM {parquet_source(mapped)}
+                FROM {source}
                 """
             connection.execute(f"COPY ({as_read}) TO {literal(str(file))} (FORMAT parquet)")
     return told

@@ -12,7 +12,10 @@ from airflow_provider_braze_blueconic.exceptions import BrokenTable, SyncError, 
 from airflow_provider_braze_blueconic.sync.delta.seen import Seen
 from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, literal, parquet_source
 from airflow_provider_braze_blueconic.sync.mapping.plan import MappingPlan
+from airflow_provider_braze_blueconic.sync.mapping.recognised import people_files
 from airflow_provider_braze_blueconic.sync.mapping.snapshot import map_snapshot
+from airflow_provider_braze_blueconic.sync.mapping.value_files import value_files
+from airflow_provider_braze_blueconic.sync.observations.acknowledged_values import acknowledged_files
 from airflow_provider_braze_blueconic.sync.observations.carried import carried_fields, tell_carried
 from airflow_provider_braze_blueconic.sync.observations.echo import tell_echo
 from airflow_provider_braze_blueconic.sync.observations.observation import Observation, Route, System, published
@@ -115,12 +118,12 @@ class _Asker:
             carried = {}
         routes = self.routes.items()
         back = {target: route for target, route in routes if (route.braze, route.blueconic) in observation.routes}
-        mapped = self._mapped(observation) if back or carried else []
+        ledger = Ledger(writer.ledger, self.staging.storage_options())
+        mapped = self._mapped(observation, ledger) if back or carried else []
         if back and mapped:
             seen = tell_echo(self.engine, seen, back, mapped, reads_blueconic=self.system == "blueconic")
         if not carried:
             return seen, frozenset()
-        ledger = Ledger(writer.ledger, self.staging.storage_options())
         try:
             return tell_carried(self.engine, seen, carried, ledger, mapped)
         except (BrokenTable, UnsupportedTable) as error:
@@ -133,10 +136,19 @@ class _Asker:
         other: System = "blueconic" if self.system == "braze" else "braze"
         return has_written(self.staging, writer, observation.as_of, by=self.read_at - self.settles_in[other])
 
-    def _mapped(self, observation: Observation) -> list[Path]:
+    def _mapped(self, observation: Observation, ledger: Ledger) -> list[Path]:
         """Fetch what the goal that read wanted to write: its mapped snapshot."""
-        found = fetch_folder(self.staging, observation.mapped, self.local / observation.goal_id / "mapped")
-        return [path for path in found if path.parent.name.startswith("partition=")]
+        local = self.local / observation.goal_id / "mapped"
+        fetch_folder(self.staging, observation.mapped, local)
+        values, people = value_files(local), people_files(local)
+        if not people:
+            return values
+        try:
+            return [*values, *acknowledged_files(self.engine, values, people, ledger, local)]
+        except (BrokenTable, UnsupportedTable) as error:
+            # The other goal's own run stops there and says what to do; this one only knows less.
+            log.warning("%s: what %s has synced is unknown: %s", self.folder.goal_id, observation.goal_id, error)
+            return values
 
 
 def look_again(
@@ -194,7 +206,7 @@ def _met_once(engine: Engine, parts: Sequence[Path], plans: Sequence[MappingPlan
     for number, plan in enumerate(plans):
         out = local / str(number)
         map_snapshot(engine, parts, plan, out)
-        here, skipped = parquet_source([out / "partition=0" / "mapped.parquet"]), out / "skipped.parquet"
+        here, skipped = parquet_source(value_files(out)), out / "skipped.parquet"
         mapped.append(f"SELECT * FROM {here}")
         doubles = f"SELECT row, identifier FROM {parquet_source([skipped])} WHERE identifier IS NOT NULL"
         several.append(f"SELECT row FROM ({doubles})")

@@ -27,7 +27,15 @@ from airflow_provider_braze_blueconic.sync.mapping.plan import MappedField
 from airflow_provider_braze_blueconic.sync.store.paths import GoalFolder
 from airflow_provider_braze_blueconic.sync.store.staging import Staging
 
-__all__ = ["Observation", "Route", "System", "fields_written_by_others", "publish_observation", "published"]
+__all__ = [
+    "Observation",
+    "Route",
+    "System",
+    "fields_written_by_others",
+    "is_seen_by_others",
+    "publish_observation",
+    "published",
+]
 
 System = Literal["braze", "blueconic"]
 
@@ -116,6 +124,14 @@ def fields_written_by_others(
         if observation.system != system and observation.target == connection
         for field in observation.writes
     }
+
+
+def is_seen_by_others(staging: Staging, folder: GoalFolder, *, system: System, connection: str) -> bool:
+    """Tell whether other goals have read a system that this goal writes to."""
+    return any(
+        (observation.system, observation.connection) == (system, connection)
+        for observation in published(staging, folder)
+    )
 
 
 def published(staging: Staging, folder: GoalFolder) -> Iterator[Observation]:

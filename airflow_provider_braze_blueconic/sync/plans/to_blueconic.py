@@ -111,6 +111,7 @@ def import_delta_plan(
         holds_back=not retry_held,
         max_attempts=None if retry_held else max_attempts,
         policy=policy,
+        finds_by_matching=True,
     )
 
 

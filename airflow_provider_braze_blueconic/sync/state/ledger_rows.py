@@ -93,6 +93,7 @@ class LedgerRows(Table):
         partitions: int | None = None,
         doubts: Doubts = NO_DOUBTS,
         with_known_by: bool = False,
+        but: str | None = None,
     ) -> None:
         """Load one partition into the temporary table ``ledger``.
 
@@ -101,6 +102,7 @@ class LedgerRows(Table):
             number than that, all rows are looked through.
         :param doubts: what changed settings put in doubt, on top of what the table says.
         :param with_known_by: also if the table does not have that column yet.
+        :param but: SQL for the identifiers of rows to leave out; ``None`` for none.
         """
         books = [name for name in BOOKS if name != "known_by" or with_known_by or name in self.columns()]
         columns = self._texts(list(dict.fromkeys([*books, *targets, *self.fields()])))
@@ -109,6 +111,8 @@ class LedgerRows(Table):
             connection.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {columns} LIMIT 0")
             return
         rows, here = self._partition(table, partition, partitions)
+        if but is not None:
+            here += f" AND identifier NOT IN ({but})"
         with self._registered(connection, rows):
             connection.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {columns} FROM ledger_rows WHERE {here}")
         doubts.apply(connection)
@@ -116,6 +120,27 @@ class LedgerRows(Table):
             # What another target refused, did not have or did not keep says nothing of this one.
             released = ", ".join(f"{book} = {value}" for book, value in FORGOTTEN.items())
             connection.execute(f"UPDATE ledger SET {released}")
+
+    @contextmanager
+    def partition_rows(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        partition: int,
+        columns: Sequence[str],
+        *,
+        partitions: int | None = None,
+    ) -> Iterator[str]:
+        """Give SQL for some columns of one partition of a ledger that exists, for the time of a block.
+
+        :param columns: see :meth:`narrow`.
+        :param partitions: see :meth:`load`.
+        """
+        table = self.open()
+        if table is None:
+            raise ValueError(f"{self.uri} does not exist")
+        rows, here = self._partition(table, partition, partitions)
+        with self._registered(connection, rows):
+            yield f"(SELECT {self._texts(columns)} FROM ledger_rows WHERE {here})"
 
     @contextmanager
     def narrow(self, connection: duckdb.DuckDBPyConnection, columns: Sequence[str]) -> Iterator[str]:

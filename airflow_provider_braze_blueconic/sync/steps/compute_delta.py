@@ -14,16 +14,19 @@ from airflow_provider_braze_blueconic.sync.delta.counts import DeltaCounts
 from airflow_provider_braze_blueconic.sync.delta.identity import Identities, settle_identities
 from airflow_provider_braze_blueconic.sync.delta.partition_delta import compute_delta
 from airflow_provider_braze_blueconic.sync.delta.plan import DeltaPlan
+from airflow_provider_braze_blueconic.sync.delta.quiet import MapLater, People
 from airflow_provider_braze_blueconic.sync.delta.seen import Seen
 from airflow_provider_braze_blueconic.sync.engine.columns import FIELD_PREFIX, field_column
+from airflow_provider_braze_blueconic.sync.mapping.plan import MappingPlan
 from airflow_provider_braze_blueconic.sync.state.goal_tables import check_tables, open_ledger
 from airflow_provider_braze_blueconic.sync.state.ledger import Ledger
 from airflow_provider_braze_blueconic.sync.state.missing_ledger import refuse_lost_ledger
 from airflow_provider_braze_blueconic.sync.state.settings import DIRECTION
 from airflow_provider_braze_blueconic.sync.state.windows import decided
 from airflow_provider_braze_blueconic.sync.steps.commit import recover_uploads
+from airflow_provider_braze_blueconic.sync.steps.mapped_later import MappedLater
 from airflow_provider_braze_blueconic.sync.steps.target_fields import write_fields
-from airflow_provider_braze_blueconic.sync.store.paths import identities_folder, partition_folder
+from airflow_provider_braze_blueconic.sync.store.paths import identities_folder, partition_folder, people_folder
 from airflow_provider_braze_blueconic.sync.store.references import DeltaRef, MappedRef
 from airflow_provider_braze_blueconic.sync.store.staging import fetch_folder
 from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
@@ -44,6 +47,7 @@ def compute_staged_delta(
     look: LookAtTarget = lambda _: (),
     rows: Sequence[Mapping[str, Any]] = (),
     decides: Mapping[str, object] | None = None,
+    mapping: Callable[[], MappingPlan] | None = None,
 ) -> DeltaRef:
     """Compare the mapped snapshot with the ledger, partition by partition.
 
@@ -53,6 +57,8 @@ def compute_staged_delta(
     :param look: collects what other goals have seen in the target.
     :param rows: the target fields, for the upload.
     :param decides: settings of the goal that decide who is read and what is said of them.
+    :param mapping: tells how the snapshot was mapped; needed where only some people's values were.
+    :raises SyncError: if values have to be mapped, and the goal maps them otherwise by now.
     :raises BrokenTable: a table of the goal can't be read.
     :raises UnsupportedTable: a table of the goal has a feature that this package can't use.
     """
@@ -64,7 +70,8 @@ def compute_staged_delta(
     known_columns = set(ledger.columns())
     relinked = plan.complete and plan.links is not None and ledger.links not in (None, plan.links)
     uri = workspace.folder.step(workspace.run_key, "delta")
-    staged = _compare(workspace, mapped, _without_leavers(workspace, plan) if relinked else plan, ledger, look, uri)
+    plan_now = _without_leavers(workspace, plan) if relinked else plan
+    staged = _compare(workspace, mapped, plan_now, ledger, look, uri, mapping)
     write_fields(workspace, uri, rows)
     _tell_spared(workspace, staged.counts.spared)
     reference = {
@@ -119,24 +126,35 @@ class _Sides:
     :param seen: what other goals saw in the target.
     :param skipped: local file of people who were read but not mapped.
     :param identities: who of the ledger is who of the read; ``None`` where people have one identifier.
+    :param later: maps the values of people whom the mapping recognised; ``None`` where it mapped everybody's.
     """
 
     ledger: Ledger
     seen: Sequence[Seen]
     skipped: Path
     identities: Identities | None
+    later: MapLater | None
 
 
 def _compare(
-    workspace: Workspace, mapped: MappedRef, plan: DeltaPlan, ledger: Ledger, look: LookAtTarget, uri: str
+    workspace: Workspace,
+    mapped: MappedRef,
+    plan: DeltaPlan,
+    ledger: Ledger,
+    look: LookAtTarget,
+    uri: str,
+    mapping: Callable[[], MappingPlan] | None,
 ) -> _Staged:
     """Compare one partition after the other, and put each partition's delta into staging.
 
     :param uri: of the delta.
+    :param mapping: see :func:`compute_staged_delta`.
     """
     staged = _Staged()
     with workspace.local("delta") as local:
         sides = _both_sides(workspace, mapped, plan, ledger, look, local)
+        if "mapping" in mapped:
+            sides = replace(sides, later=MappedLater(workspace, mapped, mapping, local / "later"))
         for partition in range(plan.partitions):
             out = local / f"partition={partition}.parquet"
             counts = _compare_partition(workspace, mapped, plan, sides, partition, out)
@@ -174,14 +192,15 @@ def _both_sides(
     if identities is not None and identities.moved:
         log.info("%s: %s people have a new identifier; nothing is cleared under the old one",
                  workspace.folder.goal_id, f"{identities.moved:,}")  # fmt: skip
-    return _Sides(ledger, seen, skipped, identities)
+    return _Sides(ledger, seen, skipped, identities, later=None)
 
 
 def _compare_partition(
     workspace: Workspace, mapped: MappedRef, plan: DeltaPlan, sides: _Sides, partition: int, out: Path
 ) -> DeltaCounts:
-    files = fetch_folder(
-        workspace.staging, partition_folder(mapped["uri"], partition), out.with_name(f"mapped-{partition}")
+    files, people = (
+        fetch_folder(workspace.staging, folder(mapped["uri"], partition), out.with_name(f"{name}-{partition}"))
+        for name, folder in (("mapped", partition_folder), ("people", people_folder))
     )
     counts = compute_delta(
         workspace.engine,
@@ -193,8 +212,9 @@ def _compare_partition(
         out=out,
         seen=sides.seen,
         identities=sides.identities,
+        people=People(people, sides.later) if sides.later is not None else None,
     )
-    for file in files:
+    for file in (*files, *people):
         file.unlink()
     return counts
 

@@ -6,8 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from airflow_provider_braze_blueconic.sync.mapping.fingerprints import mapping_fingerprint
 from airflow_provider_braze_blueconic.sync.mapping.plan import MappingPlan
 from airflow_provider_braze_blueconic.sync.mapping.snapshot import map_snapshot
+from airflow_provider_braze_blueconic.sync.steps.known_people import known_people, note_people
 from airflow_provider_braze_blueconic.sync.steps.target_fields import write_fields
 from airflow_provider_braze_blueconic.sync.store.paths import fields_document
 from airflow_provider_braze_blueconic.sync.store.references import MappedRef, SnapshotRef
@@ -24,15 +26,20 @@ def map_staged_snapshot(
     warning_sources: Mapping[str, str],
     *,
     rows: Sequence[Mapping[str, Any]] = (),
+    mapped_by: Mapping[str, Any] | None = None,
 ) -> MappedRef:
     """Map a snapshot and put the mapped snapshot beside it.
 
     :param rows: the target fields, for steps that need to know more of them than their names.
+    :param mapped_by: settings that decide, beside the fields, how a record is mapped. With them, the values of records
+        that the last run has mapped are not mapped again; ``None`` maps everybody's.
     """
     uri = workspace.folder.step(workspace.run_key, "mapped")
+    mapping = mapping_fingerprint(plan)
     with workspace.local("map") as local:
+        known = None if mapped_by is None else known_people(workspace, mapping, local / "known")
         parts = fetch_folder(workspace.staging, snapshot["uri"], local / "snapshot")
-        counts = map_snapshot(workspace.engine, parts, plan, local / "mapped")
+        counts = map_snapshot(workspace.engine, parts, plan, local / "mapped", known=known)
         workspace.publish(local / "mapped", uri)
     write_fields(workspace, uri, rows)
     targets = {target for target, _ in counts.warnings}
@@ -50,6 +57,9 @@ def map_staged_snapshot(
     )
     if "fingerprint" in snapshot:
         reference["fingerprint"] = snapshot["fingerprint"]
+    if mapped_by is not None:
+        reference |= {"mapping": mapping, "mapped_by": dict(mapped_by), "snapshot": snapshot["uri"]}
+        note_people(workspace, mapping, uri, as_of=snapshot["as_of"])
     return reference
 
 

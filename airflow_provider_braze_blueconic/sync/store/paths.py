@@ -12,6 +12,7 @@
     <staging>/<goal id>/lock/waiting/<run key>~<Airflow>  a run waits for the goal since then
     <staging>/<goal id>/files/<fingerprint>.json        everything in this version of a CSV file was acknowledged
     <staging>/<goal id>/snapshots/<dates>~<run key>.json  where a snapshot lies that a past date can be run again with
+    <staging>/<goal id>/people.json                    where the last mapped snapshot lies, and how it was mapped
     <staging>/<goal id>/clean-up.json                  when what is older than ``retention`` was last removed
     <staging>/<goal id>/moved.json                     the goal has another id now, and its state went there
     <staging>/<goal id>/renamed.json                   the goal had another id, and its state came from there
@@ -27,7 +28,7 @@
 In the folder of a step there are, beside its Parquet files::
 
     snapshot-<id>/   rejects.jsonl, files.json (of CSV files), fields.json (of an export)
-    mapped-<id>/     partition=<p>/, identities/, fields.json (of an import)
+    mapped-<id>/     partition=<p>/, people/partition=<p>/, identities/, fields.json (of an import)
     delta-<id>/      partition=<p>.parquet, plan.json, receipts/partition=<p>/, attempts/<name>~<generation>
 """
 
@@ -49,6 +50,7 @@ __all__ = [
     "fresh_id",
     "identities_folder",
     "partition_folder",
+    "people_folder",
     "plan_document",
     "receipts_folder",
     "rejects_document",
@@ -168,6 +170,10 @@ class GoalFolder:
         return f"{self.run(key)}export"
 
     @property
+    def people(self) -> str:
+        return f"{self.root}/people.json"
+
+    @property
     def cleaned(self) -> str:
         return f"{self.root}/clean-up.json"
 
@@ -243,6 +249,11 @@ def rejects_document(snapshot: str) -> str:
 def identities_folder(mapped: str) -> str:
     """Where a mapped snapshot tells who every record is."""
     return f"{mapped}/identities"
+
+
+def people_folder(mapped: str, partition: int | None = None) -> str:
+    """Where a mapped snapshot tells of everybody whether their values changed, or the people of one partition."""
+    return f"{mapped}/people" if partition is None else f"{mapped}/people/partition={partition}"
 
 
 def partition_folder(mapped: str, partition: int) -> str:

@@ -5,7 +5,7 @@ Airflow writes dataclasses to XCom but can't read them back, so these are plain 
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 __all__ = ["DeltaRef", "MappedRef", "PlanRef", "SnapshotRef", "UploadRef"]
 
@@ -48,6 +48,9 @@ class MappedRef(TypedDict):
 
     ``new_properties`` are properties to create in the target, ``left_out`` fields that none takes: source → why.
     ``fingerprint`` is that of the snapshot.
+
+    Where only the values of people were mapped whom no earlier run had mapped, ``mapping`` is the fingerprint of how,
+    ``mapped_by`` the settings that decide it beside the fields, and ``snapshot`` where the others' records lie.
     """
 
     uri: str
@@ -63,6 +66,9 @@ class MappedRef(TypedDict):
     new_properties: NotRequired[dict[str, dict[str, str]]]
     left_out: NotRequired[dict[str, str]]
     fingerprint: NotRequired[str]
+    mapping: NotRequired[str]
+    mapped_by: NotRequired[dict[str, Any]]
+    snapshot: NotRequired[str]
 
 
 class DeltaRef(TypedDict):

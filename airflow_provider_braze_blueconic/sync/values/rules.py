@@ -30,6 +30,7 @@ class ValueRule:
     :param source: where the rule comes from, for the report.
     :param doubts: word and SQL condition on ``{v}``: the value is sent, and counted, since it may mean another one.
     :param takes_list: the rule wants all values of the source, not the first.
+    :param is_set: of those, each value once, in code-point order.
     :param lookup: vocabulary to join.
     :param lookup_key: SQL for the spelling to look up.
     :param check: source text → (JSON text, None) or (None, reason), for rules that SQL can't express. It is asked once
@@ -42,6 +43,7 @@ class ValueRule:
     source: str
     doubts: tuple[tuple[str, str], ...] = ()
     takes_list: bool = False
+    is_set: bool = False
     lookup: Lookup | None = None
     lookup_key: str = "lower({v})"
     check: Callable[[str], tuple[str | None, str | None]] | None = None

@@ -150,19 +150,23 @@ def array_rule(*, most: int, longest_bytes: int, source: str, longest: int | Non
     :param longest_bytes: bytes of the whole array that the target stores.
     :param longest: characters of an element that the target stores; ``None`` for any.
     """
-    listed = "to_json(list_sort(list_distinct({v})))::VARCHAR"
+    listed = "to_json({v})::VARCHAR"
     refusals = [
         ("objects_in_array", _is_nested_list_sql("{v}")),
-        ("too_many_elements", f"len(list_distinct({{v}})) > {most}"),
+        ("too_many_elements", f"len({{v}}) > {most}"),
     ]
     if longest is not None:
-        refusals.append(("too_long", f"list_max([length(x) FOR x IN {{v}}]) > {longest}"))
+        # No element is longer than all of them, and that is known already.
+        refusals.append(
+            ("too_long", f"(strlen({listed}) > {longest} AND list_max([length(x) FOR x IN {{v}}]) > {longest})")
+        )
     refused = " OR ".join(f"({condition})" for _, condition in refusals)
     return ValueRule(
         text=f"CASE WHEN NOT ({refused}) AND strlen({listed}) <= {longest_bytes} THEN {listed} END",
         reasons=(*refusals, ("too_large", "TRUE")),
         source=source,
         takes_list=True,
+        is_set=True,
     )
 
 

@@ -371,5 +371,7 @@ def test_a_field_that_only_late_parts_have_is_missing_in_the_others(tmp_path: Pa
 
     map_snapshot(engine(tmp_path), parts, mapping(FIRST_NAME, POINTS), tmp_path / "mapped")
 
-    rows = {row["identifier"]: row["field_points"] for row in read_rows((tmp_path / "mapped").rglob("mapped.parquet"))}
+    rows = {
+        row["identifier"]: row["field_points"] for row in read_rows((tmp_path / "mapped").glob("partition=*/*.parquet"))
+    }
     assert rows == {person("1"): None, person("2"): "7"}

@@ -1,0 +1,102 @@
+"""The files of a mapped snapshot: the values of each person, mapped a chunk of records at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_provider_braze_blueconic.sync.engine.columns import field_column
+from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
+from airflow_provider_braze_blueconic.sync.mapping.fingerprints import RECORD, VALUES, hashed_sql
+from airflow_provider_braze_blueconic.sync.mapping.plan import MappingPlan
+from airflow_provider_braze_blueconic.sync.mapping.recognised import PEOPLE, people_columns
+from airflow_provider_braze_blueconic.sync.mapping.values import mapped_sql
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["value_columns", "value_files", "write_values"]
+
+_VALUES_AT_ONCE = 4_000_000
+"""Values in a chunk: what is mapped lies in memory until it is written."""
+
+_MOST_CHUNKS = 16
+"""However many people: each chunk is a file in each partition."""
+
+
+def value_files(folder: Path) -> list[Path]:
+    """List the files with the values of a mapped snapshot, of all partitions."""
+    return sorted(folder.glob("partition=*/*.parquet"))
+
+
+def value_columns(plan: MappingPlan) -> list[str]:
+    """Name the columns whose values the ledger is compared with, in the order of their fingerprint."""
+    matching = ["matching"] if plan.matching is not None else []
+    return [*matching, *sorted(field_column(field.target) for field in plan.fields)]
+
+
+def write_values(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    plan: MappingPlan,
+    lookups: Mapping[str, str],
+    folder: Path,
+    *,
+    leaves_people: bool,
+) -> None:
+    """Map the records that are not in the table ``skipped``.
+
+    By way of a table (which spills to disk when memory runs short): picking the partitions out of it takes half the
+    time of DuckDB's own PARTITION_BY.
+
+    :param lookups: target field → relation of its vocabulary.
+    :param leaves_people: write the people too.
+    """
+    for partition in range(plan.partitions):
+        (folder / f"partition={partition}").mkdir()
+        if leaves_people:
+            (folder / PEOPLE / f"partition={partition}").mkdir(parents=True)
+    for number, chunk in enumerate(_chunks(connection, source, plan)):
+        mapped = mapped_sql(chunk, plan, lookups, with_fingerprint=leaves_people)
+        connection.execute(f"CREATE TEMP TABLE mapped AS {mapped}")
+        values = f"SELECT * EXCLUDE ({', '.join(RECORD)}) FROM mapped" if leaves_people else "SELECT * FROM mapped"
+        _copy(connection, values, plan, folder, f"mapped-{number}.parquet")
+        if leaves_people:
+            _copy(connection, _people_sql(plan), plan, folder / PEOPLE, f"mapped-{number}.parquet")
+        connection.execute("DROP TABLE mapped")
+
+
+def _chunks(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPlan) -> Iterator[str]:
+    """Cut a source by ``row`` into sources of so many values each."""
+    records = connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0]
+    chunks = min(_MOST_CHUNKS, -(-records * max(1, len(plan.fields)) // _VALUES_AT_ONCE))
+    if chunks <= 1:
+        yield source
+        return
+    shares = [number / chunks for number in range(1, chunks)]
+    cuts = connection.execute(f"SELECT quantile_disc(row, {shares}) FROM {source}").fetchall()[0][0]
+    for after, until in zip([None, *cuts], [*cuts, None], strict=True):
+        bounds = [f"row > {after:d}"] if after is not None else []
+        bounds += [f"row <= {until:d}"] if until is not None else []
+        yield f"(SELECT * FROM {source} WHERE {' AND '.join(bounds)})"
+
+
+def _people_sql(plan: MappingPlan) -> str:
+    columns = [quote(name) for name in people_columns(plan) if name not in VALUES]
+    columns.append(hashed_sql([quote(name) for name in value_columns(plan)], VALUES))
+    source = "mapped"
+    if plan.tells_identities:
+        source = "(SELECT m.*, i.known AS identifiers FROM mapped AS m JOIN identity AS i ON i.row = m.row)"
+    return f"SELECT {', '.join(columns)} FROM {source}"
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, rows: str, plan: MappingPlan, folder: Path, name: str) -> None:
+    """Write rows into a file a partition.
+
+    :param rows: SQL over ``mapped``, to which a condition can be added.
+    """
+    for partition in range(plan.partitions):
+        path = literal(str(folder / f"partition={partition}" / name))
+        here = f"{rows} WHERE partition = {partition:d}"
+        connection.execute(f"COPY ({here}) TO {path} (FORMAT parquet, COMPRESSION lz4_raw)")
