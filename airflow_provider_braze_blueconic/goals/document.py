@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.exceptions import Problem
 from airflow_provider_braze_blueconic.goals.findings import join_path
+from airflow_provider_braze_blueconic.goals.plain_yaml import read_plain_yaml
+from airflow_provider_braze_blueconic.goals.scalars import plain_value
 from airflow_provider_braze_blueconic.goals.shown_values import quoted, short
 from airflow_provider_braze_blueconic.goals.syntax import syntax_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ruamel.yaml.nodes import Node
 
-__all__ = ["Document", "read_document"]
+__all__ = ["Document", "read_any_document", "read_document"]
 
 _MOST_VALUES = 20_000
 """Values in one file, aliases expanded; a goal has some hundred. It keeps nested aliases from filling the memory."""
@@ -36,17 +36,6 @@ _PLAIN_TAGS = frozenset(
 )
 
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
-
-# The core schema of YAML 1.2.2, section 10.3.2, except that a number with leading zeros stays text: who writes 007
-# means those three characters.
-_CORE_SCHEMA: tuple[tuple[re.Pattern[str], Callable[[str], int | float | bool | None]], ...] = (
-    (re.compile(r"~|null|Null|NULL|"), lambda _: None),
-    (re.compile(r"true|True|TRUE|false|False|FALSE"), lambda text: text.casefold() == "true"),
-    (re.compile(r"[-+]?(0|[1-9][0-9]{0,999})"), int),  # Python refuses to convert thousands of digits
-    (re.compile(r"0o[0-7]{1,1000}|0x[0-9a-fA-F]{1,800}"), lambda text: int(text, 0)),
-    (re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?"), float),
-    (re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"), lambda text: float(text.replace(".", ""))),
-)
 
 
 @dataclass
@@ -68,6 +57,12 @@ def read_document(text: str, *, file: str) -> Document:
 
     :param file: the name that problems carry.
     """
+    plain = read_plain_yaml(text)
+    return Document(*plain) if plain is not None else read_any_document(text, file=file)
+
+
+def read_any_document(text: str, *, file: str) -> Document:
+    """Read one YAML document as :func:`read_document` does, without the short way of plain ones."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
     from ruamel.yaml.reader import ReaderError
@@ -155,7 +150,7 @@ class _Builder:
             self._report(path, node, f"has the tag {quoted(tag.removeprefix(_TAG))}; tags are not used in goal files.")
         if isinstance(node.value, str):
             text = self._text(node, path)
-            return text if tag == f"{_TAG}str" else _plain_value(text)
+            return text if tag == f"{_TAG}str" else plain_value(text)
         self._open.add(id(node))
         value = self._sequence(node, path) if isinstance(node, self._list) else self._mapping(node, path)
         self._open.discard(id(node))
@@ -200,7 +195,3 @@ class _Builder:
 
 def _line(node: Node) -> int:
     return int(node.start_mark.line) + 1
-
-
-def _plain_value(text: str) -> str | int | float | bool | None:
-    return next((read(text) for form, read in _CORE_SCHEMA if form.fullmatch(text)), text)
