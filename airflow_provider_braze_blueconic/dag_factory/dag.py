@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_braze_blueconic.dag_factory.documentation import goal_documentation
 from airflow_provider_braze_blueconic.dag_factory.literals import literal
-from airflow_provider_braze_blueconic.dag_factory.params import goal_params
+from airflow_provider_braze_blueconic.dag_factory.params import add_params, goal_params
 from airflow_provider_braze_blueconic.dag_factory.tasks import goal_tasks
 from airflow_provider_braze_blueconic.goals.export_goal import ExportGoal
 from airflow_provider_braze_blueconic.goals.goal_sets import RECONCILE_SUFFIX
@@ -48,12 +50,12 @@ def build_dag(goal: ExportGoal | ImportGoal, *, origin: Origin | None = None) ->
         # Two deltas of one goal at once would each miss what the other sends.
         max_active_runs=1,
         tags=sorted({TAG, goal.goal, *goal.labels}),
-        params=goal_params(goal),
         default_args={"retries": _RETRIES, "retry_delay": _RETRY_DELAY},
         **_callbacks(goal),
     )
     with dag:
         goal_tasks(goal, origin)
+    add_params(dag, goal_params(goal))
     return dag
 
 
@@ -77,12 +79,12 @@ def build_reconcile_dag(goal: ExportGoal, *, origin: Origin | None = None) -> DA
         catchup=False,
         max_active_runs=1,
         tags=sorted({TAG, goal.goal, "reconcile", *goal.labels}),
-        params={name: param for name, param in goal_params(goal).items() if name != "full"},
         default_args={"retries": _RETRIES, "retry_delay": _RETRY_DELAY},
         **_callbacks(goal),
     )
     with dag:
         goal_tasks(goal, origin, reconcile=reconcile)
+    add_params(dag, {name: param for name, param in goal_params(goal).items() if name != "full"})
     return dag
 
 
@@ -96,9 +98,16 @@ def _cron(schedule: str | None, goal: ExportGoal | ImportGoal) -> Any:
 
 def timetable(schedule: str, timezone: str) -> Any:
     """Make a schedule of a cron text, which Airflow would read in UTC."""
-    from airflow.timetables.trigger import CronTriggerTimetable
+    return _cron_timetable()(schedule, timezone=timezone)
 
-    return CronTriggerTimetable(schedule, timezone=timezone)
+
+@cache
+def _cron_timetable() -> Any:
+    try:
+        from airflow.sdk import CronTriggerTimetable
+    except ImportError:  # an older Airflow has the scheduler's alone, whose import takes as long as a dozen goals
+        return importlib.import_module("airflow.timetables.trigger").CronTriggerTimetable
+    return CronTriggerTimetable
 
 
 def _start(goal: ExportGoal | ImportGoal) -> dt.datetime | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG, get_parsing_context
+from airflow.sdk.definitions.param import process_params
 from ruamel.yaml import YAML
 
 from airflow_provider_braze_blueconic.dag_factory.dag import build_dag, build_reconcile_dag
@@ -43,6 +44,21 @@ def write(folder: Path, name: str, *, id: str = "people", more: str = "") -> Non
     (folder / f"{name}.yaml").write_text(GOAL.format(id=id, more=more))
 
 
+def serialised(dag: DAG) -> dict[str, Any]:
+    """Serialise a DAG as the DAG processor does."""
+    module = importlib.import_module("airflow.serialization.serialized_objects")
+    document = getattr(module, "DagSerialization", module.SerializedDAG).to_dict(dag)["dag"]
+    assert isinstance(document, dict)
+    return document
+
+
+def timetable_of(dag: DAG) -> tuple[str, str]:
+    """Give the cron text and the time zone by which the scheduler runs a DAG."""
+    timetable = serialised(dag)["timetable"]
+    assert timetable["__type"] == "airflow.timetables.trigger.CronTriggerTimetable"
+    return timetable["__var"]["expression"], timetable["__var"]["timezone"]
+
+
 def test_a_goal_becomes_a_dag_that_never_runs_twice_at_once_and_does_not_catch_up(tmp_path: Path) -> None:
     write(tmp_path, "people", more="upload: {workers: 3}\n")
 
@@ -54,7 +70,7 @@ def test_a_goal_becomes_a_dag_that_never_runs_twice_at_once_and_does_not_catch_u
     assert set(dag.tags) == {"braze-blueconic", "export", "crm"}
     assert set(dag.params) == {"full", "retry_held", "dry_run", "allow_stale"}
     assert "Keeps Braze current." in (dag.doc_md or "")
-    assert "Europe/Amsterdam" in repr(dag.timetable.serialize())  # type: ignore[attr-defined]
+    assert timetable_of(dag) == ("0 2 * * *", "Europe/Amsterdam")
     assert [task.task_id for task in dag.topological_sort()] == [
         "extract", "map_fields", "compute_delta", "guard", "upload", "commit", "clean_up", "report"
     ]  # fmt: skip
@@ -75,7 +91,7 @@ def test_a_goal_that_reconciles_has_a_second_dag_that_looks_at_braze_first(tmp_p
     dag, own = dags["braze_blueconic__people__reconcile"], dags["braze_blueconic__people"]
     assert [task.task_id for task in dag.topological_sort()][:4] == ["look", "extract", "map_fields", "compute_delta"]
     assert "look" not in own.task_ids
-    assert "0 0 * * 0" in repr(dag.timetable.serialize())  # type: ignore[attr-defined]
+    assert timetable_of(dag) == ("0 0 * * 0", "Europe/Amsterdam")
     assert set(dag.params) == {"retry_held", "dry_run", "allow_stale"}
     look, extract = dag.get_task("look"), dag.get_task("extract")
     assert look.segment == "All users"  # type: ignore[union-attr]
@@ -84,6 +100,46 @@ def test_a_goal_that_reconciles_has_a_second_dag_that_looks_at_braze_first(tmp_p
     assert (look.export_aws_conn_id, extract.full) == ("aws_braze", True)  # type: ignore[union-attr]
     assert {task.run_prefix for task in dag.tasks if hasattr(task, "run_prefix")} == {"reconcile-"}
     assert {task.run_prefix for task in own.tasks if hasattr(task, "run_prefix")} == {""}
+
+
+def test_every_task_of_a_run_gets_the_params_of_the_dag_though_it_has_no_copies(tmp_path: Path) -> None:
+    write(tmp_path, "people", more=RECONCILE)
+    (tmp_path / "back.yaml").write_text(IMPORT)
+
+    dags = load_goals(tmp_path)
+
+    assert len(dags) == 3
+    for dag in dags.values():
+        defaults = dict.fromkeys(dag.params, False)
+        assert dag.params.validate() == defaults  # Airflow itself doesn't check params that come after the tasks
+        for task in dag.tasks:
+            assert not task.params
+            assert process_params(dag, task, None, suppress_exception=False) == defaults
+    conf = {"dry_run": True}
+    given = process_params(dag, dag.get_task("guard"), conf, suppress_exception=False)
+    assert given == {**defaults, **conf}
+    with pytest.raises(ValueError, match="dry_run"):
+        process_params(dag, dag.get_task("guard"), {"dry_run": "perhaps"}, suppress_exception=False)
+
+
+def test_params_are_stored_once_for_a_dag_and_not_again_for_each_task(tmp_path: Path) -> None:
+    write(tmp_path, "people")
+
+    document = serialised(load_goals(tmp_path)["braze_blueconic__people"])
+
+    assert [name for name, _ in document["params"]] == ["full", "retry_held", "dry_run", "allow_stale"]
+    assert len(document["tasks"]) == 8
+    assert not [task for task in document["tasks"] if "params" in task["__var"]]
+
+
+def test_a_run_of_one_goal_leaves_the_params_of_another_alone(tmp_path: Path) -> None:
+    write(tmp_path, "a", id="a")
+    write(tmp_path, "b", id="b")
+    one, other = load_goals(tmp_path).values()
+
+    process_params(one, one.get_task("guard"), {"dry_run": True}, suppress_exception=False)
+
+    assert other.params["dry_run"] is False
 
 
 def test_a_goal_without_a_section_for_it_has_no_second_dag(tmp_path: Path) -> None:
@@ -313,6 +369,22 @@ def test_parsing_goals_loads_no_heavy_library(tmp_path: Path) -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]", done.stderr
 
 
+def test_a_task_starts_without_the_scheduler_s_modules_and_without_the_careful_parser(tmp_path: Path) -> None:
+    sdk = importlib.import_module("airflow.sdk")
+    if not hasattr(sdk, "CronTriggerTimetable"):
+        pytest.skip("up to here Airflow's schedules were the scheduler's alone")
+    write(tmp_path, "people")
+    code = (
+        "import sys\nfrom airflow_provider_braze_blueconic.goals import load_goals\n"
+        f"assert load_goals({str(tmp_path)!r})\n"
+        "print([m for m in ('ruamel', 'airflow.serialization.encoders') if m in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert done.stdout.strip().splitlines()[-1] == "[]", done.stderr
+
+
 def test_every_template_field_of_every_task_is_there(tmp_path: Path) -> None:
     write(tmp_path, "people")
     (tmp_path / "back.yaml").write_text(IMPORT)
@@ -344,7 +416,7 @@ def test_the_placeholder_of_a_broken_goal_runs_when_the_goal_would_have(
     assert dag.schedule == schedule
     assert dag.catchup is False
     if schedule:
-        assert "Europe/Amsterdam" in repr(dag.timetable.serialize())  # type: ignore[attr-defined]
+        assert timetable_of(dag) == ("0 2 * * *", "Europe/Amsterdam")
 
 
 def test_a_placeholder_of_a_goal_whose_time_zone_is_the_mistake_runs_in_utc(tmp_path: Path) -> None:
@@ -353,7 +425,7 @@ def test_a_placeholder_of_a_goal_whose_time_zone_is_the_mistake_runs_in_utc(tmp_
     dag = load_goals(tmp_path)["braze_blueconic__people"]
 
     assert dag.has_task("goal_file")
-    assert "UTC" in repr(dag.timetable.serialize())  # type: ignore[attr-defined]
+    assert timetable_of(dag) == ("0 2 * * *", "UTC")
 
 
 def test_the_second_goal_of_an_id_keeps_its_own_switch_and_zone(tmp_path: Path) -> None:
@@ -364,7 +436,7 @@ def test_the_second_goal_of_an_id_keeps_its_own_switch_and_zone(tmp_path: Path) 
     dags = load_goals(tmp_path)
 
     assert dags["braze_blueconic__b__broken"].schedule is None
-    assert "Europe/Amsterdam" in repr(dags["braze_blueconic__c__broken"].timetable.serialize())  # type: ignore[attr-defined]
+    assert timetable_of(dags["braze_blueconic__c__broken"]) == ("0 2 * * *", "Europe/Amsterdam")
 
 
 def test_a_message_with_a_code_fence_stays_inside_of_its_own(tmp_path: Path) -> None:
@@ -455,6 +527,53 @@ def test_a_task_of_a_placeholder_that_only_the_whole_folder_shows_finds_it(crowd
 
     assert dags["braze_blueconic__d__broken"].has_task("goal_file")
     assert len(set(parsed)) == 7
+
+
+@pytest.mark.parametrize("id_", ["people2", "Xpeople", "people-2", "_people"])
+def test_an_id_inside_of_another_word_is_no_reason_to_parse_a_file(tmp_path: Path, parsed: list[str], id_: str) -> None:
+    write(tmp_path, "a", id="people")
+    write(tmp_path, "b", id=id_, more="objectives: [people_]  # people too\n")
+
+    with asked_for("braze_blueconic__people", "upload"):
+        dags = load_goals(tmp_path)
+
+    assert list(dags) == ["braze_blueconic__people"]
+    assert parsed == ["a.yaml"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "id: people",
+        "'id': 'people'",
+        'id: "people"',
+        "id: &me people",
+        "id:\n  people",
+        "id: >-\n  people",
+        "id: people # x",
+    ],
+)
+def test_a_task_finds_its_goal_in_whichever_way_its_id_is_written(
+    tmp_path: Path, parsed: list[str], written: str
+) -> None:
+    write(tmp_path, "a", id="other")
+    (tmp_path / "b.yaml").write_text(GOAL.format(id="people", more="").replace("id: people", written))
+
+    with asked_for("braze_blueconic__people", "upload"):
+        dags = load_goals(tmp_path)
+
+    assert list(dags) == ["braze_blueconic__people"]
+    assert parsed == ["b.yaml"]
+
+
+def test_of_two_goals_with_one_id_a_task_gets_the_one_that_was_scheduled(tmp_path: Path) -> None:
+    write(tmp_path, "b", id="people")
+    (tmp_path / "a.yaml").write_text(IMPORT.replace("id: back", "id:\n  'people'"))
+
+    with asked_for("braze_blueconic__people", "upload"):
+        dags = load_goals(tmp_path)
+
+    assert "import" in dags["braze_blueconic__people"].tags
 
 
 def test_a_goal_that_has_gone_leaves_its_task_without_a_dag_and_without_others_mistakes(
