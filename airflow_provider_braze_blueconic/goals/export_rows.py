@@ -9,9 +9,8 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from airflow_provider_braze_blueconic.goals.export_field_checks import check_export_field
 from airflow_provider_braze_blueconic.goals.identifiers import check_identifier
 from airflow_provider_braze_blueconic.goals.part import Part, raise_findings, written_keys
-from airflow_provider_braze_blueconic.goals.shown_values import quoted
 from airflow_provider_braze_blueconic.goals.sources import export_source_problem
-from airflow_provider_braze_blueconic.goals.words import DateFormat, Line, Value
+from airflow_provider_braze_blueconic.goals.words import DateFormat, Line, Value, refused_by
 from airflow_provider_braze_blueconic.vendors.braze_attributes import FieldType
 from airflow_provider_braze_blueconic.vendors.braze_names import braze_name_problem
 
@@ -83,21 +82,8 @@ class ExportField(Part):
         ),
     )
 
-    @field_validator("from_")
-    @classmethod
-    def _known_source(cls, text: str | None) -> str | None:
-        problem = export_source_problem(text) if text is not None else None
-        if problem:
-            raise ValueError(problem)
-        return text
-
-    @field_validator("to")
-    @classmethod
-    def _braze_name(cls, text: str) -> str:
-        problem = braze_name_problem(text)
-        if problem:
-            raise ValueError(f"{quoted(text)} {problem}")
-        return text
+    _known_source = field_validator("from_")(refused_by(export_source_problem))
+    _braze_name = field_validator("to")(refused_by(braze_name_problem, quoting=True))
 
     @model_validator(mode="after")
     def _whole(self) -> ExportField:

@@ -10,7 +10,7 @@ from airflow_provider_braze_blueconic.goals.identifiers import check_identifier,
 from airflow_provider_braze_blueconic.goals.import_checks import check_import_field
 from airflow_provider_braze_blueconic.goals.part import Part, raise_findings, written_keys
 from airflow_provider_braze_blueconic.goals.sources import import_source_problem
-from airflow_provider_braze_blueconic.goals.words import DateFormat, Flag, Line, PropertyId, pattern, unique
+from airflow_provider_braze_blueconic.goals.words import DateFormat, Flag, Line, PropertyId, pattern, refused_by, unique
 
 __all__ = ["ImportField", "ImportIdentifier", "RemainingFields"]
 
@@ -24,13 +24,7 @@ class ImportIdentifier(Part):
     blueconic: PropertyId = Field(description="Id of the BlueConic property, which must be a unique identifier there.")
     alias_label: Line | None = Field(default=None, description="Label of the alias; only with `braze: user_alias`.")
 
-    @field_validator("braze")
-    @classmethod
-    def _known(cls, text: str) -> str:
-        problem = import_identifier_problem(text)
-        if problem:
-            raise ValueError(problem)
-        return text
+    _known = field_validator("braze")(refused_by(import_identifier_problem))
 
     @model_validator(mode="after")
     def _whole(self) -> ImportIdentifier:
@@ -75,13 +69,7 @@ class ImportField(Part):
         ),
     )
 
-    @field_validator("from_")
-    @classmethod
-    def _known_source(cls, text: str) -> str:
-        problem = import_source_problem(text)
-        if problem:
-            raise ValueError(problem)
-        return text
+    _known_source = field_validator("from_")(refused_by(import_source_problem))
 
     @model_validator(mode="after")
     def _whole(self) -> ImportField:
@@ -106,11 +94,6 @@ class RemainingFields(Part):
         description="Fields to leave out, in the notation of `from`: `custom_attributes.<name>`, `devices`.",
     )
 
-    @field_validator("exclude")
-    @classmethod
-    def _known(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
-        for path in paths:
-            problem = import_source_problem(path)
-            if problem:
-                raise ValueError(problem)
-        return paths
+    _known = field_validator("exclude")(
+        refused_by(lambda paths: next(filter(None, map(import_source_problem, paths)), None))
+    )

@@ -42,6 +42,7 @@ __all__ = [
     "Value",
     "Whole",
     "pattern",
+    "refused_by",
     "unique",
 ]
 
@@ -73,14 +74,27 @@ def pattern(
     """
     compiled = re.compile(expression)
 
-    def check(text: str) -> str:
-        if problem := problem_of(text):
-            raise ValueError(problem)
-        if not compiled.fullmatch(text):
-            raise ValueError(f"expected {expected}.")
-        return text
+    def problem_in(text: str) -> str | None:
+        return problem_of(text) or (None if compiled.fullmatch(text) else f"expected {expected}.")
 
-    return AfterValidator(check), Field(json_schema_extra={"pattern": expression})
+    return AfterValidator(refused_by(problem_in)), Field(json_schema_extra={"pattern": expression})
+
+
+def refused_by(problem_of: Callable[[Any], str | None], *, quoting: bool = False) -> Callable[[Any], Any]:
+    """Make a validator that refuses a value of which a function names a problem.
+
+    :param problem_of: says what is wrong with a value, as sentences; ``None`` if nothing is. It is not asked about
+        ``None``, which is no value.
+    :param quoting: begin the message with the value.
+    """
+
+    def check(value: Any) -> Any:
+        problem = problem_of(value) if value is not None else None
+        if problem:
+            raise ValueError(f"{quoted(value)} {problem}" if quoting else problem)
+        return value
+
+    return check
 
 
 def _visible(text: str) -> str:
@@ -135,13 +149,6 @@ def _iso_date(value: object) -> object:
     return value
 
 
-def _date_format(text: str) -> str:
-    problem = date_format_problem(text)
-    if problem:
-        raise ValueError(f"{quoted(text)} {problem}")
-    return text
-
-
 def _known_legislation(zone: str) -> str:
     if zone not in LEGISLATIONS:
         raise ValueError(f"expected a zone that BlueConic knows.{nearest(zone, LEGISLATIONS)}")
@@ -164,7 +171,7 @@ Line = Annotated[str, AfterValidator(_visible)]
 Title = Annotated[Line, at_most(_NAME_CHARACTERS)]
 Label = Annotated[str, AfterValidator(_visible), at_most(_LABEL_CHARACTERS)]
 Value = Annotated[Scalar, BeforeValidator(_scalar)]
-DateFormat = Annotated[str, AfterValidator(_date_format)]
+DateFormat = Annotated[str, AfterValidator(refused_by(date_format_problem, quoting=True))]
 Day = Annotated[date, BeforeValidator(_iso_date)]
 Schedule = Annotated[str, AfterValidator(airflow_schedule)]
 BarePresetOrSchedule = Annotated[str, BeforeValidator(_bare_preset), AfterValidator(airflow_schedule)]
