@@ -19,7 +19,7 @@ from airflow_provider_braze_blueconic.goals.goal_sets import RECONCILE_SUFFIX
 from airflow_provider_braze_blueconic.goals.import_goal import ImportGoal
 from airflow_provider_braze_blueconic.goals.origin import Origin
 
-__all__ = ["TAG", "build_dag", "build_reconcile_dag", "dag_id", "timetable"]
+__all__ = ["TAG", "build_dag", "build_reconcile_dag", "dag_id", "set_timetable"]
 
 TAG = "braze-blueconic"
 """On every DAG of a goal."""
@@ -44,7 +44,7 @@ def build_dag(goal: ExportGoal | ImportGoal, *, origin: Origin | None = None) ->
         dag_display_name=goal.name or goal.id,
         description=goal.description.splitlines()[0] if goal.description else None,
         doc_md=goal_documentation(goal, origin),
-        schedule=_schedule(goal),
+        schedule=_text_of(goal.schedule, goal),
         start_date=_start(goal),
         catchup=False,
         # Two deltas of one goal at once would each miss what the other sends.
@@ -55,6 +55,7 @@ def build_dag(goal: ExportGoal | ImportGoal, *, origin: Origin | None = None) ->
     )
     with dag:
         goal_tasks(goal, origin)
+    set_timetable(dag, goal.timezone)
     add_params(dag, goal_params(goal))
     return dag
 
@@ -74,7 +75,7 @@ def build_reconcile_dag(goal: ExportGoal, *, origin: Origin | None = None) -> DA
         dag_display_name=f"{goal.name or goal.id}: reconcile",
         description=f"Compares what Braze holds for {goal.name or goal.id} with the ledger.",
         doc_md=goal_documentation(goal, origin),
-        schedule=_cron(reconcile.schedule, goal),
+        schedule=_text_of(reconcile.schedule, goal),
         start_date=_start(goal),
         catchup=False,
         max_active_runs=1,
@@ -84,21 +85,23 @@ def build_reconcile_dag(goal: ExportGoal, *, origin: Origin | None = None) -> DA
     )
     with dag:
         goal_tasks(goal, origin, reconcile=reconcile)
+    set_timetable(dag, goal.timezone)
     add_params(dag, {name: param for name, param in goal_params(goal).items() if name != "full"})
     return dag
 
 
-def _schedule(goal: ExportGoal | ImportGoal) -> Any:
-    return _cron(goal.schedule, goal)
+def _text_of(schedule: str | None, goal: ExportGoal | ImportGoal) -> str | None:
+    return schedule if goal.enabled else None
 
 
-def _cron(schedule: str | None, goal: ExportGoal | ImportGoal) -> Any:
-    return timetable(schedule, goal.timezone) if goal.enabled and schedule is not None else None
+def set_timetable(dag: DAG, timezone: str) -> None:
+    """Let a DAG's schedule, a cron text, be read in a time zone: Airflow would read it in UTC.
 
-
-def timetable(schedule: str, timezone: str) -> Any:
-    """Make a schedule of a cron text, which Airflow would read in UTC."""
-    return _cron_timetable()(schedule, timezone=timezone)
+    After the tasks: with each arrow between two of them Airflow hashes the DAG, by its schedule too, which is quick for
+    a text only.
+    """
+    if isinstance(dag.schedule, str):
+        dag.timetable = _cron_timetable()(dag.schedule, timezone=timezone)
 
 
 @cache

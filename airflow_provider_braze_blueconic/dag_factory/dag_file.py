@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -42,12 +44,26 @@ def load_goals(folder: str | Path) -> dict[str, DAG]:
     folder = Path(folder)
     asked = get_parsing_context()
     if asked.dag_id is None:
-        made = _make_dags(load_folder(folder))
+        with _without_garbage_collection():
+            made = _make_dags(load_folder(folder))
         for _, broken in made.values():
             if broken is not None:
                 _tell(broken)
         return {name: dag for name, (dag, _) in made.items()}
     return _one_dag(folder, asked.dag_id, asked.task_id)
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Keep Python from looking for garbage among objects that all stay, again and again: with a thousand goals that
+    takes a fourth of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _one_dag(folder: Path, wanted: str, task_id: str | None) -> dict[str, DAG]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, AirflowFailException, BaseOperator, Context
 
-from airflow_provider_braze_blueconic.dag_factory.dag import TAG, dag_id, timetable
+from airflow_provider_braze_blueconic.dag_factory.dag import TAG, dag_id, set_timetable
 from airflow_provider_braze_blueconic.exceptions import Problem
 from airflow_provider_braze_blueconic.goals.loaded import BrokenGoal
 
@@ -63,8 +63,7 @@ def placeholder(broken: BrokenGoal, taken: Container[str]) -> DAG:
         tags=sorted({TAG, _BROKEN_TAG, *broken.labels}),
         default_args={"retries": 0},
     )
-    if broken.schedule is not None:
-        dag.timetable = timetable(broken.schedule, broken.timezone)  # a cron text alone would be read in UTC
+    set_timetable(dag, broken.timezone)
     with dag:
         BrokenGoalOperator(task_id="goal_file", message=f"{broken.file} has {mistakes}:\n{message}")
     return dag

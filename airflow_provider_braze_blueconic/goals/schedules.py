@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
+from functools import lru_cache
 
 from airflow_provider_braze_blueconic.near_names import nearest
 
@@ -16,6 +17,7 @@ _CRON_FIELDS = ("minute", "hour", "day", "month", "weekday")
 _LAST_WEEKDAY = re.compile(r"([0-7])[lL]")
 
 
+@lru_cache(maxsize=1_000)  # goals of a folder run at the same few times
 def airflow_schedule(text: str) -> str:
     """Check a schedule and write it as Airflow understands it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import runpy
 import subprocess
@@ -16,6 +17,7 @@ from airflow.providers.common.compat.sdk import DAG, get_parsing_context
 from airflow.sdk.definitions.param import process_params
 from ruamel.yaml import YAML
 
+from airflow_provider_braze_blueconic.dag_factory import dag_file
 from airflow_provider_braze_blueconic.dag_factory.dag import build_dag, build_reconcile_dag
 from airflow_provider_braze_blueconic.dag_factory.dag_file import load_goals
 from airflow_provider_braze_blueconic.goals import loading
@@ -397,6 +399,28 @@ def test_every_template_field_of_every_task_is_there(tmp_path: Path) -> None:
         given = getattr(task, "partial_kwargs", None)
         for name in task.template_fields:
             assert name in {**given, "partition": 0} if given is not None else hasattr(task, name), (task.task_id, name)
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_the_garbage_collector_rests_while_goals_become_dags_and_is_then_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, was_on: bool
+) -> None:
+    write(tmp_path, "people")
+    seen: list[bool] = []
+    monkeypatch.setattr(dag_file, "load_folder", lambda *_: seen.append(gc.isenabled()) or [])
+    before = gc.isenabled()
+    (gc.enable if was_on else gc.disable)()
+    try:
+        load_goals(tmp_path)
+        after = gc.isenabled()
+        monkeypatch.setattr(dag_file, "load_folder", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            load_goals(tmp_path)
+        after_an_error = gc.isenabled()
+    finally:
+        (gc.enable if before else gc.disable)()
+
+    assert (seen, after, after_an_error) == ([False], was_on, was_on)
 
 
 # A broken goal
