@@ -18,7 +18,7 @@ from airflow_provider_braze_blueconic.sync.mapping.plan import MappingPlan
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["PEOPLE", "leave_people", "people_columns", "people_files", "recognise"]
+__all__ = ["PEOPLE", "people_columns", "people_files", "recognise", "same_people_sql"]
 
 PEOPLE = "people"
 """Folder in a mapped snapshot, with a folder a partition."""
@@ -69,14 +69,7 @@ def _partitioned(files: Sequence[Path]) -> str:
     return f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{'partition': INTEGER}})"
 
 
-def leave_people(connection: duckdb.DuckDBPyConnection, plan: MappingPlan, folder: Path) -> None:
-    """Write the people who were recognised, and not skipped, beside those of whom values were mapped.
-
-    :param folder: of the mapped snapshot.
-    """
-    columns = ", ".join(map(quote, people_columns(plan)))
-    for partition in range(plan.partitions):
-        path = folder / PEOPLE / f"partition={partition}" / "same.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picked = f"SELECT {columns} FROM same WHERE partition = {partition:d} AND row NOT IN (SELECT row FROM skipped)"
-        connection.execute(f"COPY ({picked}) TO {literal(str(path))} (FORMAT parquet, COMPRESSION lz4_raw)")
+def same_people_sql(plan: MappingPlan) -> str:
+    """SQL for the people who were recognised, and not skipped, with their ``partition``."""
+    columns = ", ".join([*map(quote, people_columns(plan)), "partition"])
+    return f"SELECT {columns} FROM same WHERE row NOT IN (SELECT row FROM skipped)"

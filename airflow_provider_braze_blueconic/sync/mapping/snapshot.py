@@ -16,7 +16,7 @@ from airflow_provider_braze_blueconic.sync.engine.columns import field_column
 from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.mapping.identifiers import identify
 from airflow_provider_braze_blueconic.sync.mapping.plan import IdentifierLink, MappedField, MappingPlan
-from airflow_provider_braze_blueconic.sync.mapping.recognised import leave_people, people_files, recognise
+from airflow_provider_braze_blueconic.sync.mapping.recognised import people_files, recognise
 from airflow_provider_braze_blueconic.sync.mapping.value_files import value_files, write_values
 from airflow_provider_braze_blueconic.sync.mapping.values import mapped_sql
 from airflow_provider_braze_blueconic.sync.mapping.vocabularies import create_lookups, load_domains
@@ -68,9 +68,7 @@ def map_snapshot(
         load_domains(connection, source, plan)
         skipped = identify(connection, source, plan, folder, with_same=recognises)
         joins = create_lookups(connection, source, plan.fields)
-        write_values(connection, source, plan, joins, folder, leaves_people=known is not None)
-        if recognises:
-            leave_people(connection, plan, folder)
+        write_values(connection, source, plan, joins, folder, leaves_people=known is not None, with_same=recognises)
         people, warnings = _count(connection, plan, folder)
     return MappedCounts(people=people, skipped=skipped, warnings=warnings)
 

@@ -10,7 +10,7 @@ from airflow_provider_braze_blueconic.sync.engine.columns import field_column
 from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
 from airflow_provider_braze_blueconic.sync.mapping.fingerprints import RECORD, VALUES, hashed_sql
 from airflow_provider_braze_blueconic.sync.mapping.plan import MappingPlan
-from airflow_provider_braze_blueconic.sync.mapping.recognised import PEOPLE, people_columns
+from airflow_provider_braze_blueconic.sync.mapping.recognised import PEOPLE, people_columns, same_people_sql
 from airflow_provider_braze_blueconic.sync.mapping.values import mapped_sql
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def write_values(
     folder: Path,
     *,
     leaves_people: bool,
+    with_same: bool = False,
 ) -> None:
     """Map the records that are not in the table ``skipped``.
 
@@ -52,6 +53,7 @@ def write_values(
 
     :param lookups: target field → relation of its vocabulary.
     :param leaves_people: write the people too.
+    :param with_same: among them those in the table ``same``, who were recognised.
     """
     for partition in range(plan.partitions):
         (folder / f"partition={partition}").mkdir()
@@ -63,7 +65,10 @@ def write_values(
         values = f"SELECT * EXCLUDE ({', '.join(RECORD)}) FROM mapped" if leaves_people else "SELECT * FROM mapped"
         _copy(connection, values, plan, folder, f"mapped-{number}.parquet")
         if leaves_people:
-            _copy(connection, _people_sql(plan), plan, folder / PEOPLE, f"mapped-{number}.parquet")
+            people = _people_sql(plan)
+            if with_same and number == 0:
+                people = f"{people} UNION ALL {same_people_sql(plan)}"
+            _copy(connection, people, plan, folder / PEOPLE, f"people-{number}.parquet")
         connection.execute("DROP TABLE mapped")
 
 
@@ -88,15 +93,15 @@ def _people_sql(plan: MappingPlan) -> str:
     source = "mapped"
     if plan.tells_identities:
         source = "(SELECT m.*, i.known AS identifiers FROM mapped AS m JOIN identity AS i ON i.row = m.row)"
-    return f"SELECT {', '.join(columns)} FROM {source}"
+    return f"SELECT {', '.join(columns)}, partition FROM {source}"
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, rows: str, plan: MappingPlan, folder: Path, name: str) -> None:
     """Write rows into a file a partition.
 
-    :param rows: SQL over ``mapped``, to which a condition can be added.
+    :param rows: SQL for them, with their ``partition``.
     """
     for partition in range(plan.partitions):
         path = literal(str(folder / f"partition={partition}" / name))
-        here = f"{rows} WHERE partition = {partition:d}"
+        here = f"SELECT * FROM ({rows}) WHERE partition = {partition:d}"
         connection.execute(f"COPY ({here}) TO {path} (FORMAT parquet, COMPRESSION lz4_raw)")

@@ -82,7 +82,9 @@ class Goal:
         self.values_mapped = [row["identifier"] for row in read_rows(Path(mapped["uri"]).glob("partition=*/*.parquet"))]
         self.warnings = mapped["warnings"]
         targets = tuple(field.target for field in self.plan.fields)
-        plan = DeltaPlan(targets, frozenset(targets), frozenset(), PARTITIONS, day(self.nights), complete=True, creates=False)
+        plan = DeltaPlan(
+            targets, frozenset(targets), frozenset(), PARTITIONS, day(self.nights), complete=True, creates=False
+        )
         delta = compute_staged_delta(workspace, mapped, replace(plan, **how), mapping=lambda: mapping_now or self.plan)
         files = {number: Path(delta["uri"]) / f"partition={number}.parquet" for number in delta["partitions"]}
         rows = read_rows(files.values())
