@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_provider_braze_blueconic.sync.csv.careful_rows import CarefulRows
+from airflow_provider_braze_blueconic.sync.csv.cells import CellLayout
+from airflow_provider_braze_blueconic.sync.csv.clean_records import CleanRecords
+from airflow_provider_braze_blueconic.sync.csv.file_bytes import FileBytes
 from airflow_provider_braze_blueconic.sync.csv.files import CsvFile
-from airflow_provider_braze_blueconic.sync.csv.header import checked_header, column_name
+from airflow_provider_braze_blueconic.sync.csv.header import checked_header
 from airflow_provider_braze_blueconic.sync.csv.reading import CsvReading
-from airflow_provider_braze_blueconic.sync.csv.records import Broken, Records
+from airflow_provider_braze_blueconic.sync.csv.records import Records, largest_cell
 from airflow_provider_braze_blueconic.sync.csv.row_parts import RowParts
-from airflow_provider_braze_blueconic.sync.csv.text import file_faults, open_text
+from airflow_provider_braze_blueconic.sync.csv.text import file_faults, open_bytes
 from airflow_provider_braze_blueconic.sync.store.rejects import Rejects
 
 __all__ = ["FileRows"]
 
 log = logging.getLogger(__name__)
 
+_BLOCK_BYTES = 1024 * 1024
+"""Bytes that are looked at together. Of one that isn't clean as a whole each line is looked at, which takes twice as
+long, so it shouldn't be large."""
+
+_MOST_UNSEEN = 4_096
+"""Records that are read carefully, where no block is found, before somebody looks for one again."""
+
 
 @dataclass(frozen=True)
 class FileRows:
-    """Reads the rows of files.
+    """Reads the rows of files: what is clean on the fast road, and what isn't on the careful one.
+
+    Both give the same rows, in the same order.
 
     :param reading: how they are written.
     :param columns: columns that the goal needs → the place in the goal that names each.
@@ -38,52 +51,59 @@ class FileRows:
     def read(self, file: CsvFile, path: Path, *, only_look: bool) -> Iterator[None]:
         """Read the rows of a file; yields after each part.
 
-        This loops over rows in Python: its csv module is the reader that takes every well-formed quote and tells where
-        a broken one stands, and is written in C.
-
         :param path: local copy.
         :param only_look: only for what is wrong with the columns.
         :raises GoalError: with what is wrong with the file as a whole.
         """
-        with file_faults(file, path), open_text(path) as text:
-            records = Records(text, self.reading.delimiter)
+        with file_faults(file, path), open_bytes(path) as source:
+            records = Records(source, self.reading.delimiter)
             header = checked_header(file, records, self.columns, self.reading.delimiter)
             if header is None or only_look:
                 return
-            width = len(header)
-            self._begin(file, header)
-            for row in _without_headers(records, header):
-                if isinstance(row, Broken):
-                    self.rejects.add(file.uri, row.line, row.error, row.text)
-                elif isinstance(row, _Header):
-                    log.info("%s: line %s repeats the column names, so it is skipped", file.uri, f"{records.line:,}")
-                    self._begin(file, row.names)
-                elif len(row) == width:
-                    if self.parts.add(row, records.characters):
-                        yield
-                elif row:  # a line without anything in it is no row
-                    error = f"{len(row)} fields where the header has {width}"
-                    self.rejects.add(file.uri, records.line, error, records.text())
+            clean = CleanRecords(header, self.reading.delimiter)
+            self._begin(file, header, clean)
+            careful = CarefulRows(file, records, header, [*self.columns], clean.delimiter, self.rejects)
+            for text in _clean_text(source, clean, careful):
+                yield from self.parts.add(text)
+                if careful.names_again is not None:
+                    yield from self.parts.end()
+                    self._begin(file, careful.names_again, clean)
+                    careful.names_again = None
+            yield from self.parts.end()
+            self.parts.repaired += careful.repaired
         yield
 
-    def _begin(self, file: CsvFile, header: Sequence[str]) -> None:
-        places = [header.index(column) if column in header else None for column in self.columns]
-        self.parts.begin(file.as_of, places, self.reading.multi_value_separator)
+    def _begin(self, file: CsvFile, names: Sequence[str], clean: CleanRecords) -> None:
+        places = [names.index(column) if column in names else None for column in self.columns]
+        separator = self.reading.multi_value_separator
+        self.parts.begin(file.as_of, CellLayout(len(names), places, clean.delimiter, separator))
 
 
-@dataclass(frozen=True)
-class _Header:
-    names: list[str]
-
-
-def _without_headers(
-    records: Iterable[list[str] | Broken], header: Sequence[str]
-) -> Iterator[list[str] | Broken | _Header]:
-    """Tell apart the lines that name the columns again: of files that were joined to one, maybe in another order."""
-    names, sorted_names = frozenset(header), sorted(header)
-    for row in records:
-        if isinstance(row, list) and row and column_name(row[0]) in names:
-            named = [column_name(cell) for cell in row]
-            yield _Header(named) if sorted(named) == sorted_names else row
+def _clean_text(source: FileBytes, clean: CleanRecords, careful: CarefulRows) -> Iterator[bytes]:
+    """Read a file to its end, as clean text of its rows: as it is written, or as the careful road writes it."""
+    unseen = 1
+    while not source.is_at_end():
+        # No cell in it is larger than a cell may be.
+        block = source.block(min(_BLOCK_BYTES, largest_cell()))
+        if block:
+            yield from _block_text(block, source, clean, careful)
+            unseen = 1
         else:
-            yield row
+            # Such as a file whose lines end in a carriage return: looking for blocks again and again takes its time.
+            for _ in range(unseen):
+                yield careful.take()[1]
+            unseen = min(2 * unseen, _MOST_UNSEEN)
+
+
+def _block_text(block: bytes, source: FileBytes, clean: CleanRecords, careful: CarefulRows) -> Iterator[bytes]:
+    position = 0
+    for start, end in [*clean.stretches(block), (len(block), len(block))]:
+        while position < start:
+            length, text = careful.take()
+            position += length
+            yield text
+        # A record that began in front may have taken lines of the stretch, or all of it.
+        if position < end:
+            source.advance(end - position, lines=block.count(b"\n", position, end))
+            yield block[position:end]
+            position = end

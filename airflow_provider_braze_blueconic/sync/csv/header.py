@@ -47,7 +47,7 @@ def column_name(cell: str) -> str:
 
 def _read_header(records: Records) -> list[str] | Broken | None:
     """Return the column names, without space at their edges; ``None`` for a file without any text."""
-    for row in records:
+    while (row := records.take()) is not None:
         if isinstance(row, Broken):
             return row
         if row:

@@ -1,19 +1,24 @@
-"""The records of delimited text, and which lines each was made of."""
+"""The records of a CSV file as Python's csv module reads them: the careful road, which says what is wrong with each."""
 
 from __future__ import annotations
 
 import csv
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
 
-__all__ = ["Broken", "Records", "large_cells"]
+from airflow_provider_braze_blueconic.sync.csv.file_bytes import FileBytes
+
+__all__ = ["Broken", "Records", "large_cells", "largest_cell"]
 
 _LARGEST_CELL = 16 * 1024 * 1024
 """Characters of one cell. A quote that is never closed makes the rest of the file one cell: it ends there at the
 latest."""
+
+
+def largest_cell() -> int:
+    """Return how many characters a cell may have."""
+    return _LARGEST_CELL
 
 
 @contextmanager
@@ -40,56 +45,52 @@ class Broken:
 
 
 class Records:
-    """Records of delimited text, and which lines each was made of.
+    """Reads records from a file's position on, one at a time, and moves the position behind each.
 
     A broken record costs its first line only: the lines that a quote without an end swallowed are read again.
+
+    :ivar line: number of the line, from 1, at which the record in hand begins.
+    :ivar length: bytes of the record in hand.
     """
 
-    def __init__(self, text: IO[str], delimiter: str) -> None:
-        self._text = text
-        self._waiting: deque[str] = deque()
-        self._taken: list[str] = []
-        self._reader = csv.reader(self._lines(), delimiter=delimiter, strict=True)
+    def __init__(self, source: FileBytes, delimiter: str) -> None:
+        self._source = source
         self._delimiter = delimiter
-        self._read = 0
-
-    @property
-    def line(self) -> int:
-        """Number of the line, from 1, at which the record in hand begins."""
-        return self._read - len(self._taken) + 1
-
-    @property
-    def characters(self) -> int:
-        """Length of the record in hand."""
-        return sum(map(len, self._taken)) if len(self._taken) > 1 else len(self._taken[0])
+        self._taken: list[str] = []
+        self._ends = [0]
+        self._reader = self._new_reader()
+        self.line = 1
+        self.length = 0
 
     def text(self) -> str:
         """Return the record in hand as it is written."""
         return "".join(self._taken)
 
-    def __iter__(self) -> Iterator[list[str] | Broken]:
-        while True:
-            self._taken.clear()
-            try:
-                row = next(self._reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                first, *rest = self._taken
-                self._waiting.extendleft(reversed(rest))
-                self._read -= len(rest)
-                del self._taken[1:]
-                # A reader that met the end of the text inside a quote reads on only if it is made anew.
-                self._reader = csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
-                yield Broken(self.line, str(error), first)
-                continue
-            yield row
+    def take(self) -> list[str] | Broken | None:
+        """Read the next record; ``None`` after the last. A line without anything in it is an empty one."""
+        self.line = self._source.lines + 1
+        self._taken.clear()
+        self._ends = [0]
+        try:
+            row = next(self._reader, None)
+        except csv.Error as error:
+            # A reader that met the end of the text inside a quote reads on only if it is made anew.
+            self._reader = self._new_reader()
+            self._move(lines=1)
+            return Broken(self.line, str(error), self._taken[0])
+        self._move(lines=len(self._taken))
+        return row
+
+    def _move(self, *, lines: int) -> None:
+        self.length = self._ends[lines]
+        self._source.advance(self.length, lines=lines)
+
+    def _new_reader(self) -> Iterator[list[str]]:
+        return csv.reader(self._lines(), delimiter=self._delimiter, strict=True)
 
     def _lines(self) -> Iterator[str]:
-        while True:
-            line = self._waiting.popleft() if self._waiting else self._text.readline()
-            if not line:
-                return
-            self._read += 1
-            self._taken.append(line)
-            yield line
+        while line := self._source.line(self._ends[-1]):
+            self._ends.append(self._ends[-1] + len(line))
+            # Halves of characters pass here, and are repaired where the cells are written.
+            self._taken.append(line.decode(errors="surrogatepass"))
+            yield self._taken[-1]

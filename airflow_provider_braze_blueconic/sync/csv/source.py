@@ -9,25 +9,20 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_braze_blueconic.exceptions import (
-    GoalError,
     LimitExceeded,
-    Problem,
     TransientError,
 )
 from airflow_provider_braze_blueconic.sync.csv.file_choice import FileChoice, choose_files, run_day
 from airflow_provider_braze_blueconic.sync.csv.file_pattern import DONE_SUFFIX
-from airflow_provider_braze_blueconic.sync.csv.file_rows import FileRows
-from airflow_provider_braze_blueconic.sync.csv.files import CsvFile, SourceStaging, count_done_files, list_csv_files
+from airflow_provider_braze_blueconic.sync.csv.files import SourceStaging, count_done_files, list_csv_files
+from airflow_provider_braze_blueconic.sync.csv.files_read import ROWS_PER_PART, read_files
 from airflow_provider_braze_blueconic.sync.csv.finished_files import finished_files
 from airflow_provider_braze_blueconic.sync.csv.reading import CsvReading
-from airflow_provider_braze_blueconic.sync.csv.records import large_cells
-from airflow_provider_braze_blueconic.sync.csv.row_parts import NO_DATA, RowParts
-from airflow_provider_braze_blueconic.sync.store.parts import PartWriter, Progress
+from airflow_provider_braze_blueconic.sync.csv.row_parts import NO_DATA
 from airflow_provider_braze_blueconic.sync.store.paths import files_document, rejects_document
 from airflow_provider_braze_blueconic.sync.store.rejects import Rejects
 
@@ -38,10 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["read_csv_files"]
 
 log = logging.getLogger(__name__)
-
-_ROWS_PER_PART = 50_000
-_REJECTED_TEXT = 2_000
-"""Characters of a rejected row that are kept."""
 
 
 def read_csv_files(
@@ -54,9 +45,9 @@ def read_csv_files(
     timezone: str = "UTC",
     everything: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
-    rows_per_part: int = _ROWS_PER_PART,
+    rows_per_part: int = ROWS_PER_PART,
 ) -> SnapshotRef:
-    """Read the files that a run is about into a snapshot, one file on disk and one part in memory at a time.
+    """Read the files that a run is about into a snapshot, with two files on disk and two parts in memory at most.
 
     Beside the parts stands ``files.json``, the list of the files, for
     :func:`~airflow_provider_braze_blueconic.sync.csv.finished_files.mark_files_finished`.
@@ -75,38 +66,42 @@ def read_csv_files(
     goal_id = workspace.folder.goal_id
     choice = _choose(workspace, reading, source, run_day(logical_date, timezone), everything=everything)
     uri = workspace.folder.step(workspace.run_key, "snapshot")
+    rejects_uri = rejects_document(uri)
     with workspace.local("snapshot") as local:
-        written = PartWriter(local, lambda path: workspace.staging.upload_file(path, f"{uri}/{path.name}"))
-        parts = RowParts(list(columns), written, rows_per_part=rows_per_part)
-        rejects = Rejects(local / "rejects.jsonl", longest=_REJECTED_TEXT)
-        with rejects:
-            rows = FileRows(reading, columns, parts, rejects)
-            entries = _read_all(choice.files, rows, source, local, label=goal_id, should_stop=should_stop)
-        parts.flush()
-        rejects_uri = rejects_document(uri)
-        if rejects.count:
-            workspace.staging.upload_file(rejects.path, rejects_uri)
-    workspace.staging.write_bytes(files_document(uri), json.dumps(entries, indent=1).encode())
-    _check_share(goal_id, reading, rows=parts.rows, rejects=rejects, rejects_uri=rejects_uri)
+        read = read_files(
+            choice.files,
+            reading,
+            source=source,
+            columns=columns,
+            folder=local,
+            publish=lambda path: workspace.staging.upload_file(path, f"{uri}/{path.name}"),
+            label=goal_id,
+            rows_per_part=rows_per_part,
+            should_stop=should_stop,
+        )
+        if read.rejects.count:
+            workspace.staging.upload_file(read.rejects.path, rejects_uri)
+    workspace.staging.write_bytes(files_document(uri), json.dumps(read.entries, indent=1).encode())
+    _check_share(goal_id, reading, rows=read.rows, rejects=read.rejects, rejects_uri=rejects_uri)
     if choice.late:
         log.info("%s: %s of %s files have an earlier date", goal_id, choice.late, len(choice.files))
     reference: dict[str, Any] = {
         "uri": uri,
-        "profiles": parts.rows,
+        "profiles": read.rows,
         "segment_id": "",
         "segment_name": reading.pattern.text,
         "segment_size": None,
         "read": "files",
         "complete": False,
         "as_of": max((file.as_of for file in choice.files), default=NO_DATA).isoformat(),
-        "bytes": written.bytes,
+        "bytes": read.bytes,
         "property_types": {},
         "files": len(choice.files),
     }
-    if parts.repaired:
-        reference["repaired"] = parts.repaired
-    if rejects.count:
-        reference |= {"broken_lines": rejects.count, "rejects_uri": rejects_uri}
+    if read.repaired:
+        reference["repaired"] = read.repaired
+    if read.rejects.count:
+        reference |= {"broken_lines": read.rejects.count, "rejects_uri": rejects_uri}
     return cast("SnapshotRef", reference)
 
 
@@ -155,63 +150,3 @@ def _check_share(goal_id: str, reading: CsvReading, *, rows: int, rejects: Rejec
             "Nothing was sent."
         )
     log.warning("%s: %s The run continues with the rest", goal_id, message)
-
-
-def _read_all(
-    files: Sequence[CsvFile],
-    rows: FileRows,
-    source: SourceStaging,
-    local: Path,
-    *,
-    label: str,
-    should_stop: Callable[[], bool],
-) -> list[dict[str, Any]]:
-    """Read files one after another. After the first fault of a file, the others are only looked at for faults.
-
-    :return: an entry for each file that was read.
-    :raises GoalError: with the faults.
-    """
-    problems: list[Problem] = []
-    entries: list[dict[str, Any]] = []
-    progress = Progress()
-    parts, rejects = rows.parts, rows.rejects
-    with large_cells():
-        for number, file in enumerate(files, start=1):
-            path = _download(file, source, local / f"file-{number:05d}")
-            before, broken = parts.rows, rejects.count
-            try:
-                for _ in rows.read(file, path, only_look=bool(problems)):
-                    if seconds := progress.due():
-                        log.info("%s: file %s of %s, %s rows read, %s/s", label, number, len(files),
-                                 f"{parts.rows:,}", f"{parts.rows / seconds:,.0f}")  # fmt: skip
-                    if should_stop():
-                        return entries
-            except GoalError as error:
-                problems += error.problems
-            finally:
-                path.unlink(missing_ok=True)
-            entries.append(_entry(file, rows=parts.rows - before, broken=rejects.count - broken))
-    if problems:
-        raise GoalError(problems)
-    return entries
-
-
-def _download(file: CsvFile, source: SourceStaging, path: Path) -> Path:
-    try:
-        source.download_file(file.uri, path)
-    except FileNotFoundError:
-        raise TransientError(f"{file.uri} was removed during the read.") from None
-    return path
-
-
-def _entry(file: CsvFile, *, rows: int, broken: int) -> dict[str, Any]:
-    return {
-        "uri": file.uri,
-        "size": file.size,
-        "modified": file.modified.isoformat(),
-        "as_of": file.as_of.isoformat(),
-        "fingerprint": file.fingerprint,
-        "etag": file.etag,
-        "rows": rows,
-        "broken": broken,
-    }

@@ -1,9 +1,8 @@
-"""The text of a CSV file: opening it, compressed or not, and reporting what is wrong with the whole file."""
+"""The content of a CSV file: opening it, compressed or not, and reporting what is wrong with the whole file."""
 
 from __future__ import annotations
 
 import gzip
-import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +10,11 @@ from pathlib import Path
 from typing import IO, cast
 
 from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
+from airflow_provider_braze_blueconic.sync.csv.file_bytes import FileBytes
 from airflow_provider_braze_blueconic.sync.csv.files import CsvFile
 from airflow_provider_braze_blueconic.sync.csv.reading import FILES_PLACE
 
-__all__ = ["file_faults", "open_text"]
+__all__ = ["file_faults", "open_bytes"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -34,15 +34,10 @@ def file_faults(file: CsvFile, path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[IO[str]]:
-    """Open a local file as text."""
-    # newline="" keeps line breaks inside values as they are; "-sig" takes the byte order mark away. Halves of
-    # characters pass here, and are repaired where the cells are written.
-    with (
-        _open(path) as file,
-        io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogatepass", newline="") as text,
-    ):
-        yield text
+def open_bytes(path: Path) -> Iterator[FileBytes]:
+    """Open a local file, unpacked if it is compressed."""
+    with _open(path) as file:
+        yield FileBytes(file)
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,13 +21,17 @@ class PartWriter:
 
     :param folder: local folder of the file in hand.
     :param publish: uploads a file under its own name and returns its size in bytes.
+    :param parquet: how Arrow writes the files, where another way suits their columns better.
     :ivar written: parts so far.
     :ivar bytes: bytes of the parts so far.
     """
 
-    def __init__(self, folder: Path, publish: Callable[[Path], int]) -> None:
+    def __init__(
+        self, folder: Path, publish: Callable[[Path], int], parquet: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
         self._folder = folder
         self._publish = publish
+        self._parquet = parquet
         self.written = 0
         self.bytes = 0
 
@@ -36,7 +41,7 @@ class PartWriter:
 
         path = self._folder / f"part-{self.written:05d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, path, compression="zstd")
+        pq.write_table(table, path, compression="zstd", **self._parquet)
         self.bytes += self._publish(path)
         path.unlink()
         self.written += 1

@@ -403,7 +403,7 @@ def test_rows_are_gathered_into_parts_across_files(bucket: Bucket) -> None:
 
 
 def test_long_rows_fill_a_part_too(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_parts, "_CHARACTERS_PER_PART", 100)
+    monkeypatch.setattr(row_parts, "_BYTES_PER_PART", 100)
     bucket.put("a.csv", "id,city\n" + f"p,{'x' * 60}\n" * 4)
 
     snapshot = bucket.read()
