@@ -50,8 +50,8 @@ types: $(READY)  ## Check types.
 
 check: lint types test  ## Lint, types and tests.
 
-bench: $(READY)  ## Measure speed and memory; not part of the tests.
-	@$(BIN)/python -m tests.bench $(ARGS)
+bench: $(READY)  ## Measure speed and memory: SCALE=full, AGAINST=<worktree>; not part of the tests.
+	@$(BIN)/python -m tests.bench $(if $(AGAINST),--against $(AGAINST)) $(if $(SCALE),--scale $(SCALE)) $(ARGS)
 
 chaos: $(READY)  ## Long tests; then every fault on its own, in both directions, and what became of everybody. Takes an hour.
 	@$(BIN)/python -m pytest --numprocesses logical -m "by_hand or hypothesis" --hypothesis-profile=search tests

@@ -1,22 +1,139 @@
-"""Print how fast the parts are, each in a process of its own: ``make bench`` or ``make bench ARGS=upload``."""
+"""Measure speed and memory, perhaps against another worktree, and print a table.
+
+::
+
+    make bench                                       # this worktree, every measurement once, small
+    make bench AGAINST=../before                     # and another one, in turn, three times each
+    make bench ARGS="pipeline -- --people 10000000"  # one measurement with arguments of its own
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import subprocess
 import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-BENCHES = ("upload", "core", "export", "parse")
+from tests.bench.machine import described_machine, described_versions
+from tests.bench.pairs import Compared, Measure, compare, measure
+from tests.bench.rows import MEASUREMENTS, Measurement
+from tests.bench.table import table
+from tests.bench.trees import BENCH, Tree, described_commit, planted
+
+PAIRS = 3
+SECONDS = 3_600.0
 
 
-def main() -> int:
-    wanted = sys.argv[1:] or BENCHES
-    unknown = [name for name in wanted if name not in BENCHES]
+def main(words: Sequence[str]) -> int:
+    """Measure, print the table, write the file.
+
+    :param words: of the command line.
+    :return: 0; 1 if a measurement failed, 2 if the command line is wrong.
+    """
+    given = _arguments(words)
+    where = {"machine": described_machine(), "versions": described_versions(), "commits": _commits(given.against)}
+    for title, described in where.items():
+        print(f"{title:<10}", ", ".join(f"{name} {text}" for name, text in described.items()))
+    # Under a load of others only CPU seconds and ratios of pairs mean something.
+    compared, printed = _measure_all(given)
+    print(f"\n{table(compared)}" if compared else "")
+    given.json.write_text(json.dumps({**where, "scale": given.scale, **_document(compared)}, indent=1))
+    print(f"\nAs JSON: {given.json}")
+    failed = [each.measurement.name for each in compared if each.failures]
+    failed += [name for name, code in printed.items() if code]
+    if failed:
+        print(f"FAILED: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _arguments(words: Sequence[str]) -> argparse.Namespace:
+    before, _, after = (list(part) for part in _cut(words))
+    names = [measurement.name for measurement in MEASUREMENTS]
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=__doc__.splitlines()[0] if __doc__ else None,
+        epilog="Words after -- are handed to the chosen measurements.",
+    )
+    parser.add_argument("names", nargs="*", metavar="MEASUREMENT", help=f"all, or some of {', '.join(names)}")
+    parser.add_argument("--against", type=Path, help="another worktree, whose product is measured in turn")
+    parser.add_argument("--pairs", type=int, help=f"with --against, {PAIRS} by default")
+    parser.add_argument("--scale", choices=("small", "full"), default="small", help="default: small")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for one measurement of one product")
+    parser.add_argument("--json", type=Path, default=Path("bench.json"), help="default: bench.json")
+    given = parser.parse_args(before)
+    unknown = sorted(set(given.names) - set(names))
     if unknown:
-        print(f"There is no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}.", file=sys.stderr)
-        return 2
-    codes = [subprocess.run([sys.executable, "-m", f"tests.bench.{name}"]).returncode for name in wanted]
-    return max(codes)
+        parser.error(f"there is no measurement {', '.join(unknown)}; there are {', '.join(names)}")
+    if given.pairs is not None and given.pairs < 1:
+        parser.error("--pairs must be 1 or more")
+    given.pairs = given.pairs or (PAIRS if given.against else 1)
+    given.more = after
+    return given
+
+
+def _cut(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+    at = list(words).index("--") if "--" in words else len(words)
+    return words[:at], words[at : at + 1], words[at + 1 :]
+
+
+def _commits(against: Path | None) -> dict[str, str]:
+    other = {"other": described_commit(against)} if against else {}
+    return {"this": described_commit(BENCH), **other}
+
+
+def _measure_all(given: argparse.Namespace) -> tuple[list[Compared], dict[str, int]]:
+    """Make the chosen measurements.
+
+    :return: what was compared; name → exit code of each part that only prints.
+    """
+    chosen = [each for each in MEASUREMENTS if not given.names or each.name in given.names]
+    compared, printed = [], {}
+    with ExitStack() as stack:
+        worktrees = {"this": BENCH, **({"other": given.against} if given.against else {})}
+        trees = {side: stack.enter_context(planted(worktree)) for side, worktree in worktrees.items()}
+        by = partial(_told, trees, partial(measure, seconds=given.seconds))
+        for measurement in chosen:
+            arguments = [*measurement.arguments[given.scale], *given.more]
+            if measurement.compares:
+                compared.append(compare(measurement, arguments, trees, given.pairs, by=by))
+            else:
+                printed[measurement.name] = _print_only(measurement, arguments)
+    return compared, printed
+
+
+def _told(trees: Mapping[str, Tree], by: Measure, part: str, arguments: Sequence[str], tree: Tree) -> Any:
+    side = next(name for name, each in trees.items() if each is tree)
+    began = time.perf_counter()
+    print(f"{part} {' '.join(arguments)}, {side} …", end=" ", file=sys.stderr, flush=True)
+    try:
+        return by(part, arguments, tree)
+    finally:
+        print(f"{time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def _print_only(measurement: Measurement, arguments: Sequence[str]) -> int:
+    return subprocess.run([sys.executable, "-m", f"tests.bench.{measurement.part}", *arguments], cwd=BENCH).returncode
+
+
+def _document(compared: Sequence[Compared]) -> dict[str, Any]:
+    return {
+        "measurements": {
+            each.measurement.name: {
+                "part": each.measurement.part,
+                "arguments": list(each.arguments),
+                "rows": {row.name: row.as_json() for row in each.rows},
+                "failed": dict(each.failures),
+            }
+            for each in compared
+        }
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -18,6 +18,9 @@ CHANGED = 100
 _ROWS_PER_PART = 50_000
 """As the extracts cut a snapshot."""
 
+_CELLS_PER_PART = 10_000_000
+"""A wide snapshot is cut finer: making it must not take the memory that reading it is measured by."""
+
 _MIXED = ["string"] * 10 + ["integer"] * 3 + ["float"] * 2 + ["time"] * 2 + ["boolean"] * 2 + ["array"]
 
 
@@ -52,11 +55,12 @@ class People:
         """Write the parts of a snapshot, one by one; a part may go as soon as the next one is asked for."""
         import duckdb
 
+        size = min(_ROWS_PER_PART, _CELLS_PER_PART // self.fields)
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            for number, first in enumerate(range(0, self.people, _ROWS_PER_PART)):
+            for number, first in enumerate(range(0, self.people, size)):
                 part = folder / f"part-{number:05d}.parquet"
-                rows = f"range({first}, {min(first + _ROWS_PER_PART, self.people)}) AS t(i)"
+                rows = f"range({first}, {min(first + size, self.people)}) AS t(i)"
                 connection.execute(
                     f"""
                     COPY (

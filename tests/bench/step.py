@@ -85,7 +85,8 @@ def run_step(run: Run, task_id: str, **arguments: Any) -> Spent:
         text=True,
     )
     if done.returncode or not outcome.exists():
-        raise RuntimeError(f"{task_id} failed:\n{(done.stdout + done.stderr)[-3_000:]}")
+        sys.stderr.write(done.stdout + done.stderr)
+        raise RuntimeError(f"{task_id} failed: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
     return Spent(**json.loads(outcome.read_text()))
 
 
