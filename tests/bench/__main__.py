@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.machine import described_machine, described_versions
-from tests.bench.pairs import Compared, Measure, compare, measure
+from tests.bench.pairs import Compared, Measure, Timed, compare, measure
 from tests.bench.rows import MEASUREMENTS, Measurement
 from tests.bench.table import table
 from tests.bench.trees import BENCH, Tree, described_commit, planted
@@ -30,18 +30,21 @@ PAIRS = 3
 SECONDS = 3_600.0
 
 
-def main(words: Sequence[str]) -> int:
+def main(words: Sequence[str], *, measurements: Sequence[Measurement] = MEASUREMENTS, by: Timed = measure) -> int:
     """Measure, print the table, write the file.
 
     :param words: of the command line.
+    :param measurements: to choose from.
+    :param by: makes one measurement.
     :return: 0; 1 if a measurement failed, 2 if the command line is wrong.
     """
-    given = _arguments(words)
+    given = _arguments(words, [each.name for each in measurements])
     where = {"machine": described_machine(), "versions": described_versions(), "commits": _commits(given.against)}
     for title, described in where.items():
         print(f"{title:<10}", ", ".join(f"{name} {text}" for name, text in described.items()))
     # Under a load of others only CPU seconds and ratios of pairs mean something.
-    compared, printed = _measure_all(given)
+    chosen = [each for each in measurements if not given.names or each.name in given.names]
+    compared, printed = _measure_all(given, chosen, by)
     print(f"\n{table(compared)}" if compared else "")
     given.json.write_text(json.dumps({**where, "scale": given.scale, **_document(compared)}, indent=1))
     print(f"\nAs JSON: {given.json}")
@@ -52,9 +55,8 @@ def main(words: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _arguments(words: Sequence[str]) -> argparse.Namespace:
+def _arguments(words: Sequence[str], names: Sequence[str]) -> argparse.Namespace:
     before, _, after = (list(part) for part in _cut(words))
-    names = [measurement.name for measurement in MEASUREMENTS]
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description=__doc__.splitlines()[0] if __doc__ else None,
@@ -87,21 +89,22 @@ def _commits(against: Path | None) -> dict[str, str]:
     return {"this": described_commit(BENCH), **other}
 
 
-def _measure_all(given: argparse.Namespace) -> tuple[list[Compared], dict[str, int]]:
+def _measure_all(
+    given: argparse.Namespace, chosen: Sequence[Measurement], by: Timed
+) -> tuple[list[Compared], dict[str, int]]:
     """Make the chosen measurements.
 
     :return: what was compared; name → exit code of each part that only prints.
     """
-    chosen = [each for each in MEASUREMENTS if not given.names or each.name in given.names]
     compared, printed = [], {}
     with ExitStack() as stack:
         worktrees = {"this": BENCH, **({"other": given.against} if given.against else {})}
         trees = {side: stack.enter_context(planted(worktree)) for side, worktree in worktrees.items()}
-        by = partial(_told, trees, partial(measure, seconds=given.seconds))
+        told = partial(_told, trees, partial(by, seconds=given.seconds))
         for measurement in chosen:
             arguments = [*measurement.arguments[given.scale], *given.more]
             if measurement.compares:
-                compared.append(compare(measurement, arguments, trees, given.pairs, by=by))
+                compared.append(compare(measurement, arguments, trees, given.pairs, by=told))
             else:
                 printed[measurement.name] = _print_only(measurement, arguments)
     return compared, printed

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -16,9 +18,10 @@ from tests.bench.figures import Better, Measured, read_measured
 from tests.bench.rows import Measurement, Wanted
 from tests.bench.trees import Tree
 
-__all__ = ["Compared", "Measure", "Row", "compare", "measure", "ratio"]
+__all__ = ["Compared", "Measure", "Row", "Timed", "compare", "measure", "ratio"]
 
 _LAST_CHARACTERS = 2_000
+_GRACE_SECONDS = 30.0
 _OTHER, _THIS = "other", "this"
 
 
@@ -29,6 +32,12 @@ class Measure(Protocol):
     """
 
     def __call__(self, part: str, arguments: Sequence[str], tree: Tree) -> Measured: ...
+
+
+class Timed(Protocol):
+    """The same within some time."""
+
+    def __call__(self, part: str, arguments: Sequence[str], tree: Tree, *, seconds: float) -> Measured: ...
 
 
 def measure(part: str, arguments: Sequence[str], tree: Tree, *, seconds: float) -> Measured:
@@ -56,17 +65,33 @@ def _run(command: Sequence[str], tree: Tree, seconds: float) -> str:
     :raises ValueError: if it fails or takes too long.
     """
     environment = {**os.environ, "PYTHONPATH": str(tree.folder)}
-    try:
-        # A folder without a package: -P alone does not keep children of the measurement from finding one there.
-        done = subprocess.run(
-            command, env=environment, cwd=tree.folder, capture_output=True, text=True, timeout=seconds
+    # Not by a pipe: a server that outlives the measurement would keep it open.
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            command, env=environment, cwd=tree.folder, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
         )
-    except subprocess.TimeoutExpired:
-        raise ValueError(f"it took longer than {seconds:g} s") from None
-    said = done.stdout + done.stderr
-    if done.returncode:
-        raise ValueError(f"it ended with code {done.returncode}:\n{said[-_LAST_CHARACTERS:]}")
-    return said
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise ValueError(f"it took longer than {seconds:g} s") from None
+        finally:
+            _end(process)
+        said.seek(0)
+        text = said.read()
+    if code:
+        raise ValueError(f"it ended with code {code}:\n{text[-_LAST_CHARACTERS:]}")
+    return text
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a measurement with all that it started: first as Ctrl-C does, so that it can stop its servers."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def ratio(other: float, this: float, better: Better) -> float | None:

@@ -31,12 +31,14 @@ class People:
     :param fields: beyond the first 20 all are texts.
     :param texts: all fields are texts; otherwise the first 20 are of the kinds that a goal can have.
     :param changed: one of so many changes on the second night.
+    :param cells_per_part: a wide snapshot has shorter parts.
     """
 
     people: int
     fields: int = 20
     texts: bool = False
     changed: int = CHANGED
+    cells_per_part: int = _CELLS_PER_PART
 
     @property
     def to_change(self) -> int:
@@ -55,7 +57,7 @@ class People:
         """Write the parts of a snapshot, one by one; a part may go as soon as the next one is asked for."""
         import duckdb
 
-        size = min(_ROWS_PER_PART, _CELLS_PER_PART // self.fields)
+        size = min(_ROWS_PER_PART, self.cells_per_part // self.fields)
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             for number, first in enumerate(range(0, self.people, size)):

@@ -85,8 +85,9 @@ def run_step(run: Run, task_id: str, **arguments: Any) -> Spent:
         text=True,
     )
     if done.returncode or not outcome.exists():
-        sys.stderr.write(done.stdout + done.stderr)
-        raise RuntimeError(f"{task_id} failed: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
+        said = done.stdout + done.stderr
+        sys.stderr.write(said)
+        raise RuntimeError(f"{task_id} ended with code {done.returncode}: {said.strip().rpartition(chr(10))[2]}")
     return Spent(**json.loads(outcome.read_text()))
 
 
