@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 __all__ = ["UNCAPPED", "lift_cap"]
 
@@ -22,7 +23,7 @@ def lift_cap() -> None:
     lifted = 0
     for name in _KEEPERS:
         try:
-            module = import_module(f"{_PACKAGE}.{name}")
+            module: Any = import_module(f"{_PACKAGE}.{name}")
         except ModuleNotFoundError:
             continue
         if hasattr(module, "TRACK_RATE"):
