@@ -14,8 +14,9 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from tests.bench.machine import described_machine, described_versions
 from tests.bench.pairs import Compared, Measure, Timed, compare, measure
 from tests.bench.rows import MEASUREMENTS, Measurement
 from tests.bench.table import table
-from tests.bench.trees import BENCH, Tree, described_commit, planted
+from tests.bench.trees import BENCH, PACKAGE, Tree, described_commit, planted
 
 PAIRS = 3
 SECONDS = 3_600.0
@@ -42,17 +43,32 @@ def main(words: Sequence[str], *, measurements: Sequence[Measurement] = MEASUREM
     where = {"machine": described_machine(), "versions": described_versions(), "commits": _commits(given.against)}
     for title, described in where.items():
         print(f"{title:<10}", ", ".join(f"{name} {text}" for name, text in described.items()))
-    # Under a load of others only CPU seconds and ratios of pairs mean something.
-    chosen = [each for each in measurements if not given.names or each.name in given.names]
-    compared, printed = _measure_all(given, chosen, by)
-    print(f"\n{table(compared)}" if compared else "")
-    given.json.write_text(json.dumps({**where, "scale": given.scale, **_document(compared)}, indent=1))
-    print(f"\nAs JSON: {given.json}")
-    failed = [each.measurement.name for each in compared if each.failures]
-    failed += [name for name, code in printed.items() if code]
+    compared: list[Compared] = []
+    failed: list[str] = []
+    for done in _measure_all(given, [each for each in measurements if not given.names or each.name in given.names], by):
+        if isinstance(done, Compared):
+            compared.append(done)
+            # Each time, since the whole may take hours.
+            given.json.write_text(json.dumps({**where, "scale": given.scale, **_document(compared)}, indent=1))
+            failed += [done.measurement.name] if done.failures else []
+        elif done.code:
+            failed.append(done.name)
+    if compared:
+        print(f"\n{table(compared)}\n\nAs JSON: {given.json}")
     if failed:
         print(f"FAILED: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
+
+
+@dataclass(frozen=True)
+class _Printed:
+    """A part that only prints.
+
+    :param code: with which it ended.
+    """
+
+    name: str
+    code: int
 
 
 def _arguments(words: Sequence[str], names: Sequence[str]) -> argparse.Namespace:
@@ -72,6 +88,8 @@ def _arguments(words: Sequence[str], names: Sequence[str]) -> argparse.Namespace
     unknown = sorted(set(given.names) - set(names))
     if unknown:
         parser.error(f"there is no measurement {', '.join(unknown)}; there are {', '.join(names)}")
+    if given.against and not (given.against / PACKAGE).is_dir():
+        parser.error(f"{given.against} has no {PACKAGE}; --against names a worktree of this repository")
     if given.pairs is not None and given.pairs < 1:
         parser.error("--pairs must be 1 or more")
     given.pairs = given.pairs or (PAIRS if given.against else 1)
@@ -89,14 +107,7 @@ def _commits(against: Path | None) -> dict[str, str]:
     return {"this": described_commit(BENCH), **other}
 
 
-def _measure_all(
-    given: argparse.Namespace, chosen: Sequence[Measurement], by: Timed
-) -> tuple[list[Compared], dict[str, int]]:
-    """Make the chosen measurements.
-
-    :return: what was compared; name → exit code of each part that only prints.
-    """
-    compared, printed = [], {}
+def _measure_all(given: argparse.Namespace, chosen: Sequence[Measurement], by: Timed) -> Iterator[Compared | _Printed]:
     with ExitStack() as stack:
         worktrees = {"this": BENCH, **({"other": given.against} if given.against else {})}
         trees = {side: stack.enter_context(planted(worktree)) for side, worktree in worktrees.items()}
@@ -104,10 +115,9 @@ def _measure_all(
         for measurement in chosen:
             arguments = [*measurement.arguments[given.scale], *given.more]
             if measurement.compares:
-                compared.append(compare(measurement, arguments, trees, given.pairs, by=told))
+                yield compare(measurement, arguments, trees, given.pairs, by=told)
             else:
-                printed[measurement.name] = _print_only(measurement, arguments)
-    return compared, printed
+                yield _Printed(measurement.name, _print_only(measurement, arguments))
 
 
 def _told(trees: Mapping[str, Tree], by: Measure, part: str, arguments: Sequence[str], tree: Tree) -> Any:

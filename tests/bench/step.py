@@ -47,16 +47,12 @@ class Spent:
     :param wall: seconds of ``execute()``, with the imports in it and without those of Airflow and the DAG.
     :param cpu: seconds of all threads meanwhile, and of processes that they started and waited for.
     :param peak: MiB that the process held at most, Airflow included.
-    :param idle: MiB that it held before.
-    :param pushed: XComs beside the returned value.
     """
 
     returned: Any
-    pushed: Mapping[str, Any]
     wall: float
     cpu: float
     peak: float
-    idle: float
 
 
 def run_step(run: Run, task_id: str, **arguments: Any) -> Spent:
@@ -114,12 +110,11 @@ def main() -> None:
     given = arguments.parse_args()
     order = json.loads(given.order.read_text())
     task = _task(order)
-    pushed: dict[str, Any] = {}
-    context = _context(order, pushed)
-    idle, cpu, began = peak_mib(), _cpu_seconds(), time.perf_counter()
+    context = _context(order)
+    cpu, began = _cpu_seconds(), time.perf_counter()
     returned = task.execute(context)
     wall, cpu = time.perf_counter() - began, _cpu_seconds() - cpu
-    spent = Spent(returned, pushed, wall, cpu, peak_mib(), idle)
+    spent = Spent(returned, wall, cpu, peak_mib())
     given.outcome.write_text(json.dumps(vars(spent)))
 
 
@@ -135,7 +130,7 @@ def _task(order: Mapping[str, Any]) -> Any:
     return task
 
 
-def _context(order: Mapping[str, Any], pushed: dict[str, Any]) -> Any:
+def _context(order: Mapping[str, Any]) -> Any:
     # The same start for all steps of a run, since it is part of the holder of the goal's lock.
     start = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
     run = SimpleNamespace(
@@ -147,7 +142,7 @@ def _context(order: Mapping[str, Any], pushed: dict[str, Any]) -> Any:
         conf={},
         clear_number=0,
     )
-    ti = SimpleNamespace(xcom_push=lambda key, value: pushed.update({key: value}))
+    ti = SimpleNamespace(xcom_push=lambda key, value: None)
     return {"run_id": order["run_id"], "dag_run": run, "ti": ti, "params": {}}
 
 

@@ -145,7 +145,12 @@ def test_the_scale_and_words_after_two_dashes_set_the_size(
 
 
 @pytest.mark.parametrize(
-    ("words", "why"), [(("upside",), "no measurement upside; there are pipeline"), (("--pairs", "0"), "1 or more")]
+    ("words", "why"),
+    [
+        (("upside",), "no measurement upside; there are pipeline"),
+        (("--pairs", "0"), "1 or more"),
+        (("--against", "nowhere"), "nowhere has no airflow_provider_braze_blueconic"),
+    ],
 )
 def test_a_wrong_word_ends_with_code_2(
     words: Sequence[str], why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -155,6 +160,31 @@ def test_a_wrong_word_ends_with_code_2(
 
     assert ended.value.code == 2
     assert why in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("part", "code"), [("people", 0), ("no_such_part", 1)])
+def test_a_part_that_only_prints_runs_once_and_its_failure_counts(part: str, code: int, tmp_path: Path) -> None:
+    printing = Measurement("printing", part, {"small": (), "full": ()}, compares=False)
+    by = Product()
+
+    assert main(["--json", str(tmp_path / "bench.json")], measurements=[printing], by=by) == code
+    assert by.arguments == []
+
+
+def test_what_was_measured_is_kept_when_the_next_measurement_is_interrupted(tmp_path: Path) -> None:
+    class Interrupted(Product):
+        def __call__(self, part: str, arguments: Sequence[str], tree: Tree, *, seconds: float) -> Measured:
+            if part == "second":
+                raise KeyboardInterrupt
+            return super().__call__(part, arguments, tree, seconds=seconds)
+
+    second = Measurement("second", "second", {"small": (), "full": ()})
+    file = tmp_path / "bench.json"
+
+    with pytest.raises(KeyboardInterrupt):
+        main(["--json", str(file)], measurements=[PIPELINE, second], by=Interrupted())
+
+    assert set(json.loads(file.read_text())["measurements"]) == {"pipeline"}
 
 
 def test_every_measurement_has_a_part_and_a_name_of_its_own() -> None:
