@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import compileall
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,35 +20,42 @@ BENCH = Path(__file__).resolve().parents[2]
 _ITS_OWN = (PACKAGE, "dags")
 """What is the product's: the package, and the example goals, in its own syntax."""
 
+_OURS = ("tests/bench", "tests/support")
+
 
 @dataclass(frozen=True)
 class Tree:
     """A folder with a product and a bench.
 
     :param folder: for ``PYTHONPATH``, before everything else.
-    :param product: folder of the package that is found there, without links.
     """
 
     folder: Path
-    product: Path
+
+    @property
+    def product(self) -> Path:
+        """The folder of the package."""
+        return self.folder / PACKAGE
 
 
 @contextmanager
 def planted(worktree: Path) -> Iterator[Tree]:
     """Give the product of a worktree and the bench of this one in one folder, for the length of a block.
 
-    Links and no copies: an installed package, even an editable one, comes after ``PYTHONPATH``, so it is not found.
+    An installed package, even an editable one, comes after ``PYTHONPATH``, so it is not found. Copies, so that somebody
+    can go on working while a measurement takes its hours; compiled, so that the first process doesn't pay for that.
 
     :raises ValueError: if the worktree has no product.
     """
-    product = (worktree / PACKAGE).resolve()
-    if not (product / "__init__.py").exists():
+    if not (worktree / PACKAGE / "__init__.py").exists():
         raise ValueError(f"{worktree} has no {PACKAGE}")
-    with TemporaryDirectory(prefix="bench-tree-") as folder:
-        for name in _ITS_OWN:
-            (Path(folder) / name).symlink_to((worktree / name).resolve())
-        (Path(folder) / "tests").symlink_to(BENCH / "tests")
-        yield Tree(Path(folder), product)
+    with TemporaryDirectory(prefix="bench-tree-") as name:
+        folder = Path(name).resolve()
+        for source, names in ((worktree, _ITS_OWN), (BENCH, _OURS)):
+            for part in names:
+                shutil.copytree(source / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        compileall.compile_dir(folder, quiet=1)
+        yield Tree(folder)
 
 
 def described_commit(worktree: Path) -> str:

@@ -31,7 +31,7 @@ class Product:
 
     def __call__(self, part: str, arguments: Sequence[str], tree: Tree, *, seconds: float) -> Measured:
         self.arguments.append(list(arguments))
-        took = self._seconds["this" if tree.product.is_relative_to(BENCH) else "other"]
+        took = self._seconds["other" if (tree.product / "other.py").exists() else "this"]
         if took is None:
             raise ValueError("it ended with code 1:\nTraceback\n  somewhere\nRuntimeError: out of people")
         return Measured(
@@ -45,6 +45,7 @@ def other(tmp_path: Path) -> Path:
     worktree = tmp_path / "other"
     (worktree / "airflow_provider_braze_blueconic").mkdir(parents=True)
     (worktree / "airflow_provider_braze_blueconic" / "__init__.py").touch()
+    (worktree / "airflow_provider_braze_blueconic" / "other.py").touch()
     (worktree / "dags").mkdir()
     return worktree
 

@@ -18,8 +18,8 @@ def test_the_product_is_that_of_the_worktree_and_the_bench_is_ours(tmp_path: Pat
     (tmp_path / PACKAGE / "__init__.py").write_text("__version__ = 'another'")
     (tmp_path / "dags").mkdir()
     code = (
-        f"import {PACKAGE}, tests.bench.trees as bench, pathlib; "
-        f"print({PACKAGE}.__version__, pathlib.Path(bench.__file__).resolve())"
+        f"import {PACKAGE}, tests.bench.trees as bench, tests.support.clock as support; "
+        f"print({PACKAGE}.__version__, bench.__file__, support.__file__)"
     )
 
     with planted(tmp_path) as tree:
@@ -28,8 +28,21 @@ def test_the_product_is_that_of_the_worktree_and_the_bench_is_ours(tmp_path: Pat
             [sys.executable, "-P", "-c", code], env=environment, cwd=BENCH, capture_output=True, text=True, check=True
         )
 
-    assert tree.product == tmp_path / PACKAGE
-    assert done.stdout.split() == ["another", str(BENCH / "tests" / "bench" / "trees.py")]
+        version, bench, support = done.stdout.split()
+        assert version == "another"
+        assert Path(bench).read_text() == (BENCH / "tests" / "bench" / "trees.py").read_text()
+        assert Path(support).is_relative_to(tree.folder)
+
+
+def test_who_goes_on_working_does_not_change_what_is_measured(tmp_path: Path) -> None:
+    (tmp_path / PACKAGE).mkdir()
+    (tmp_path / PACKAGE / "__init__.py").write_text("__version__ = 'before'")
+    (tmp_path / "dags").mkdir()
+
+    with planted(tmp_path) as tree:
+        (tmp_path / PACKAGE / "__init__.py").write_text("__version__ = 'after'")
+
+        assert (tree.product / "__init__.py").read_text() == "__version__ = 'before'"
 
 
 def test_a_folder_without_the_product_is_refused(tmp_path: Path) -> None:
