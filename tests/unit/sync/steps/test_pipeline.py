@@ -249,7 +249,7 @@ def _die_in_a_process_of_its_own(home: Path, until: int, sent: Path) -> None:
 
 @pytest.mark.promise(1)
 @pytest.mark.promise(2)
-@pytest.mark.parametrize("until", [10, 20], ids=["first-receipts-written", "receipts-committed-and-ledger-not"])
+@pytest.mark.parametrize("until", [13, 23], ids=["first-receipts-written", "receipts-committed-and-ledger-not"])
 def test_an_upload_whose_process_dies_is_recovered_by_the_next_night(home: Path, tmp_path: Path, until: int) -> None:
     sent = tmp_path / "sent.json"
     process = multiprocessing.get_context("spawn").Process(
@@ -333,7 +333,7 @@ def test_an_upload_cleared_after_a_newer_night_puts_no_older_value_over_a_newer_
 ) -> None:
     braze = braze_after_first_night()
     night = Night(home, "night-2", SECOND, day(2), braze)
-    killed_at(night, 9, after=True, deadly_tables=deadly_tables)
+    killed_at(night, 12, after=True, deadly_tables=deadly_tables)
     newer = [profile(f"c{number}", first_name=f"Name {number}", tier="platinum") for number in range(10)]
     Night(home, "night-3", newer, day(3), braze).run()
     state = ledger(home)
@@ -352,7 +352,7 @@ def test_an_upload_cleared_after_a_newer_night_puts_no_older_value_over_a_newer_
 def test_a_retry_of_an_upload_sends_only_the_rest(home: Path, deadly_tables: Callable[[Life], None]) -> None:
     braze = braze_after_first_night()
     night = Night(home, "night-2", SECOND, day(2), braze)
-    killed_at(night, 10, after=True, deadly_tables=deadly_tables)
+    killed_at(night, 13, after=True, deadly_tables=deadly_tables)
     settled = durably_accepted(home)
     assert settled
     before = braze.writes.copy()
@@ -493,7 +493,7 @@ def test_an_upload_whose_files_have_expired_does_not_stop_the_goal_for_ever(
     home: Path, deadly_tables: Callable[[Life], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     braze = braze_after_first_night()
-    killed_at(Night(home, "night-2", SECOND, day(2), braze), 10, after=True, deadly_tables=deadly_tables)
+    killed_at(Night(home, "night-2", SECOND, day(2), braze), 13, after=True, deadly_tables=deadly_tables)
     for path in (home / "staging/goal/work").glob("night-2-*/delta-*/partition=*.parquet"):
         path.unlink()
 
@@ -553,7 +553,7 @@ def test_nothing_to_send_is_a_good_run_too(home: Path) -> None:
 @pytest.mark.promise(8)
 def test_what_a_step_hands_on_and_leaves_open_names_nobody(home: Path, deadly_tables: Callable[[Life], None]) -> None:
     night = Night(home, "night-2", SECOND, day(2), braze_after_first_night())
-    killed_at(night, 10, after=True, deadly_tables=deadly_tables)
+    killed_at(night, 13, after=True, deadly_tables=deadly_tables)
     (mark,) = (home / "staging/goal/open").iterdir()
     open_text = mark.read_text()
     night.run()
