@@ -42,6 +42,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--people", type=int, default=PEOPLE)
     arguments.add_argument("--parts", type=int, default=PARTS)
+    arguments.add_argument("--processes", type=int, default=0, help="by default as many as the product would take")
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-export-") as folder:
         home = Path(folder)
@@ -56,13 +57,15 @@ def main() -> None:
             f"export: {given.people:,} people in {given.parts} gzip parts, {line_bytes / given.people:.0f} bytes a line"
         )
         print(f"  made in                      {made:.1f} s, {packed / 2**20:,.0f} MiB packed")
-        _read(home, given.people)
+        _read(home, given.people, given.processes)
 
 
-def _read(home: Path, people: int) -> None:
+def _read(home: Path, people: int, processes: int) -> None:
     from airflow_provider_braze_blueconic.sync.braze.segment_export import write_export_snapshot
+    from airflow_provider_braze_blueconic.sync.braze.segment_export_machine import reading_processes
 
     parts = sorted(home.glob("*.gz"))
+    processes = processes or reading_processes(len(parts), sum(path.stat().st_size for path in parts))
     told = {max(1, len(parts) * percent // 100): percent for percent in TOLD_PERCENT}
     memory: dict[int, float] = {}
 
@@ -87,15 +90,17 @@ def _read(home: Path, people: int) -> None:
             publish=lambda path: path.stat().st_size,
             label="bench",
             broken_percent=1,
+            processes=processes,
         )
         seconds = time.perf_counter() - began
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        theirs = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         told_as = ", ".join(f"{mib:,.0f} at {percent} %" for percent, mib in memory.items())
-        print(f"  {'with' if remaining else 'without'} the remaining fields, {len(PATHS)} paths")
+        print(f"  {'with' if remaining else 'without'} the remaining fields, {len(PATHS)} paths, {processes} processes")
         print(f"    read in                    {seconds:.1f} s, {counts.profiles / seconds:,.0f} people/s")
         print(f"    snapshot                   {counts.bytes / 2**20:,.0f} MiB")
         print(f"    resident memory, MiB       {told_as}")
-        print(f"    peak memory                {peak:,.0f} MiB")
+        print(f"    peak memory                {peak:,.0f} MiB, and {theirs:,.0f} in the largest other process")
         if counts.profiles != people or counts.broken_lines:
             sys.exit("people are missing")
         if memory[100] - memory[50] > FLAT_MIB:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +27,9 @@ __all__ = ["PLAUSIBLE_SHARE", "SegmentExportReading", "fetched"]
 PLAUSIBLE_SHARE = 0.9
 """Share of Braze's estimate that counts as all of a segment. Braze calls its sizes estimates and names no margin (docs
 "GET /segments/data_series", read 2026-11), so the share is ours; an export that breaks off lacks whole files."""
+
+_FILES_AHEAD = 4
+"""Files that are downloaded at the same time, and lie on the disk before their turn."""
 
 
 class SegmentExportReading:
@@ -54,10 +59,13 @@ class SegmentExportReading:
         self._log = log
         self._goal_id = workspace.folder.goal_id
 
-    def read(self, marker: ExportMarker, files: Generator[tuple[str, Path], None, None]) -> SnapshotRef:
-        """Read the files of an export into the snapshot.
+    def read(
+        self, marker: ExportMarker, files: Generator[tuple[str, Path], None, None], *, processes: int = 1
+    ) -> SnapshotRef:
+        """Read the files of an export into the snapshot, and remove each once it was read.
 
         :param files: (name for messages, file on this machine).
+        :param processes: see :func:`~.segment_export.write_export_snapshot`.
         :raises Stopped: as ``should_stop`` asks for.
         """
         as_of = dt.datetime.fromtimestamp(marker.asked_at or 0.0, dt.UTC)
@@ -77,6 +85,8 @@ class SegmentExportReading:
                 broken_percent=self._settings.broken_percent,
                 should_stop=self._should_stop,
                 uri=uri,
+                processes=processes,
+                discard=lambda path: path.unlink(missing_ok=True),
             )
         if counts.stopped:
             raise Stopped(f"{self._goal_id}: stopped during the read of the segment export; nothing was sent.")
@@ -105,20 +115,36 @@ class SegmentExportReading:
 def fetched(
     download: Callable[[str, Path], int], files: Iterable[tuple[str, str]], folder: Path
 ) -> Generator[tuple[str, Path], None, None]:
-    """Fetch files one by one; each is gone from the disk when the next comes.
+    """Fetch files in their order, a few ahead of the one that is asked for. Whoever gets one removes it.
 
+    :param download: called from other threads.
     :param files: (name for messages, URI).
     """
-    for number, (name, uri) in enumerate(files):
-        local = folder / f"{number:05d}"
+
+    def fetch(uri: str, local: Path) -> None:
         try:
             download(uri, local)
         except FileNotFoundError:
             raise TransientError(f"{uri}: the file disappeared during the read of the segment export.") from None
+
+    coming = deque[tuple[str, Path, Future[None]]]()
+    with ThreadPoolExecutor(_FILES_AHEAD, thread_name_prefix="segment-export-download") as threads:
         try:
-            yield name, local
+            for number, (name, uri) in enumerate(files):
+                local = folder / f"{number:05d}"
+                coming.append((name, local, threads.submit(fetch, uri, local)))
+                if len(coming) > _FILES_AHEAD:
+                    yield _arrived(coming)
+            while coming:
+                yield _arrived(coming)
         finally:
-            local.unlink(missing_ok=True)
+            threads.shutdown(cancel_futures=True)
+
+
+def _arrived(coming: deque[tuple[str, Path, Future[None]]]) -> tuple[str, Path]:
+    name, local, fetching = coming.popleft()
+    fetching.result()
+    return name, local
 
 
 def _reference(

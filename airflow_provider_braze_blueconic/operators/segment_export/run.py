@@ -18,6 +18,7 @@ from airflow_provider_braze_blueconic.operators.segment_export.reading import Se
 from airflow_provider_braze_blueconic.operators.segment_export.settings import SegmentExportSettings
 from airflow_provider_braze_blueconic.operators.segment_export.waits import SegmentExportWaits
 from airflow_provider_braze_blueconic.operators.task_log import TaskLog
+from airflow_provider_braze_blueconic.sync.braze.segment_export_machine import reading_processes
 from airflow_provider_braze_blueconic.sync.braze.segment_export_marker import ExportMarker
 from airflow_provider_braze_blueconic.sync.braze.segment_export_watch import ExportTree, still_for_long
 
@@ -155,7 +156,11 @@ class SegmentExportRun:
         tree = self._tree(marker.segment_id).uri
         with self._workspace.local("export") as folder:
             named = ((file.uri.removeprefix(tree), file.uri) for file in files)
-            reference = self._reading.read(marker, fetched(self._bucket.download_file, named, folder))
+            reference = self._reading.read(
+                marker,
+                fetched(self._bucket.download_file, named, folder),
+                processes=reading_processes(len(files), size),
+            )
         if not reference["complete"] and not timed_out and not self._is_overdue(marker):
             self._log.info("%s: fewer people than Braze estimates; waiting for more files", self._goal_id)
             return self._waits.for_files(marker, deadline, known=(len(files), size))

@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_braze_blueconic.exceptions import LimitExceeded
-from airflow_provider_braze_blueconic.sync.braze.segment_export_columns import Users
-from airflow_provider_braze_blueconic.sync.braze.segment_export_lines import LINES_PER_LOOK, Lines
-from airflow_provider_braze_blueconic.sync.braze.segment_export_users import BrokenLine, read_user
+from airflow_provider_braze_blueconic.sync.braze.segment_export_batches import ReadBatch
+from airflow_provider_braze_blueconic.sync.braze.segment_export_kinds import KINDS
+from airflow_provider_braze_blueconic.sync.braze.segment_export_parts import SnapshotParts
+from airflow_provider_braze_blueconic.sync.braze.segment_export_processes import open_reading
+from airflow_provider_braze_blueconic.sync.braze.segment_export_reading import ExportFiles
+from airflow_provider_braze_blueconic.sync.braze.segment_export_rows import ReadSettings
+from airflow_provider_braze_blueconic.sync.engine.columns import source_column
 from airflow_provider_braze_blueconic.sync.store.parts import PartWriter, Progress
 from airflow_provider_braze_blueconic.sync.store.rejects import Rejects
 
@@ -72,92 +76,105 @@ def write_export_snapshot(  # noqa: PLR0913 - what to read, how to write it, and
     should_stop: Callable[[], bool] = lambda: False,
     rows_per_part: int = _ROWS_PER_PART,
     uri: str = "",
+    processes: int = 1,
+    discard: Callable[[Path], None] = lambda _: None,
 ) -> ExportCounts:
-    """Write the users of an export as Parquet parts, one file on disk and at most one part in memory.
+    """Write the users of an export as Parquet parts, with at most two parts in memory.
 
-    This loops over people in Python: ``tests/bench/export.py`` shows that parsing their JSON is a third of it.
+    What is written does not depend on the number of processes.
 
-    :param files: (name for messages, local file), in reading order. A file is closed before the next is asked for, so
-        the iterable may fetch them one by one and remove them.
+    :param files: (name for messages, local file), in reading order. The next is asked for while the ones before are
+        read if there are several processes, and else after the one before was discarded.
     :param paths: what to read of each user, see :mod:`~airflow_provider_braze_blueconic.vendors.braze_paths`.
     :param remaining: also read each field and custom attribute of which no path, and none of ``excluded``, reads
         anything.
     :param excluded: paths that count as named although they are not read.
     :param campaign_names: campaign id → name, for ``campaigns_received``.
     :param as_of: when the export was asked for.
-    :param folder: local folder for the file in hand.
-    :param publish: uploads a finished file under its own name and returns its size in bytes.
+    :param folder: local folder for the files in hand.
+    :param publish: uploads a finished file under its own name and returns its size in bytes. It is called for one file
+        after the other, from another thread.
     :param broken_percent: share of the lines, in percent, that may be broken.
     :param should_stop: asked every thousand lines and after each file; a true answer ends the read.
     :param uri: where ``publish`` puts the files, for messages.
-    :raises UnexpectedAnswer: more lines are broken, or a file is damaged; see
-        :func:`~.segment_export_lines.read_lines`.
+    :param processes: how many read files at the same time; one is this process itself.
+    :param discard: called for a file that was read.
+    :raises UnexpectedAnswer: a file is damaged; see :func:`~.segment_export_lines.read_lines`.
+    :raises LimitExceeded: more lines are broken.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    parts = PartWriter(folder, publish)
-    users = Users(paths, remaining=remaining, excluded=excluded, campaign_names=campaign_names, as_of=as_of)
-    lines = Lines(files, should_stop)
-    with Rejects(folder / "rejects.jsonl") as rejects:
-        _read(lines, users, rejects, parts, rows_per_part=rows_per_part, label=label)
-    # Also without rows: an empty segment is a snapshot too, and the mapping wants its columns.
-    if users.held or not parts.written:
-        parts.write(users.take())
+    settings = ReadSettings(list(dict.fromkeys(paths)), remaining, list(excluded), _plain(campaign_names))
+    writer = PartWriter(folder, publish)
+    columns = list(map(source_column, settings.paths))
+    tally = _Tally(label)
+    with (
+        Rejects(folder / "rejects.jsonl") as rejects,
+        SnapshotParts(writer, columns, as_of=as_of, rows_per_part=rows_per_part) as parts,
+        open_reading(settings, ExportFiles(files, should_stop, discard), processes=processes) as reading,
+    ):
+        for batch in reading:
+            for broken in batch.broken:
+                rejects.add(*broken)
+            parts.add(batch.rows, batch.size)
+            tally.add(batch, reading.files)
+        parts.finish()
     if rejects.count:
         _give_away(rejects.path, publish)
-    if not lines.stopped:
-        _check_broken(label, lines.count, rejects, broken_percent, uri)
+    if not reading.stopped:
+        _check_broken(label, tally.lines, rejects, broken_percent, uri)
     fields = folder / "fields.json"
-    fields.write_text(json.dumps(users.fields(), ensure_ascii=False, indent=1), encoding="utf-8")
+    content = {"sources": settings.paths, "remaining": tally.remaining()}
+    fields.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
     _give_away(fields, publish)
     return ExportCounts(
-        users.rows,
-        lines.files,
-        lines.count,
+        parts.rows,
+        reading.files,
+        tally.lines,
         rejects.count,
-        parts.bytes,
+        writer.bytes,
         rejects.path.name if rejects.count else None,
-        stopped=lines.stopped,
-        repaired=users.repaired,
+        stopped=reading.stopped,
+        repaired=tally.repaired,
     )
 
 
-def _read(lines: Lines, users: Users, rejects: Rejects, parts: PartWriter, *, rows_per_part: int, label: str) -> None:
-    """Read all lines, and write the parts that are full."""
-    progress = Progress()
-    for place, number, line in lines:
-        if error := _add_line(users, line):
-            rejects.add(place, number, error, line.rstrip(b"\r\n").decode("utf-8", "backslashreplace"))
-        elif users.fill_a_part(rows_per_part):
-            parts.write(users.take())
-        if lines.count % LINES_PER_LOOK == 0:
-            _tell(label, progress, users.rows, lines.files, rejects.count)
+def _plain(names: Mapping[str, str] | None) -> dict[str, str] | None:
+    return None if names is None else dict(names)
+
+
+class _Tally:
+    """Counts what the batches brought, and tells every few seconds how far the read is."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._progress = Progress()
+        self._kinds: dict[str, set[str]] = {}
+        self._broken = 0
+        self._people = 0
+        self.lines = 0
+        self.repaired = 0
+
+    def add(self, batch: ReadBatch, files: int) -> None:
+        self.lines += batch.lines
+        self.repaired += batch.repaired
+        self._broken += len(batch.broken)
+        self._people += batch.rows.num_rows
+        for path, kinds in batch.kinds.items():
+            self._kinds.setdefault(path, set()).update(kinds)
+        if seconds := self._progress.due():
+            rate, also = f"{self._people / seconds:,.0f}", f", {self._broken:,} broken lines" if self._broken else ""
+            log.info("%s: %s people read from %s files, %s/s%s", self._label, f"{self._people:,}", files, rate, also)
+
+    def remaining(self) -> dict[str, dict[str, list[str]]]:
+        """Give the remaining fields for ``fields.json``."""
+        return {
+            path: {"kinds": [kind for kind in KINDS if kind in kinds]} for path, kinds in sorted(self._kinds.items())
+        }
 
 
 def _give_away(path: Path, publish: Callable[[Path], int]) -> None:
     publish(path)
     path.unlink()
-
-
-def _add_line(users: Users, line: bytes) -> str | None:
-    """Add the user of a line.
-
-    :return: why the line is none, in words that hold nothing of it.
-    """
-    try:
-        user, is_repaired = read_user(line)
-        users.add(user, len(line))
-        users.repaired += is_repaired
-    except BrokenLine as broken:
-        return str(broken)
-    except RecursionError:
-        return "nested too deeply"
-    return None
-
-
-def _tell(label: str, progress: Progress, people: int, files: int, broken: int) -> None:
-    if seconds := progress.due():
-        rate, also = f"{people / seconds:,.0f}", f", {broken:,} broken lines" if broken else ""
-        log.info("%s: %s people read from %s files, %s/s%s", label, f"{people:,}", files, rate, also)
 
 
 def _check_broken(label: str, lines: int, rejects: Rejects, broken_percent: float, uri: str) -> None:

@@ -2,17 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider_braze_blueconic.sync.braze.segment_export_texts import element_types
 from airflow_provider_braze_blueconic.sync.values.moments import is_time
 from airflow_provider_braze_blueconic.vendors.blueconic_properties import DECIMALS, LARGEST_NUMBER
 from airflow_provider_braze_blueconic.vendors.braze_path_values import value_texts
 
-__all__ = ["KINDS", "note_kind"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["KINDS", "note_kind", "note_kinds"]
 
 KINDS = ("integer", "big_integer", "float", "long_float", "boolean", "time", "text", "object")
 """Kinds of values, in the order in which ``fields.json`` lists them."""
+
+_SURELY_TIME = (
+    "^(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]"
+    "(?::[0-5][0-9](?:[.,:][0-9]{1,9})?)?(?: ?(?:Z|z|UTC|GMT))?$"
+)
+"""RE2: most texts that :func:`~.moments.is_time` says yes to, and no other."""
+_MAY_BE_TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:"
+"""RE2: all texts that it says yes to, and some others."""
+_LONG_DECIMALS = rf"\.[0-9]{{{DECIMALS + 1}}}"
+
+
+def note_kinds(values: Sequence[Any], types: frozenset[type], lists: pa.Array, kinds: set[str]) -> None:
+    """Add the kinds of a column of values: what :func:`note_kind` adds for each, looked up in Arrow where that is one.
+
+    :param types: of the values that are not null.
+    :param lists: their texts.
+    """
+    kind = next(iter(types)) if len(types) == 1 else None
+    elements = element_types(values) if kind is list else types
+    if kind is bool:
+        kinds.add("boolean")
+    elif kind is dict or (kind is list and elements == {dict}):
+        kinds.add("object")
+    elif elements == {str}:
+        _note_texts(lists.values, kinds)
+    elif kind is float:
+        _note_floats(lists.values, kinds)
+    elif kind is int:
+        numbers = [value for value in values if value is not None]
+        kinds.update(map(_integer_kind, (min(numbers), max(numbers), min(numbers, key=abs))))
+    else:
+        for value in values:
+            if value is not None:
+                note_kind(value, kinds)
+
+
+def _note_texts(texts: pa.Array, kinds: set[str]) -> None:
+    import pyarrow.compute as pc
+
+    if "text" not in kinds:
+        is_time = pc.match_substring_regex(texts, _SURELY_TIME)
+        if pc.any(is_time).as_py():
+            kinds.add("time")
+        texts = texts.filter(pc.invert(is_time))
+    elif "time" not in kinds:
+        texts = texts.filter(pc.match_substring_regex(texts, _MAY_BE_TIME))
+    for text in texts:
+        if {"text", "time"} <= kinds:
+            return
+        note_kind(text.as_py(), kinds)
+
+
+def _note_floats(texts: pa.Array, kinds: set[str]) -> None:
+    import pyarrow.compute as pc
+
+    is_long = pc.match_substring_regex(texts, _LONG_DECIMALS)
+    if pc.any(is_long).as_py():
+        kinds.add("long_float")
+    if pc.any(pc.invert(is_long)).as_py():
+        kinds.add("float")
 
 
 def note_kind(value: object, kinds: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""The lines of a segment export's files, compressed or not."""
+"""The lines of a segment export's files, compressed or not, in batches."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import gzip
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import IO
 
 from airflow_provider_braze_blueconic.exceptions import TransientError, UnexpectedAnswer
 
-__all__ = ["LINES_PER_LOOK", "Lines", "read_lines"]
+__all__ = ["LineBatch", "line_batches", "read_lines"]
 
 _GZIP = b"\x1f\x8b"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # an archive, and one without entries
@@ -23,8 +24,23 @@ _BUFFER_BYTES = 1 << 20
 _LONGEST_LINE = 64 << 20
 """Bytes of a line that are read, at most. A nested attribute has up to 100 KB (Braze docs "Nested custom attributes",
 read 2026-11), so a longer line is no user; the rest of it is skipped, and its beginning is a broken line."""
-LINES_PER_LOOK = 1_000
-"""Lines between two looks at the clock and at the order to stop."""
+_BATCH_LINES = 1_000
+_BATCH_BYTES = 4 << 20
+"""A batch ends at so many lines or bytes: its users are Python objects, several times as large as their lines."""
+
+
+@dataclass(frozen=True)
+class LineBatch:
+    """Lines that follow each other in one file, without the blank ones.
+
+    :param place: the file, or the entry where an archive has several.
+    :param numbers: of each line, its 1-based number in there.
+    :param lines: with their line ends.
+    """
+
+    place: str
+    numbers: list[int] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
 
 
 def read_lines(path: Path, *, name: str = "") -> Iterator[bytes]:
@@ -35,50 +51,47 @@ def read_lines(path: Path, *, name: str = "") -> Iterator[bytes]:
     :raises TransientError: the file ends too early, as one does that is still growing or was not copied to its end.
     :raises UnexpectedAnswer: the file is damaged, or packed in a way that can't be read.
     """
-    return (line for _, _, line in _numbered_lines(path, name or path.name))
+    with _faults(name or path.name):
+        for _, stream in _streams(path, name or path.name):
+            yield from (line for _, line in _numbered(stream))
 
 
-class Lines:
-    """The lines of all files that are not blank, each with where it stands.
+def line_batches(path: Path, name: str) -> Generator[LineBatch, None, None]:
+    """Read the lines of a local file in batches; :func:`read_lines` says what it raises.
 
-    :ivar files: files begun.
-    :ivar count: lines so far.
-    :ivar stopped: the order to stop came before the end.
+    Where a batch ends depends on the file alone, so a file is always cut alike.
     """
-
-    def __init__(self, files: Iterable[tuple[str, Path]], should_stop: Callable[[], bool]) -> None:
-        self._files = files
-        self._should_stop = should_stop
-        self.files = 0
-        self.count = 0
-        self.stopped = False
-
-    def __iter__(self) -> Iterator[tuple[str, int, bytes]]:
-        for name, path in self._files:
-            self.files += 1
-            with closing(_numbered_lines(path, name)) as numbered:
-                for place, number, line in numbered:
-                    if not line or line.isspace():
-                        continue
-                    self.count += 1
-                    yield place, number, line
-                    if self.count % LINES_PER_LOOK == 0 and self._should_stop():
-                        self.stopped = True
-                        return
-            if self._should_stop():
-                self.stopped = True
-                return
-
-
-def _numbered_lines(path: Path, name: str) -> Generator[tuple[str, int, bytes], None, None]:
-    """Yield each line with where it stands: the file, or the entry where an archive has several, and 1-based number."""
-    try:
+    with _faults(name):
         for place, stream in _streams(path, name):
-            lines = iter(partial(stream.readline, _LONGEST_LINE), b"")
-            for number, line in enumerate(lines, start=1):
-                if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
-                    _skip_line(stream)
-                yield place, number, line.removeprefix(_BOM) if number == 1 else line
+            yield from _batches(place, stream)
+
+
+def _batches(place: str, stream: IO[bytes]) -> Iterator[LineBatch]:
+    batch, size = LineBatch(place), 0
+    for number, line in _numbered(stream):
+        if not line or line.isspace():
+            continue
+        batch.numbers.append(number)
+        batch.lines.append(line)
+        size += len(line)
+        if len(batch.lines) >= _BATCH_LINES or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = LineBatch(place), 0
+    if batch.lines:
+        yield batch
+
+
+def _numbered(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    for number, line in enumerate(iter(partial(stream.readline, _LONGEST_LINE), b""), start=1):
+        if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
+            _skip_line(stream)
+        yield number, line.removeprefix(_BOM) if number == 1 else line
+
+
+@contextmanager
+def _faults(name: str) -> Iterator[None]:
+    try:
+        yield
     except EOFError as error:
         raise TransientError(_too_short(name)) from error
     except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:

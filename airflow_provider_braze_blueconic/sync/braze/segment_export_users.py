@@ -1,8 +1,9 @@
-"""The user in a line of a segment export, if there is one."""
+"""The users in lines of a segment export, if there is one in each."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,11 +11,26 @@ import msgspec
 from airflow_provider_braze_blueconic.sync.values.characters import repaired
 from airflow_provider_braze_blueconic.sync.values.space import trimmed
 
-__all__ = ["BrokenLine", "read_user"]
+__all__ = ["BrokenLine", "read_user", "read_users"]
 
 
 class BrokenLine(Exception):
     """A line that is no user, with a reason that holds nothing of the line."""
+
+
+def read_users(lines: Sequence[bytes]) -> list[dict[str, Any]] | None:
+    """Read lines that are all users, and need no repair.
+
+    :return: what :func:`read_user` gives for each; ``None`` where one is no user or may need repair.
+    """
+    try:
+        users = list(map(_parse_fast, lines))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if set(map(type, users)) != {dict}:
+        return None
+    ids = [user.get("braze_id") for user in users]
+    return users if set(map(type, ids)) == {str} and all(map(trimmed, ids)) else None
 
 
 def read_user(line: bytes) -> tuple[dict[str, Any], bool]:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_braze_blueconic.exceptions import LimitExceeded, SyncError, TransientError, UnexpectedAnswer
-from airflow_provider_braze_blueconic.sync.braze import segment_export, segment_export_columns, segment_export_lines
+from airflow_provider_braze_blueconic.sync.braze import segment_export, segment_export_lines, segment_export_parts
 from airflow_provider_braze_blueconic.sync.braze.segment_export import ExportCounts, write_export_snapshot
 from airflow_provider_braze_blueconic.sync.braze.segment_export_lines import read_lines
 from airflow_provider_braze_blueconic.sync.store.parts import Progress
@@ -408,13 +408,12 @@ def test_the_same_user_twice_is_two_rows_of_which_the_later_has_the_higher_numbe
 def test_a_part_ends_early_when_lines_are_long_or_fields_are_many(
     export: Export, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr(segment_export_columns, limit, value)
+    monkeypatch.setattr(segment_export_parts, limit, value)
 
-    export.read(
-        b"".join(line(number, custom_attributes={"a": 1, "b": "x" * 40}) for number in range(4)), remaining=True
-    )
+    users = [line(number, custom_attributes={"a": 1, "b": "x" * 40}) for number in range(4)]
+    export.read(users[0] + users[1], users[2] + users[3], remaining=True)
 
-    assert [len(part) for part in export.parts] == [2, 2] if limit == "_PART_CELLS" else len(export.parts) >= 2
+    assert [len(part) for part in export.parts] == [2, 2]
     assert export.column("row") == [0, 1, 2, 3]
 
 
