@@ -25,6 +25,7 @@ _SURELY_TIME = (
 """RE2: most texts that :func:`~.moments.is_time` says yes to, and no other."""
 _MAY_BE_TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:"
 """RE2: all texts that it says yes to, and some others."""
+_SHORTEST_TIME = len("2026-11-30T12:00")
 _LONG_DECIMALS = rf"\.[0-9]{{{DECIMALS + 1}}}"
 
 
@@ -56,6 +57,8 @@ def note_kinds(values: Sequence[Any], types: frozenset[type], lists: pa.Array, k
 def _note_texts(texts: pa.Array, kinds: set[str]) -> None:
     import pyarrow.compute as pc
 
+    if "text" in kinds and (pc.max(pc.binary_length(texts)).as_py() or 0) < _SHORTEST_TIME:
+        return
     if "text" not in kinds:
         is_time = pc.match_substring_regex(texts, _SURELY_TIME)
         if pc.any(is_time).as_py():

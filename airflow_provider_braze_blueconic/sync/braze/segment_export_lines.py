@@ -42,6 +42,11 @@ class LineBatch:
     numbers: list[int] = field(default_factory=list)
     lines: list[bytes] = field(default_factory=list)
 
+    def cut(self, count: int) -> tuple[LineBatch, LineBatch]:
+        """Give the first so many lines, and the others."""
+        first = LineBatch(self.place, self.numbers[:count], self.lines[:count])
+        return first, LineBatch(self.place, self.numbers[count:], self.lines[count:])
+
 
 def read_lines(path: Path, *, name: str = "") -> Iterator[bytes]:
     """Read the lines of a local file, whatever its name says: gzip, zip (each entry) or plain text.
@@ -53,7 +58,10 @@ def read_lines(path: Path, *, name: str = "") -> Iterator[bytes]:
     """
     with _faults(name or path.name):
         for _, stream in _streams(path, name or path.name):
-            yield from (line for _, line in _numbered(stream))
+            for number, line in enumerate(iter(partial(stream.readline, _LONGEST_LINE), b""), start=1):
+                if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
+                    _skip_line(stream)
+                yield line.removeprefix(_BOM) if number == 1 else line
 
 
 def line_batches(path: Path, name: str) -> Generator[LineBatch, None, None]:
@@ -67,25 +75,44 @@ def line_batches(path: Path, name: str) -> Generator[LineBatch, None, None]:
 
 
 def _batches(place: str, stream: IO[bytes]) -> Iterator[LineBatch]:
-    batch, size = LineBatch(place), 0
-    for number, line in _numbered(stream):
-        if not line or line.isspace():
-            continue
-        batch.numbers.append(number)
-        batch.lines.append(line)
-        size += len(line)
-        if len(batch.lines) >= _BATCH_LINES or size >= _BATCH_BYTES:
+    batch, size, number = LineBatch(place), 0, 1
+    for lines in _line_blocks(stream):
+        if number == 1:
+            lines[0] = lines[0].removeprefix(_BOM)
+        # Nearly always there is no blank one to look for.
+        is_full = not any(map(bytes.isspace, lines)) and all(lines)
+        kept = range(len(lines)) if is_full else [at for at, line in enumerate(lines) if line and not line.isspace()]
+        batch.numbers.extend(number + at for at in kept)
+        batch.lines.extend(lines if is_full else [lines[at] for at in kept])
+        size += sum(map(len, lines))
+        number += len(lines)
+        while len(batch.lines) >= _BATCH_LINES:
+            full, batch = batch.cut(_BATCH_LINES)
+            size = sum(map(len, batch.lines))
+            yield full
+        if size >= _BATCH_BYTES:
             yield batch
             batch, size = LineBatch(place), 0
     if batch.lines:
         yield batch
 
 
-def _numbered(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(iter(partial(stream.readline, _LONGEST_LINE), b""), start=1):
-        if len(line) == _LONGEST_LINE and not line.endswith(b"\n"):
+def _line_blocks(stream: IO[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines that end in each block of the stream; the last one may have no end."""
+    # So only the first line of a block can be too long.
+    size = min(_BUFFER_BYTES, _LONGEST_LINE)
+    rest = b""
+    while block := stream.read(size):
+        lines = io.BytesIO(rest + block).readlines()  # splits in C, and at \n alone
+        rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
+        if len(rest) >= _LONGEST_LINE:
             _skip_line(stream)
-        yield number, line.removeprefix(_BOM) if number == 1 else line
+            lines, rest = [*lines, rest], b""
+        if lines:
+            lines[0] = lines[0][:_LONGEST_LINE]
+            yield lines
+    if rest:
+        yield [rest]
 
 
 @contextmanager

@@ -72,7 +72,7 @@ class PathColumn:
         for row in odd:
             # The texts of a list of texts are these texts.
             values[row] = self._read(users.users[row])
-        return text_lists(values, value_types(values))
+        return text_lists(values)[0]
 
 
 def _objects(values: list[Any], odd: set[int]) -> list[dict[str, Any] | None]:

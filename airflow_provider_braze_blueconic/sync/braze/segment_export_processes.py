@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Full, Queue, SimpleQueue
-from threading import Event
+from threading import Event, Timer
 from typing import IO
 
 import msgspec
@@ -42,6 +42,8 @@ _FILES_AHEAD = 2
 _BATCHES_AHEAD = 8
 """Batches of a file that may wait for their turn; then its process waits, so that a long file takes no more memory."""
 _LOOK_SECONDS = 0.5
+_START_SECONDS = 60.0
+"""A start takes a third of a second; whatever needs a minute for it will not be of help."""
 _END_SECONDS = 10.0
 
 # Not multiprocessing: it refuses to work below a daemonic process, as those of some executors are, and would import
@@ -96,7 +98,12 @@ class _Worker:
 
     def is_ready(self) -> bool:
         """Wait until it has started, and tell whether it has."""
-        return isinstance(receive(self._answers, self._decoder), Ready)
+        limit = Timer(_START_SECONDS, self.kill)
+        limit.start()
+        try:
+            return isinstance(receive(self._answers, self._decoder), Ready)
+        finally:
+            limit.cancel()
 
     def read(self, name: str, path: Path) -> Iterator[ReadBatch]:
         """Let it read a file."""

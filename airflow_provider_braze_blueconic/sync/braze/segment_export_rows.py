@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_braze_blueconic.sync.braze.segment_export_kinds import note_kinds
 from airflow_provider_braze_blueconic.sync.braze.segment_export_paths import ExportUsers, PathColumn
 from airflow_provider_braze_blueconic.sync.braze.segment_export_request import REMAINING_FIELDS
-from airflow_provider_braze_blueconic.sync.braze.segment_export_texts import spread, text_lists, value_types
+from airflow_provider_braze_blueconic.sync.braze.segment_export_texts import spread, text_lists
 from airflow_provider_braze_blueconic.sync.engine.columns import source_column
 from airflow_provider_braze_blueconic.vendors.braze_paths import attribute_path, parse_path
 
@@ -90,14 +90,16 @@ class RowMaker:
             deque(self._read_remaining(batch), maxlen=0)
 
     def _read_remaining(self, batch: ExportUsers) -> Iterator[_Remaining]:
+        present = set(chain.from_iterable(batch.users))
         for field in self._fields:
-            values = batch.field(field)
-            if types := value_types(values):
-                yield _Remaining(field, values, types, text_lists(values, types))
+            if field in present:
+                values = batch.field(field)
+                lists, types = text_lists(values)
+                if types:
+                    yield _Remaining(field, values, types, lists)
         for path, values, rows in self._attribute_values(batch):
-            types = value_types(values)
+            lists, types = text_lists(values)
             if types:
-                lists = text_lists(values, types)
                 yield _Remaining(path, values, types, spread(lists, rows, len(batch.users)) if rows else lists)
 
     def _attribute_values(self, batch: ExportUsers) -> Iterator[tuple[str, list[Any], list[int]]]:

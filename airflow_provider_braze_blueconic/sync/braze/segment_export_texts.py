@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,7 +25,11 @@ Values = Sequence[Any]
 
 _OTHER_FLOAT = r"[:\[,]-?(?:[0-9][0-9.]*e|0\.0000)"
 """A float that msgspec may write otherwise than ``json``: it has an exponent, or would get one."""
-_document = msgspec.json.Encoder(order="sorted").encode
+_OTHER_DECIMAL = r"e|^-0$|^-?0\.0000"
+"""The same of a float alone; and minus zero, which is zero."""
+_TEXT = frozenset({str})
+_NOTHING: frozenset[type] = frozenset()
+_encoder = msgspec.json.Encoder(order="sorted")
 
 
 def value_types(values: Values) -> frozenset[type]:
@@ -38,19 +42,23 @@ def element_types(lists: Values) -> frozenset[type]:
     return frozenset(map(type, chain.from_iterable(filter(None, lists))))
 
 
-def text_lists(values: Values, types: frozenset[type]) -> pa.Array:
+def text_lists(values: Values) -> tuple[pa.Array, frozenset[type]]:
     """Write each value as texts.
 
-    :param types: of the values, see :func:`value_types`.
-    :return: a list of strings for each value; null for null.
+    :return: a list of strings for each value, null for null; and of which types the values are that are not null.
     """
     import pyarrow as pa
 
-    if not types:
-        return pa.nulls(len(values), pa.list_(pa.string()))
+    try:
+        # Most columns are texts, and Arrow takes nothing else for one.
+        texts = pa.array(values, pa.string())
+    except pa.ArrowException:
+        types = value_types(values)
+    else:
+        return _alone(texts), _TEXT if texts.null_count < len(texts) else _NOTHING
     write = _WRITERS.get(next(iter(types))) if len(types) == 1 else None
     lists = write(values) if write else None
-    return pa.array(map(value_texts, values), pa.list_(pa.string())) if lists is None else lists
+    return pa.array(map(value_texts, values), pa.list_(pa.string())) if lists is None else lists, types
 
 
 def spread(lists: pa.Array, rows: Sequence[int], count: int) -> pa.Array:
@@ -63,12 +71,6 @@ def spread(lists: pa.Array, rows: Sequence[int], count: int) -> pa.Array:
     return lists.take(pa.array(places, pa.int32()))
 
 
-def _texts(values: Values) -> pa.Array:
-    import pyarrow as pa
-
-    return _alone(pa.array(values, pa.string()))
-
-
 def _integers(values: Values) -> pa.Array | None:
     import pyarrow as pa
 
@@ -76,6 +78,16 @@ def _integers(values: Values) -> pa.Array | None:
         return _alone(pa.array(values, pa.int64()).cast(pa.string()))
     except (OverflowError, pa.ArrowException):  # more than 64 bits
         return None
+
+
+def _floats(values: Values) -> pa.Array | None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    written = _encoder.encode(values)[1:-1].split(b",")
+    shortened = [None if text == b"null" else text.removesuffix(b".0") for text in written]
+    texts = pa.array(shortened, pa.string())
+    return None if pc.any(pc.match_substring_regex(texts, _OTHER_DECIMAL)).as_py() else _alone(texts)
 
 
 def _booleans(values: Values) -> pa.Array:
@@ -87,8 +99,9 @@ def _booleans(values: Values) -> pa.Array:
 def _documents(values: Values) -> pa.Array | None:
     import pyarrow as pa
 
-    texts = pa.array([None if value is None else _document(value) for value in values], pa.string())
-    return None if _has_other_float(texts) else _alone(texts)
+    texts = [None if text == b"null" else text for text in _lines(values)]
+    documents = pa.array(texts, pa.string())
+    return None if _has_other_float(documents) else _alone(documents)
 
 
 def _lists(values: Values) -> pa.Array | None:
@@ -99,9 +112,18 @@ def _lists(values: Values) -> pa.Array | None:
         return pa.array(values, kind)
     if types != {dict}:
         return None
-    documents = [None if value is None else [_document(element) for element in value] for value in values]
-    lists = pa.array(documents, kind)
-    return None if _has_other_float(lists.values) else lists
+    documents = pa.array(_lines(list(chain.from_iterable(filter(None, values)))), pa.string())
+    if _has_other_float(documents):
+        return None
+    ends = accumulate((len(value) if value else 0 for value in values), initial=0)
+    # A list whose beginning is null is null itself.
+    begins = [None if value is None else begin for value, begin in zip(values, ends, strict=False)]
+    return pa.ListArray.from_arrays(pa.array([*begins, len(documents)], pa.int32()), documents)
+
+
+def _lines(documents: Values) -> list[bytes]:
+    """Write the JSON text of each; a line end in a text is escaped."""
+    return _encoder.encode_lines(documents).split(b"\n")[:-1]
 
 
 def _has_other_float(texts: pa.Array) -> bool:
@@ -127,8 +149,8 @@ def _one_each(count: int) -> pa.Buffer:
 
 
 _WRITERS: Mapping[type, Callable[[Values], pa.Array | None]] = {
-    str: _texts,
     int: _integers,
+    float: _floats,
     bool: _booleans,
     dict: _documents,
     list: _lists,

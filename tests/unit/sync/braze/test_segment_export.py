@@ -417,6 +417,22 @@ def test_a_part_ends_early_when_lines_are_long_or_fields_are_many(
     assert export.column("row") == [0, 1, 2, 3]
 
 
+def test_a_user_with_thousands_of_attributes_does_not_widen_the_rows_before(
+    export: Export, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_export_parts, "_PART_CELLS", 20_000)
+    wide = line(1, custom_attributes={f"attribute {number}": number for number in range(1_000)})
+    narrow = b"".join(line(number, email="a") for number in range(10))
+
+    export.read(*[narrow] * 20, narrow + wide, *[narrow] * 20, remaining=True)
+
+    cells = [len(part) * sum(name.startswith("source_") for name in part[0]) for part in export.parts]
+    assert max(cells) < 21_100
+    assert [len(part) for part in export.parts] == [200, 20, 191]
+    assert export.column("row") == list(range(411))
+    assert len(export.fields["remaining"]) == 1_001
+
+
 def test_remaining_fields_are_those_that_no_path_reads_and_nobody_excluded(export: Export) -> None:
     user = {
         "email": "zoe@example.com",

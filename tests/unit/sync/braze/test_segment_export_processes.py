@@ -225,6 +225,18 @@ def test_where_no_process_can_be_started_this_one_reads_alone(
     assert caplog.text.count("so this one reads it alone") == 3
 
 
+def test_a_process_that_does_not_start_in_time_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_export_processes, "_START", "import time; time.sleep(600)")
+    monkeypatch.setattr(segment_export_processes, "_START_SECONDS", 0.01)
+
+    counts, _ = read(tmp_path, [line(1), line(2)], processes=2)
+
+    assert counts.profiles == 2
+    assert children() == set()
+
+
 def test_a_process_that_reads_imports_nothing_of_airflow() -> None:
     code = (
         "import sys, airflow_provider_braze_blueconic.sync.braze.segment_export_worker, pyarrow; "
