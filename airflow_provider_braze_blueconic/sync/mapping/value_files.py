@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,9 @@ _VALUES_AT_ONCE = 4_000_000
 
 _MOST_CHUNKS = 16
 """However many people: each chunk is a file in each partition."""
+
+_FIELDS_AT_ONCE = 100
+"""Fields that one statement maps."""
 
 
 def value_files(folder: Path) -> list[Path]:
@@ -60,8 +63,7 @@ def write_values(
         if leaves_people:
             (folder / PEOPLE / f"partition={partition}").mkdir(parents=True)
     for number, chunk in enumerate(_chunks(connection, source, plan)):
-        mapped = mapped_sql(chunk, plan, lookups, with_fingerprint=leaves_people)
-        connection.execute(f"CREATE TEMP TABLE mapped AS {mapped}")
+        _map_chunk(connection, chunk, plan, lookups, with_fingerprint=leaves_people)
         values = f"SELECT * EXCLUDE ({', '.join(RECORD)}) FROM mapped" if leaves_people else "SELECT * FROM mapped"
         _copy(connection, values, plan, folder, f"mapped-{number}.parquet")
         if leaves_people:
@@ -70,6 +72,53 @@ def write_values(
                 people = f"{people} UNION ALL {same_people_sql(plan)}"
             _copy(connection, people, plan, folder / PEOPLE, f"people-{number}.parquet")
         connection.execute("DROP TABLE mapped")
+
+
+def _map_chunk(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    plan: MappingPlan,
+    lookups: Mapping[str, str],
+    *,
+    with_fingerprint: bool,
+) -> None:
+    """Map the records of a source into the table ``mapped``, a group of fields at a time.
+
+    What a statement works out in between lies in memory for each of its fields, however few the records are.
+    """
+    groups = [
+        range(first, min(first + _FIELDS_AT_ONCE, len(plan.fields)))
+        for first in range(0, max(1, len(plan.fields)), _FIELDS_AT_ONCE)
+    ]
+    for number, group in enumerate(groups):
+        wanted = mapped_sql(source, plan, lookups, fields=group, with_fingerprint=with_fingerprint and not number)
+        name = f"mapped_{number}" if len(groups) > 1 else "mapped"
+        connection.execute(f"CREATE TEMP TABLE {name} AS {wanted}")
+    if len(groups) > 1:
+        _join_groups(connection, plan, groups)
+
+
+def _join_groups(connection: duckdb.DuckDBPyConnection, plan: MappingPlan, groups: Sequence[range]) -> None:
+    names = [f"mapped_{number}" for number in range(len(groups))]
+    columns = [
+        f"{name}.{quote(field_column(plan.fields[number].target))}"
+        for name, group in zip(names, groups, strict=True)
+        for number in group
+    ]
+    warned = " OR ".join(f"{name}.warnings IS NOT NULL" for name in names)
+    warnings = ", ".join(f"coalesce({name}.warnings, [])" for name in names)
+    there = [quote(field_column(plan.fields[number].target)) for number in groups[0]]
+    joins = " ".join(f"JOIN {name} ON {name}.row = mapped_0.row" for name in names[1:])
+    connection.execute(
+        f"""
+        CREATE TEMP TABLE mapped AS
+        SELECT mapped_0.* EXCLUDE ({", ".join([*there, "warnings"])}),
+            CASE WHEN {warned} THEN flatten([{warnings}]) END AS warnings, {", ".join(columns)}
+        FROM mapped_0 {joins}
+        """
+    )
+    for name in names:
+        connection.execute(f"DROP TABLE {name}")
 
 
 def _chunks(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPlan) -> Iterator[str]:

@@ -44,21 +44,30 @@ class _FieldSql:
     warnings: Mapping[str, str] = dataclass_field(default_factory=dict)
 
 
-def mapped_sql(source: str, plan: MappingPlan, lookups: Mapping[str, str], *, with_fingerprint: bool = False) -> str:
+def mapped_sql(
+    source: str,
+    plan: MappingPlan,
+    lookups: Mapping[str, str],
+    *,
+    fields: range | None = None,
+    with_fingerprint: bool = False,
+) -> str:
     """SQL for the mapped snapshot, with the partition of each person.
 
     :param lookups: target field → relation of its vocabulary.
+    :param fields: numbers of the fields to map; ``None`` for all.
     :param with_fingerprint: also that of the record.
     """
-    fields = [
+    written = [
         _field_sql(number, field, lookups.get(field.target), clear_missing=plan.clear_missing)
         for number, field in enumerate(plan.fields)
+        if fields is None or number in fields
     ]
-    sources = [sql for field in fields for sql in field.sources]
-    texts = [sql for field in fields for sql in field.texts]
-    joins = [sql for field in fields for sql in field.joins]
-    outputs = [field.output for field in fields]
-    warned = _warnings_sql({flag: text for field in fields for flag, text in field.warnings.items()})
+    sources = [sql for field in written for sql in field.sources]
+    texts = [sql for field in written for sql in field.texts]
+    joins = [sql for field in written for sql in field.joins]
+    outputs = [field.output for field in written]
+    warned = _warnings_sql({flag: text for field in written for flag, text in field.warnings.items()})
     base = ["row", "as_of", "last_modified", f"{identifier_sql(plan)} AS identifier"]
     carried = ["row", "identifier", "as_of", "last_modified"]
     if plan.matching is not None:
