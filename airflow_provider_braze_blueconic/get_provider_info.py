@@ -94,8 +94,8 @@ def _config() -> dict[str, Any]:
                     "600",
                 ),
                 "page_size": _option(
-                    "Profiles in one page of a BlueConic segment. A worker holds a page in memory and fetches it "
-                    "again if the connection breaks.",
+                    "Profiles in one page of a BlueConic segment. A page is fetched again if the connection breaks. "
+                    "Larger pages are faster where BlueConic answers slowly, and don't need more memory.",
                     "integer",
                     "2000",
                 ),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from airflow.providers.common.compat.sdk import BaseHook, mask_secret
@@ -43,6 +44,8 @@ from airflow_provider_braze_blueconic.hooks.http.patience import Patience
 from airflow_provider_braze_blueconic.hooks.http.sites import Site
 from airflow_provider_braze_blueconic.hooks.segments import find_segment
 from airflow_provider_braze_blueconic.hooks.settings import Settings
+from airflow_provider_braze_blueconic.sync.blueconic.profile_columns import ProfileColumns
+from airflow_provider_braze_blueconic.sync.blueconic.snapshot import RowsPage
 from airflow_provider_braze_blueconic.sync.sending.seam import Sender
 
 __all__ = [
@@ -247,6 +250,30 @@ class BlueConicHook(BaseHook):
         """
         read = SegmentRead(segment_id, properties=properties, expand=expand, refinement=refinement, page_size=page_size)
         yield from read.pages(self._caller, repeated=self._count_repeated_page)
+
+    def iter_segment_rows(
+        self,
+        segment_id: str,
+        columns: ProfileColumns,
+        *,
+        folder: Path,
+        expand: Sequence[Literal["permissions", "segments"]] = (),
+        refinement: Mapping[str, Any] | None = None,
+        page_size: int = 2000,
+    ) -> Iterator[RowsPage]:
+        """Read the members of a segment page by page, as rows of a snapshot.
+
+        As :meth:`iter_segment_profiles`, with the next page on its way while a page is worked on, and in as much memory
+        whatever the size of a page.
+
+        :param columns: properties to read, and what is told of a profile.
+        :param folder: local folder for the rows of a large page, until it is known to be whole.
+        :raises UnexpectedAnswer: also if a profile has another form than BlueConic's definition says.
+        """
+        read = SegmentRead(
+            segment_id, properties=columns.properties, expand=expand, refinement=refinement, page_size=page_size
+        )
+        yield from read.rows(self._caller, columns, folder, repeated=self._count_repeated_page)
 
     def _count_repeated_page(self) -> None:
         self.repeated_pages += 1

@@ -171,19 +171,21 @@ class BlueConicSegmentToS3Operator(GoalOperator):
         """
         from airflow_provider_braze_blueconic.hooks.blueconic_api.profile_pages import modified_between
         from airflow_provider_braze_blueconic.hooks.settings import Settings
-        from airflow_provider_braze_blueconic.sync.blueconic.snapshot import write_snapshot
+        from airflow_provider_braze_blueconic.sync.blueconic.profile_columns import ProfileColumns
+        from airflow_provider_braze_blueconic.sync.blueconic.snapshot import write_rows
 
+        columns = ProfileColumns(list(self.properties), hook.interaction_names() if self.interaction_names else None)
         with workspace.local("snapshot") as local:
-            return write_snapshot(
-                hook.iter_segment_profiles(
+            return write_rows(
+                hook.iter_segment_rows(
                     segment.id,
-                    properties=list(self.properties),
+                    columns,
+                    folder=local / "page",
                     expand=self.expand,
                     refinement=modified_between(since, as_of) if since else None,
                     page_size=Settings.load().page_size,
                 ),
-                properties=list(self.properties),
-                interaction_names=hook.interaction_names() if self.interaction_names else None,
+                columns,
                 as_of=as_of,
                 folder=local,
                 publish=lambda path: workspace.staging.upload_file(path, f"{uri}/{path.name}"),

@@ -6,6 +6,7 @@ import copy
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 from unittest import mock
@@ -20,6 +21,9 @@ from airflow_provider_braze_blueconic.goals.export_rows import ExportField, Expo
 from airflow_provider_braze_blueconic.hooks import blueconic as blueconic_hooks
 from airflow_provider_braze_blueconic.hooks.blueconic_api.definitions import ProfileProperty, Segment
 from airflow_provider_braze_blueconic.operators import blueconic_segment_to_s3 as blueconic_operators
+from airflow_provider_braze_blueconic.sync.blueconic.page_rows import PageRows
+from airflow_provider_braze_blueconic.sync.blueconic.profile_columns import ProfileColumns
+from airflow_provider_braze_blueconic.sync.blueconic.snapshot import RowsPage
 from airflow_provider_braze_blueconic.sync.braze.segment_export import write_export_snapshot
 from airflow_provider_braze_blueconic.sync.plans.export_reads import properties_to_read
 from airflow_provider_braze_blueconic.sync.plans.observed_users import observable_sources
@@ -501,7 +505,9 @@ class _SourceOf:
     def list_objectives(self) -> list[Any]:
         return [SimpleNamespace(id="news")]
 
-    def iter_segment_profiles(self, _: str, *, refinement: Mapping[str, str] | None, **__: Any) -> Iterator[Any]:
+    def iter_segment_rows(
+        self, _: str, columns: ProfileColumns, *, folder: Path, refinement: Mapping[str, str] | None, **__: Any
+    ) -> Iterator[RowsPage]:
         night, model = self._night, self._model
         meant = list(night.everybody)
         if refinement is not None:
@@ -516,7 +522,9 @@ class _SourceOf:
             announced = None
         self.read = meant
         profiles = [model.profile(who, copy.deepcopy(night.everybody[who])) for who in meant]
-        yield SimpleNamespace(profiles=profiles, total_results=announced)
+        rows = PageRows(columns, folder)
+        rows.take_profiles(profiles)
+        yield RowsPage(rows, announced)
 
 
 class ModifiedExportModel(ExportModel):

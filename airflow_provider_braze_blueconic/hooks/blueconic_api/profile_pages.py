@@ -6,14 +6,19 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from airflow_provider_braze_blueconic.exceptions import GoalError, Problem, SettingError, SyncError, UnexpectedAnswer
+from airflow_provider_braze_blueconic.exceptions import GoalError, Problem, SettingError, SyncError
 from airflow_provider_braze_blueconic.hooks.blueconic_api.definitions import whole_number
+from airflow_provider_braze_blueconic.hooks.blueconic_api.page_reading import read_rows
+from airflow_provider_braze_blueconic.hooks.blueconic_api.page_walk import Walk
 from airflow_provider_braze_blueconic.hooks.http.caller import Caller
 from airflow_provider_braze_blueconic.hooks.http.calls import Answer, Call
-from airflow_provider_braze_blueconic.sync.values.characters import repaired_text
+from airflow_provider_braze_blueconic.sync.blueconic.page_rows import PageRows
+from airflow_provider_braze_blueconic.sync.blueconic.profile_columns import ProfileColumns
+from airflow_provider_braze_blueconic.sync.blueconic.snapshot import RowsPage
 
 __all__ = ["MODIFIED_OVERLAP", "ProfilePage", "SegmentRead", "modified_between"]
 
@@ -26,9 +31,6 @@ BlueConic segments", read 2026-11. The other five are for clocks that differ.
 
 PAGE_MAXIMUM = 1_000_000
 """Profiles per page of a segment: REST API v2, release 103, ``GET /segments/{segment}/profiles``, read 2026-11."""
-
-EMPTY_PAGES = 100
-"""After so many pages in a row without a profile, but with a next cursor, the read is given up."""
 
 _ALONE = "lastmodifieddate"
 """Asked for where a caller wants no property, since asking for none returns all of them."""
@@ -113,31 +115,65 @@ class SegmentRead:
         :param repeated: told of each page that is asked for again, since BlueConic led back to one that was read.
         :raises UnexpectedAnswer: pages stay empty.
         """
-        cursor: str | None = "*"
-        seen: set[str] = set()
-        last: frozenset[str] = frozenset()
-        empty = 0
 
-        def why_again(answer: Answer) -> str | None:
-            """Find out whether an answer leads back, or is the page before once more. Following it would never end."""
-            following = answer.body.get("nextCursor")
-            leads_back = isinstance(following, str) and following in seen
-            if leads_back or (last and _ids(answer.body["profiles"]) == last):
-                repeated()
-                return "returned the cursor of a page that was already read"
-            return None
+        def read(cursor: str, walk: Walk) -> Answer:
+            return caller.call(self._call(cursor, why_again=lambda answer: walk.why_again(answer, _ids(answer))))
 
-        while cursor is not None:
-            seen.add(cursor)
-            page = _page(cursor, caller.call(self._call(cursor, why_again)))
-            empty = 0 if page.profiles else empty + 1
-            last = _ids(page.profiles)
-            if empty >= EMPTY_PAGES:
-                raise UnexpectedAnswer(f"BlueConic gave {EMPTY_PAGES} empty pages in a row.")
-            yield page
-            cursor = page.next_cursor
+        for walk, answer in self._walk(read, _ids, repeated):
+            yield ProfilePage(answer.body["profiles"], _total(answer), walk.cursor, walk.following)
 
-    def _call(self, cursor: str, why_again: Callable[[Answer], str | None]) -> Call:
+    def rows(
+        self, caller: Caller, columns: ProfileColumns, folder: Path, *, repeated: Callable[[], None]
+    ) -> Iterator[RowsPage]:
+        """Read all pages as rows, each whole, in as much memory whatever their size.
+
+        The next page is asked for as soon as a page has told its cursor, and thrown away if that page then breaks off.
+
+        :param folder: local folder for the rows of a page that is not whole yet.
+        :param repeated: as in :meth:`pages`.
+        :raises UnexpectedAnswer: pages stay empty, or a profile has another form than BlueConic's definition says.
+        """
+        ahead = caller.ahead()
+
+        def read(cursor: str, walk: Walk) -> Answer:
+            def ask_next(body: Mapping[str, Any]) -> None:
+                following = body.get("nextCursor")
+                if isinstance(following, str) and following and not walk.has_read(following):
+                    ahead.ask(self._call(following))
+
+            def read_page(chunks: Iterator[bytes]) -> dict[str, Any]:
+                return read_rows(chunks, PageRows(columns, folder), on_head=ask_next)
+
+            return caller.call(
+                self._call(cursor, why_again=lambda answer: walk.why_again(answer, _signature(answer)), read=read_page),
+                ahead,
+            )
+
+        try:
+            for _walk, answer in self._walk(read, _signature, repeated):
+                answer.body["profiles"].check()
+                yield RowsPage(answer.body["profiles"], _total(answer))
+        finally:
+            ahead.drop()
+
+    def _walk(
+        self, read: Callable[[str, Walk], Answer], people: Callable[[Answer], object], repeated: Callable[[], None]
+    ) -> Iterator[tuple[Walk, Answer]]:
+        """Follow the cursors to the end."""
+        walk = Walk(repeated)
+        while walk.following is not None:
+            cursor = walk.begin()
+            answer = read(cursor, walk)
+            walk.end(answer, people(answer))
+            yield walk, answer
+
+    def _call(
+        self,
+        cursor: str,
+        *,
+        why_again: Callable[[Answer], str | None] | None = None,
+        read: Callable[[Iterator[bytes]], dict[str, Any]] | None = None,
+    ) -> Call:
         return Call(
             "GET",
             f"/segments/{quote(self._segment_id, safe='')}/profiles",
@@ -147,12 +183,22 @@ class SegmentRead:
             list_of="profiles",
             errors=self._errors,
             why_again=why_again,
+            read=read,
             whole_texts=False,  # write_snapshot repairs them, and counts the people
         )
 
 
-def _ids(profiles: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    return frozenset(str(profile.get("id")) for profile in profiles)
+def _ids(answer: Answer) -> frozenset[str]:
+    return frozenset(str(profile.get("id")) for profile in answer.body["profiles"])
+
+
+def _signature(answer: Answer) -> object:
+    rows: PageRows = answer.body["profiles"]
+    return rows.signature()
+
+
+def _total(answer: Answer) -> int | None:
+    return whole_number(answer.body.get("totalResults"))
 
 
 def _refusals(segment_id: str) -> dict[int, SyncError]:
@@ -165,11 +211,3 @@ def _refusals(segment_id: str) -> dict[int, SyncError]:
 
 def _refinement_refused() -> GoalError:
     return GoalError([Problem("source.read", "BlueConic refused to read only changed profiles (400). Set read: full.")])
-
-
-def _page(cursor: str, answer: Answer) -> ProfilePage:
-    body = answer.body
-    following = body.get("nextCursor")
-    if following is not None and (not isinstance(following, str) or repaired_text(following) != following):
-        raise UnexpectedAnswer("BlueConic returned a cursor that isn't text.")
-    return ProfilePage(body["profiles"], whole_number(body.get("totalResults")), cursor, following or None)

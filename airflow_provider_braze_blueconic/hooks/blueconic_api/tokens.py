@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 from airflow.providers.common.compat.sdk import mask_secret
@@ -25,6 +26,8 @@ TOKEN_LIFE = 3600.0
 class ClientCredentials:
     """OAuth 2 client credentials: in the form, without a scope; the application's own scopes hold.
 
+    Several threads may ask at once.
+
     :param clock: monotonic seconds.
     """
 
@@ -35,14 +38,17 @@ class ClientCredentials:
         self._clock = clock
         self._token = ""
         self._renew_at = 0.0
+        self._one_fetches = threading.Lock()
 
     def token(self) -> str:
-        if not self._token or self._clock() >= self._renew_at:
-            self._fetch()
-        return self._token
+        with self._one_fetches:
+            if not self._token or self._clock() >= self._renew_at:
+                self._fetch()
+            return self._token
 
     def renew(self) -> bool:
-        self._fetch()
+        with self._one_fetches:
+            self._fetch()
         return True
 
     def _fetch(self) -> None:

@@ -14,6 +14,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from airflow_provider_braze_blueconic.exceptions import TransientError
 from airflow_provider_braze_blueconic.hooks.http.actions import Action, action_for
+from airflow_provider_braze_blueconic.hooks.http.ahead import Ahead
 from airflow_provider_braze_blueconic.hooks.http.bodies import read_object
 from airflow_provider_braze_blueconic.hooks.http.calls import Answer, Call
 from airflow_provider_braze_blueconic.hooks.http.failures import lost, refused
@@ -70,9 +71,14 @@ class Caller:
         """Close the connections that are kept open."""
         self._session.close()
 
-    def call(self, call: Call) -> Answer:
+    def ahead(self) -> Ahead:
+        """Return what sends a request ahead of its call."""
+        return Ahead(self._send)
+
+    def call(self, call: Call, ahead: Ahead | None = None) -> Answer:
         """Make a call until it is answered, refused, or our patience ends.
 
+        :param ahead: what may have sent the first request already; each later one replaces what it sends.
         :raises AccessError: wrong key, host, certificate or right.
         :raises TransientError: busy or unreachable for as long as we waited.
         :raises UnexpectedAnswer: answered in a form that no rule covers.
@@ -86,7 +92,7 @@ class Caller:
             reraise=True,
         )
         try:
-            return retrying(self._try, call)
+            return retrying(self._try, call, ahead)
         except TryAgainError as last:
             raise last.error from None
 
@@ -106,9 +112,10 @@ class Caller:
             state.upcoming_sleep,
         )
 
-    def _try(self, call: Call) -> Answer:
+    def _try(self, call: Call, ahead: Ahead | None) -> Answer:
         try:
-            with self._send(call) as response:
+            answered = ahead.take(call) if ahead is not None else None
+            with self._send(call) if answered is None else answered as response:
                 return self._read(call, response)
         except requests.exceptions.RequestException as error:
             # The library's text can hold the address with its query, so only the class is named.

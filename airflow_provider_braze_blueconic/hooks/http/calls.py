@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ class Call:
     :param errors: what to raise for a status, where the endpoint's own meaning differs from the table's.
     :param why_again: says what is odd about a whole answer that can't be gone on from, such as "gave the same page
         twice"; ``None`` for a good one. The call is made again then, as often as a busy server is asked.
+    :param read: reads the body as it comes, and returns the object; what it has to check is up to it. It raises what
+        :mod:`~.bodies` names. ``None`` to hold the whole body.
     :param whole_texts: ``False`` leaves halves of characters as they are, for a caller that repairs them itself and
         counts the people.
     """
@@ -41,7 +43,8 @@ class Call:
     repeatable: bool = True
     list_of: str | None = None
     errors: Mapping[int, SyncError] = field(default_factory=dict)
-    why_again: Callable[[Answer], str | None] | None = None
+    why_again: Callable[[Answer], str | None] | None = field(default=None, compare=False)
+    read: Callable[[Iterator[bytes]], dict[str, Any]] | None = field(default=None, compare=False)
     whole_texts: bool = True
 
     @property

@@ -10,18 +10,19 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from airflow_provider_braze_blueconic.sync.blueconic.profile_columns import Profiles
+from airflow_provider_braze_blueconic.sync.blueconic.page_rows import PageRows
+from airflow_provider_braze_blueconic.sync.blueconic.profile_columns import ProfileColumns
+from airflow_provider_braze_blueconic.sync.blueconic.snapshot_writer import ROWS_PER_PART, SnapshotWriter
 from airflow_provider_braze_blueconic.sync.store.parts import PartWriter, Progress
 
-__all__ = ["ProfilePage", "SnapshotCounts", "write_snapshot"]
+__all__ = ["ProfilePage", "RowsPage", "SnapshotCounts", "write_rows", "write_snapshot"]
 
 log = logging.getLogger(__name__)
 
-_ROWS_PER_PART = 50_000
 _COMPLETE_SHARE = 0.99
 """Share of the segment's size that counts as complete. The size comes from an index that lags up to ten minutes and
 a segment moves while it is read, so equality can't be asked for; fewer than this is a broken read. As many people as
@@ -35,6 +36,17 @@ class ProfilePage(Protocol):
     def profiles(self) -> Sequence[Mapping[str, Any]]: ...
     @property
     def total_results(self) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class RowsPage:
+    """One page of profiles as rows.
+
+    :param total_results: profiles in the whole read, as the server counts; ``None`` where it does not say.
+    """
+
+    rows: PageRows = field(repr=False)
+    total_results: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,39 +97,70 @@ def write_snapshot(
     folder: Path,
     publish: Callable[[Path], int],
     label: str,
-    rows_per_part: int = _ROWS_PER_PART,
+    rows_per_part: int = ROWS_PER_PART,
     should_stop: Callable[[], bool] = lambda: False,
     profile_count: int | None = None,
 ) -> SnapshotCounts:
-    """Write pages of profiles as Parquet parts, at most one part in memory.
-
-    This loops over profiles in Python: parsing a page's JSON, which must be checked to its end before the cursor is
-    used, takes several times as long.
+    """Write pages of parsed profiles as Parquet parts; as :func:`write_rows`, which needs a third of the time.
 
     :param interaction_names: dialogue id → name, if names are wanted.
-    :param publish: uploads a finished part and returns its size in bytes.
-    :param should_stop: asked once a page; a true answer ends the read as incomplete.
-    :param profile_count: size of the segment as BlueConic lists it; ``None`` for a part of the segment.
     :raises UnexpectedAnswer: a profile has another form than BlueConic's definition says; the message holds nothing of
         it.
     """
-    writer = Profiles(properties, interaction_names, as_of, PartWriter(folder, publish))
+    columns = ProfileColumns(properties, interaction_names)
+    return write_rows(
+        (_rows_of(page, PageRows(columns, folder)) for page in pages),
+        columns,
+        as_of=as_of,
+        folder=folder,
+        publish=publish,
+        label=label,
+        rows_per_part=rows_per_part,
+        should_stop=should_stop,
+        profile_count=profile_count,
+    )
+
+
+def _rows_of(page: ProfilePage, rows: PageRows) -> RowsPage:
+    rows.take_profiles(page.profiles)
+    return RowsPage(rows, page.total_results)
+
+
+def write_rows(
+    pages: Iterable[RowsPage],
+    columns: ProfileColumns,
+    *,
+    as_of: dt.datetime,
+    folder: Path,
+    publish: Callable[[Path], int],
+    label: str,
+    rows_per_part: int = ROWS_PER_PART,
+    should_stop: Callable[[], bool] = lambda: False,
+    profile_count: int | None = None,
+) -> SnapshotCounts:
+    """Write pages of rows as Parquet parts, at most two parts in memory.
+
+    :param publish: uploads a finished part and returns its size in bytes; called in another thread, once at a time.
+    :param should_stop: asked once a page; a true answer ends the read as incomplete.
+    :param profile_count: size of the segment as BlueConic lists it; ``None`` for a part of the segment.
+    """
     announced: int | None = None
+    repaired = 0
     progress = Progress()
     stopped = False
-    for page in pages:
-        if page.total_results is not None:
-            announced = page.total_results
-        for profile in page.profiles:
-            writer.add(profile)
-        if len(writer) >= rows_per_part:
-            writer.flush()
-        if seconds := progress.due():
-            of = f" of {announced:,}" if announced else ""
-            log.info("%s: %s%s profiles read, %s/s", label, f"{writer.rows:,}", of, f"{writer.rows / seconds:,.0f}")
-        if should_stop():
-            stopped = True
-            break
-    writer.flush()
+    with SnapshotWriter(columns, as_of, PartWriter(folder, publish), rows_per_part) as writer:
+        for page in pages:
+            if page.total_results is not None:
+                announced = page.total_results
+            for batch in page.rows.batches():
+                writer.add(batch)
+            repaired += page.rows.repaired
+            if seconds := progress.due():
+                of = f" of {announced:,}" if announced else ""
+                log.info("%s: %s%s profiles read, %s/s", label, f"{writer.rows:,}", of, f"{writer.rows / seconds:,.0f}")
+            if should_stop():
+                stopped = True
+                break
+        writer.finish()
     announced = None if stopped else announced
-    return SnapshotCounts(writer.rows, announced, writer.parts.bytes, profile_count, writer.repaired)
+    return SnapshotCounts(writer.rows, announced, writer.bytes, profile_count, repaired)

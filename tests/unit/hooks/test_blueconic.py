@@ -2,8 +2,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -11,6 +15,7 @@ from airflow_provider_braze_blueconic.exceptions import AccessError, GoalError, 
 from airflow_provider_braze_blueconic.hooks.blueconic import BlueConicHook
 from airflow_provider_braze_blueconic.hooks.blueconic_api.definitions import Objective, ProfileProperty
 from airflow_provider_braze_blueconic.hooks.blueconic_api.profile_pages import modified_between
+from airflow_provider_braze_blueconic.sync.blueconic.profile_columns import ProfileColumns
 from tests.support.odd_server import Oddity, OddServer, answer, cut_off, half_document, reset, zipped
 from tests.unit.hooks.conftest import CLIENT_SECRET, TOKEN
 
@@ -29,9 +34,24 @@ def segments(*names: str) -> dict[str, object]:
     return {"startIndex": 0, "totalResults": len(names), "segments": entries}
 
 
-def read(hook: BlueConicHook, **options: object) -> list[list[str]]:
-    pages = hook.iter_segment_profiles("seg-7", **{"properties": ["email"], **options})  # type: ignore[arg-type]
-    return [[profile["id"] for profile in found.profiles] for found in pages]
+Read = Callable[..., list[list[str]]]
+"""Reads a segment: (hook, options) → ids of the profiles of each page."""
+
+
+@pytest.fixture(params=["parsed profiles", "rows"])
+def read(request: pytest.FixtureRequest, tmp_path: Path) -> Read:
+    def profiles(hook: BlueConicHook, **options: object) -> list[list[str]]:
+        pages = hook.iter_segment_profiles("seg-7", **{"properties": ["email"], **options})  # type: ignore[arg-type]
+        return [[profile["id"] for profile in found.profiles] for found in pages]
+
+    def rows(hook: BlueConicHook, *, properties: Sequence[str] = ("email",), **options: Any) -> list[list[str]]:
+        pages = hook.iter_segment_rows("seg-7", ProfileColumns(properties), folder=tmp_path, **options)
+        return [
+            [name for batch in found.rows.batches() for name in batch.column("profile_id").to_pylist()]
+            for found in pages
+        ]
+
+    return rows if request.param == "rows" else profiles
 
 
 def test_token_is_asked_for_once_with_credentials_in_the_form(server: OddServer, blueconic: BlueConicHook) -> None:
@@ -302,7 +322,9 @@ def test_profiles_are_read_cursor_by_cursor_until_none_follows(server: OddServer
     assert second.query["cursor"] == ["c+/=1"]
 
 
-def test_expansions_and_refinement_are_sent_as_documented(server: OddServer, blueconic: BlueConicHook) -> None:
+def test_expansions_and_refinement_are_sent_as_documented(
+    read: Read, server: OddServer, blueconic: BlueConicHook
+) -> None:
     server.on(f"GET {PROFILES}", answer(page("a")))
     since, until = datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, 1, 2, 3, 4_000, tzinfo=UTC)
 
@@ -318,7 +340,9 @@ def test_expansions_and_refinement_are_sent_as_documented(server: OddServer, blu
     }
 
 
-def test_wanting_no_property_does_not_return_all_of_them(server: OddServer, blueconic: BlueConicHook) -> None:
+def test_wanting_no_property_does_not_return_all_of_them(
+    read: Read, server: OddServer, blueconic: BlueConicHook
+) -> None:
     server.on(f"GET {PROFILES}", answer(page("a")))
 
     read(blueconic, properties=[])
@@ -346,7 +370,7 @@ def test_times_without_a_zone_are_refused() -> None:
     ],
 )
 def test_page_that_is_not_whole_is_read_again_from_its_own_cursor(
-    oddity: Oddity, server: OddServer, blueconic: BlueConicHook
+    read: Read, oddity: Oddity, server: OddServer, blueconic: BlueConicHook
 ) -> None:
     server.on(f"GET {PROFILES}", answer(page("a", following="c-2")), oddity, answer(page("b")))
 
@@ -355,14 +379,14 @@ def test_page_that_is_not_whole_is_read_again_from_its_own_cursor(
 
 
 @pytest.mark.promise(6)
-def test_page_that_never_comes_whole_ends_the_read(server: OddServer, blueconic: BlueConicHook) -> None:
+def test_page_that_never_comes_whole_ends_the_read(read: Read, server: OddServer, blueconic: BlueConicHook) -> None:
     server.on(f"GET {PROFILES}", answer(page("a", following="c-2")), cut_off(page("b")))
 
     with pytest.raises(TransientError, match=r"connection broke during GET /segments/\{segment\}/profiles"):
         read(blueconic)
 
 
-def test_zipped_pages_are_read(server: OddServer, blueconic: BlueConicHook) -> None:
+def test_zipped_pages_are_read(read: Read, server: OddServer, blueconic: BlueConicHook) -> None:
     server.on(f"GET {PROFILES}", zipped(page("a")))
 
     assert read(blueconic) == [["a"]]
@@ -373,7 +397,7 @@ def test_zipped_pages_are_read(server: OddServer, blueconic: BlueConicHook) -> N
     "cursors", [["*"], ["c-2", "c-2"], ["c-2", "c-3", "c-2"]], ids=["the first", "its own", "an older one"]
 )
 def test_cursor_that_was_seen_before_is_never_followed(
-    cursors: list[str], server: OddServer, blueconic: BlueConicHook
+    read: Read, cursors: list[str], server: OddServer, blueconic: BlueConicHook
 ) -> None:
     server.on(
         f"GET {PROFILES}", *[answer(page(f"p{number}", following=cursor)) for number, cursor in enumerate(cursors)]
@@ -396,7 +420,7 @@ def test_cursor_that_was_seen_before_is_never_followed(
     ],
 )
 def test_page_that_leads_back_once_is_asked_for_again_and_counted(
-    odd: dict[str, object], server: OddServer, blueconic: BlueConicHook
+    read: Read, odd: dict[str, object], server: OddServer, blueconic: BlueConicHook
 ) -> None:
     server.on(
         f"GET {PROFILES}",
@@ -408,21 +432,25 @@ def test_page_that_leads_back_once_is_asked_for_again_and_counted(
     assert blueconic.repeated_pages == 1
 
 
-def test_empty_pages_with_ever_new_cursors_come_to_an_end(server: OddServer, blueconic: BlueConicHook) -> None:
+def test_empty_pages_with_ever_new_cursors_come_to_an_end(
+    read: Read, server: OddServer, blueconic: BlueConicHook
+) -> None:
     server.on(f"GET {PROFILES}", *[answer(page(following=f"c-{number}")) for number in range(200)])
 
     with pytest.raises(UnexpectedAnswer, match="100 empty pages in a row"):
         read(blueconic)
 
 
-def test_cursor_that_is_no_text_is_not_taken_for_the_end(server: OddServer, blueconic: BlueConicHook) -> None:
+def test_cursor_that_is_no_text_is_not_taken_for_the_end(
+    read: Read, server: OddServer, blueconic: BlueConicHook
+) -> None:
     server.on(f"GET {PROFILES}", answer({"profiles": [], "nextCursor": 7}))
 
     with pytest.raises(UnexpectedAnswer, match="isn't text"):
         read(blueconic)
 
 
-def test_refused_refinement_tells_to_read_in_full(server: OddServer, blueconic: BlueConicHook) -> None:
+def test_refused_refinement_tells_to_read_in_full(read: Read, server: OddServer, blueconic: BlueConicHook) -> None:
     server.on(f"GET {PROFILES}", answer({"code": 400}, 400))
     refinement = modified_between(datetime(2026, 11, 22, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC))
 
@@ -430,21 +458,23 @@ def test_refused_refinement_tells_to_read_in_full(server: OddServer, blueconic: 
         read(blueconic, refinement=refinement)
 
 
-def test_full_read_that_is_refused_does_not_blame_the_goal(server: OddServer, blueconic: BlueConicHook) -> None:
+def test_full_read_that_is_refused_does_not_blame_the_goal(
+    read: Read, server: OddServer, blueconic: BlueConicHook
+) -> None:
     server.on(f"GET {PROFILES}", answer({"code": 400}, 400))
 
     with pytest.raises(UnexpectedAnswer, match="400"):
         read(blueconic)
 
 
-def test_segment_that_is_gone_is_the_goals_matter(server: OddServer, blueconic: BlueConicHook) -> None:
+def test_segment_that_is_gone_is_the_goals_matter(read: Read, server: OddServer, blueconic: BlueConicHook) -> None:
     server.on(f"GET {PROFILES}", answer({}, 404))
 
     with pytest.raises(GoalError, match=r"source\.segment"):
         read(blueconic)
 
 
-def test_long_read_renews_its_token_between_pages(server: OddServer, blueconic: BlueConicHook) -> None:
+def test_long_read_renews_its_token_between_pages(read: Read, server: OddServer, blueconic: BlueConicHook) -> None:
     server.on(f"GET {PROFILES}", answer(page("a", following="c-2")), answer({}, 401), answer(page("b")))
 
     assert read(blueconic) == [["a"], ["b"]]
@@ -452,9 +482,110 @@ def test_long_read_renews_its_token_between_pages(server: OddServer, blueconic: 
 
 
 @pytest.mark.parametrize("size", [0, -1, 1_000_001])
-def test_page_size_outside_the_vendors_limits_is_refused(size: int, blueconic: BlueConicHook) -> None:
+def test_page_size_outside_the_vendors_limits_is_refused(read: Read, size: int, blueconic: BlueConicHook) -> None:
     with pytest.raises(ValueError, match="page_size"):
         read(blueconic, page_size=size)
+
+
+def by_cursor(pages: Mapping[str, Sequence[Oddity]]) -> Oddity:
+    """Answer each cursor with its replies in order; the last one stays."""
+    left = {cursor: list(replies) for cursor, replies in pages.items()}
+
+    def reply(handler: Any) -> None:
+        replies = left[parse_qs(urlsplit(handler.path).query)["cursor"][0]]
+        (replies.pop(0) if len(replies) > 1 else replies[0])(handler)
+
+    return reply
+
+
+def told_first(*ids: str, following: str | None = None) -> dict[str, object]:
+    """A page that says first where the next one starts, as in the vendor's example."""
+    return {**({} if following is None else {"nextCursor": following}), **page(*ids)}
+
+
+def read_rows(hook: BlueConicHook, folder: Path) -> list[str]:
+    pages = hook.iter_segment_rows("seg-7", ProfileColumns(["email"]), folder=folder)
+    return [name for page in pages for batch in page.rows.batches() for name in batch.column("profile_id").to_pylist()]
+
+
+def test_next_page_is_on_its_way_before_a_page_has_come_to_its_end(
+    server: OddServer, blueconic: BlueConicHook, tmp_path: Path
+) -> None:
+    next_is_asked_for = threading.Event()
+    head, end = json.dumps(told_first("a", following="c-2")).encode().split(b'"a"')
+
+    def half_a_page(handler: Any) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(b"%x\r\n%s\r\n" % (len(head), head))
+        handler.wfile.flush()
+        assert next_is_asked_for.wait(5)
+        handler.wfile.write(b'3\r\n"a"\r\n%x\r\n%s\r\n0\r\n\r\n' % (len(end), end))
+
+    def next_page(handler: Any) -> None:
+        next_is_asked_for.set()
+        answer(told_first("b"))(handler)
+
+    server.on(f"GET {PROFILES}", by_cursor({"*": [half_a_page], "c-2": [next_page]}))
+
+    assert read_rows(blueconic, tmp_path) == ["a", "b"]
+    assert len(server.asked(PROFILES)) == 2
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize(
+    "oddity",
+    [
+        pytest.param(cut_off(told_first("b", "x", following="c-3"), keep=70), id="broken stream"),
+        pytest.param(half_document(told_first("b", "x", following="c-3"), keep=70), id="half a document"),
+    ],
+)
+def test_page_that_breaks_off_after_it_told_its_cursor_is_read_again_and_the_next_one_after_it(
+    oddity: Oddity, server: OddServer, blueconic: BlueConicHook, tmp_path: Path
+) -> None:
+    pages = {
+        "*": [answer(told_first("a", following="c-2"))],
+        "c-2": [oddity, answer(told_first("b", "y", following="c-3"))],
+        "c-3": [answer(told_first("c"))],
+    }
+    server.on(f"GET {PROFILES}", by_cursor(pages))
+
+    assert read_rows(blueconic, tmp_path) == ["a", "b", "y", "c"]
+
+
+@pytest.mark.promise(6)
+@pytest.mark.parametrize("oddity", [reset, answer({}, 503), answer({}, 401), half_document(told_first("b"), keep=30)])
+def test_page_that_fails_on_its_way_ahead_is_asked_for_again(
+    oddity: Oddity, server: OddServer, blueconic: BlueConicHook, tmp_path: Path
+) -> None:
+    pages = {"*": [answer(told_first("a", following="c-2"))], "c-2": [oddity, answer(told_first("b"))]}
+    server.on(f"GET {PROFILES}", by_cursor(pages))
+
+    assert read_rows(blueconic, tmp_path) == ["a", "b"]
+
+
+def test_segment_that_goes_while_the_next_page_is_on_its_way_is_the_goals_matter(
+    server: OddServer, blueconic: BlueConicHook, tmp_path: Path
+) -> None:
+    pages = {"*": [answer(told_first("a", following="c-2"))], "c-2": [answer({}, 404)]}
+    server.on(f"GET {PROFILES}", by_cursor(pages))
+
+    with pytest.raises(GoalError, match=r"source\.segment"):
+        read_rows(blueconic, tmp_path)
+
+
+def test_profile_of_another_form_is_told_once_its_page_is_whole(
+    server: OddServer, blueconic: BlueConicHook, tmp_path: Path
+) -> None:
+    odd = {"profiles": [{"mail": "ada@example.org"}]}
+    server.on(f"GET {PROFILES}", half_document(odd, keep=41), answer(odd))
+
+    with pytest.raises(UnexpectedAnswer, match="doesn't have the form") as raised:
+        read_rows(blueconic, tmp_path)
+
+    assert len(server.asked(PROFILES)) == 2
+    assert "ada@" not in str(raised.value)
 
 
 def properties(*ids: str) -> dict[str, object]:
@@ -528,7 +659,9 @@ def test_half_a_character_in_a_name_stops_nobody(server: OddServer, blueconic: B
 def test_halves_in_profiles_are_left_to_who_counts_them(server: OddServer, blueconic: BlueConicHook) -> None:
     server.on(f"GET {PROFILES}", answer({"totalResults": 1, "profiles": [{"id": "p \ud83d"}]}))
 
-    assert read(blueconic) == [["p \ud83d"]]
+    (found,) = blueconic.iter_segment_profiles("seg-7", properties=["email"])
+
+    assert [profile["id"] for profile in found.profiles] == ["p \ud83d"]
 
 
 def test_an_answer_that_is_nested_without_end_is_no_json(server: OddServer, blueconic: BlueConicHook) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_braze_blueconic.exceptions import UnexpectedAnswer
+from airflow_provider_braze_blueconic.sync.blueconic import snapshot_writer
 from airflow_provider_braze_blueconic.sync.blueconic.snapshot import SnapshotCounts, write_snapshot
 from tests.support.core import day
 
@@ -232,3 +234,49 @@ def test_a_profile_that_is_built_otherwise_is_told_without_its_values(snapshot: 
 
     assert "planted" not in str(caught.value)
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+
+
+def test_the_next_pages_are_read_while_a_part_is_uploaded(tmp_path: Path) -> None:
+    all_is_read = threading.Event()
+
+    def pages() -> Iterator[Page]:
+        yield Page([profile(0)], total_results=2)
+        yield Page([], total_results=2)
+        all_is_read.set()
+
+    def publish(path: Path) -> int:
+        assert all_is_read.wait(30)
+        return 1
+
+    counts = write_snapshot(
+        pages(), properties=[], interaction_names=None, as_of=day(3), folder=tmp_path, publish=publish, label="goal",
+        rows_per_part=1,
+    )  # fmt: skip
+
+    assert counts.profiles == 1
+
+
+class Unreachable(Exception):
+    pass
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("parts", [1, 3], ids=["the last part", "an earlier part"])
+def test_a_part_that_can_not_be_uploaded_ends_the_read(tmp_path: Path, parts: int) -> None:
+    def publish(path: Path) -> int:
+        raise Unreachable
+
+    with pytest.raises(Unreachable):
+        write_snapshot(
+            [Page([profile(number)], total_results=parts) for number in range(parts)], properties=[],
+            interaction_names=None, as_of=day(3), folder=tmp_path, publish=publish, label="goal", rows_per_part=1,
+        )  # fmt: skip
+
+
+def test_long_values_end_a_part_before_it_has_its_rows(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot_writer, "_BYTES_PER_PART", 1_000)
+
+    snapshot.read(*[Page([profile(number, firstname=["x" * 600])]) for number in range(4)])
+
+    assert [len(part) for part in snapshot.parts] == [2, 2]
+    assert [row["row"] for row in snapshot.rows] == [0, 1, 2, 3]
