@@ -194,7 +194,7 @@ def _ids(answer: Answer) -> frozenset[str]:
 
 def _signature(answer: Answer) -> object:
     rows: PageRows = answer.body["profiles"]
-    return rows.signature()
+    return rows.signature
 
 
 def _total(answer: Answer) -> int | None:

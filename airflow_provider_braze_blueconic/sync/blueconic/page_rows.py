@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -96,8 +97,9 @@ class PageRows:
         if self._odd is not None:
             raise self._odd
 
+    @cached_property
     def signature(self) -> bytes:
-        """Return the same bytes for the same people, whatever their order, and none for nobody."""
+        """The same bytes for the same people, whatever their order, and none for nobody; of a page that is whole."""
         import pyarrow as pa
         import pyarrow.compute as pc
 

@@ -133,12 +133,13 @@ class ProfileColumns:
         )
         ids = [profile.id for profile in profiles]
         segments = [profile.segments or () for profile in profiles]
+        has_segments = any(segments)
         columns: list[Any] = [
             ids,
             last_modified(modified),
             [profile.permissions and profile.permissions.level for profile in profiles],
-            [[segment.id for segment in each] for each in segments],
-            [[segment.name or segment.id for segment in each] for each in segments],
+            [[segment.id for segment in each] for each in segments] if has_segments else segments,
+            [[segment.name or segment.id for segment in each] for each in segments] if has_segments else segments,
             [self._names(interactions) for interactions in viewed],
             [profile.consented_objectives for profile in profiles],
             *properties,

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Profile", "last_modified", "moment", "parse_profiles", "property_values"]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_LATEST = 253_402_300_799_999
-"""The last millisecond of the year 9999, the latest that a time can be told of."""
+_EARLIEST, _LATEST = -62_135_596_800_000, 253_402_300_799_999
+"""Milliseconds of the beginning of the year 1 and of the end of 9999, between which a time can be told."""
 
 
 class _Property(msgspec.Struct, gc=False):
@@ -59,31 +59,28 @@ def parse_profiles(text: bytes) -> list[Profile]:
     return _decode(text)
 
 
-def property_values(profiles: Sequence[Profile], names: Sequence[str]) -> list[list[list[str] | None]]:
+def property_values(profiles: Sequence[Profile], names: Sequence[str]) -> list[Sequence[list[str] | None]]:
     """Turn profiles into columns: the values of each property, ``None`` where a profile doesn't have it."""
-    columns: list[list[list[str] | None]] = [[] for _ in names]
-    adders = [(column.append, name) for column, name in zip(columns, names, strict=True)]
+    rows = []
     for profile in profiles:
         values_of = {entry.id: entry.values for entry in profile.properties or ()}.get
-        for add, name in adders:
-            add(values_of(name))
-    return columns
+        rows.append(tuple(map(values_of, names)))
+    return list(zip(*rows, strict=True)) if rows else [()] * len(names)
 
 
 def last_modified(column: Sequence[Sequence[str] | None]) -> pa.Array:
     """Read moments in Unix milliseconds, the first text of each list; null for what is none."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    kind = pa.timestamp("us", tz="UTC")
     try:
-        texts = pa.array([values[0] if values else None for values in column], pa.string())
-        if pc.all(pc.ascii_is_decimal(texts)).as_py() is not False:  # Arrow would also take hexadecimals
-            numbers = texts.cast(pa.int64())
-            if (pc.max(numbers).as_py() or 0) <= _LATEST:
-                return numbers.cast(pa.timestamp("ms", tz="UTC")).cast(pa.timestamp("us", tz="UTC"))
-    except pa.ArrowInvalid:  # too large
-        pass
-    return pa.array([moment(values) for values in column], pa.timestamp("us", tz="UTC"))
+        numbers = [int(values[0]) if values else None for values in column]
+    except ValueError:
+        numbers = []
+    known = [number for number in numbers if number is not None]
+    if known and _EARLIEST <= min(known) <= max(known) <= _LATEST:
+        return pa.array([None if number is None else 1_000 * number for number in numbers], kind)
+    return pa.array([moment(values) for values in column], kind)
 
 
 def moment(values: Any) -> dt.datetime | None:

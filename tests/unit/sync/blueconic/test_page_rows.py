@@ -48,12 +48,12 @@ def test_a_large_page_is_not_held_in_memory_and_leaves_no_file(tmp_path: Path) -
 
 
 def test_the_same_people_have_the_same_signature_and_others_another(tmp_path: Path) -> None:
-    page = filled(tmp_path, block("a", "b"), block("c")).signature()
+    page = filled(tmp_path, block("a", "b"), block("c")).signature
 
-    assert filled(tmp_path, block("c", "b"), block("a", "a")).signature() == page
-    assert filled(tmp_path, block("a", "b")).signature() != page
-    assert filled(tmp_path, block("a", "b", "d")).signature() != page
-    assert filled(tmp_path).signature() == b""
+    assert filled(tmp_path, block("c", "b"), block("a", "a")).signature == page
+    assert filled(tmp_path, block("a", "b")).signature != page
+    assert filled(tmp_path, block("a", "b", "d")).signature != page
+    assert filled(tmp_path).signature == b""
 
 
 def test_an_odd_profile_is_told_when_the_page_is_checked(tmp_path: Path) -> None:
