@@ -10,12 +10,12 @@ from typing import Any
 from airflow_provider_braze_blueconic.hooks.blueconic_api.sent_entries import SentEntries
 from airflow_provider_braze_blueconic.sync.sending.seam import NotTaken, Refusal
 
-__all__ = ["Judged", "judge"]
+__all__ = ["ACCEPTED_STATES", "Judged", "judge"]
 
 _NOT_ADDED = "BlueConic says that the profile is unchanged, so nothing was added"
 """Why a number was not added."""
 
-_ACCEPTED_STATES = frozenset({"CREATED", "MODIFIED", "UNCHANGED"})
+ACCEPTED_STATES = frozenset({"CREATED", "MODIFIED", "UNCHANGED"})
 
 # State → the outcome of the entry, and why. Any other state, and DELETED, which no entry of ours asks for, tells
 # nothing that could be believed.
@@ -62,12 +62,16 @@ class Judged:
             self.taken.pop(position, None)
 
 
-def judge(entries: SentEntries, answers: Sequence[object]) -> Judged:
-    """Find what an answer says of each entry by its key: that results come in the entries' order is UNVERIFIED."""
+def judge(entries: SentEntries, answers: Sequence[object], only: Sequence[int] | None = None) -> Judged:
+    """Find what an answer says of each entry by its key: that results come in the entries' order is UNVERIFIED.
+
+    :param only: positions of the entries to judge; ``None`` for all.
+    """
     found = _by_key(answers)
     one_entry = _Judge(entries)
     judged = Judged([], {}, [], [], [])
-    for position, key in enumerate(entries.keys):
+    for position in range(len(entries.keys)) if only is None else only:
+        key = entries.keys[position]
         results = [] if key in entries.doubled else found.get(key, [])
         told = one_entry.judge(position, results)
         if told is None:
@@ -132,7 +136,7 @@ class _Judge:
             return None
         if state in _NOT_TAKEN:
             return _not_taken(position, state, errors)
-        if state not in _ACCEPTED_STATES:
+        if state not in ACCEPTED_STATES:
             return None
         return self._accepted(position, result, errors)
 

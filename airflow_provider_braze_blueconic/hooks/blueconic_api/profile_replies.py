@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from airflow_provider_braze_blueconic.exceptions import SyncError, TransientError
 from airflow_provider_braze_blueconic.hooks.blueconic_api.judging import Judged, judge
+from airflow_provider_braze_blueconic.hooks.blueconic_api.plain_answers import odd_positions
 from airflow_provider_braze_blueconic.hooks.blueconic_api.sent_entries import SentEntries, count_entries
 from airflow_provider_braze_blueconic.hooks.blueconic_api.sum_words import SumWord, other_word
 from airflow_provider_braze_blueconic.hooks.http.bodies import read_json
@@ -64,7 +65,7 @@ class ProfileReplies:
         """
         verdict = verdict_for(status)
         if status in (200, 413):
-            reply = self._read_entries(status, headers, sent, read_json(answer), word)
+            reply = self._read_entries(status, headers, sent, answer, word)
             if reply is not None:
                 return reply
         if status == 200:
@@ -74,14 +75,19 @@ class ProfileReplies:
         return Reply(verdict, status, (), headers, self._sentence(verdict, status), doubtful=status == 413)
 
     def _read_entries(
-        self, status: int, headers: Mapping[str, str], sent: bytes, answer: object, word: str | None
+        self, status: int, headers: Mapping[str, str], sent: bytes, answer: bytes | None, word: str | None
     ) -> Reply | None:
         """Believe an answer only entry by entry; ``None`` if it tells of none."""
-        if not isinstance(answer, list):
-            return None
         entries = SentEntries(sent)
-        judged = judge(entries, answer)
-        if not judged.refusals and not judged.taken:
+        odd = odd_positions(answer, entries.keys) if word is None else None
+        if odd is not None and not odd:
+            return Reply(Verdict.READ_ENTRIES, status, (), headers)
+        results = read_json(answer)
+        if not isinstance(results, list):
+            return None
+        judged = judge(entries, results, odd)
+        has_plain = odd is not None and len(odd) < len(entries.keys)
+        if not judged.refusals and not judged.taken and not has_plain:
             return None
         again = self._learn(entries, judged, sent, word) if word is not None else ()
         open_ones = (
