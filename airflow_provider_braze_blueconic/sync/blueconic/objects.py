@@ -83,7 +83,7 @@ def profiles_sql(
         literal(
             _common(creates=creates, legislation=legislation, domain_group=domain_group, trigger=trigger_on_change)
         ),
-        f"array_to_string([r FOR r IN [{', '.join(rules)}] IF r IS NOT NULL], ',')",
+        f"concat_ws(',', {', '.join(rules or ['NULL'])})",  # leaves out what is NULL
         "']}'",
     ]
     repeatable = " AND ".join(f"{quote(column)} IS NULL" for column in sums) or "TRUE"
