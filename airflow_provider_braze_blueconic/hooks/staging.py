@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, TransientError
+from airflow_provider_braze_blueconic.hooks.s3.access import S3Access
 from airflow_provider_braze_blueconic.hooks.s3.certificates import verify_by
 from airflow_provider_braze_blueconic.hooks.s3.conditional_writes import check_conditional_writes
 from airflow_provider_braze_blueconic.hooks.s3.delta_options import DeltaAccess
+from airflow_provider_braze_blueconic.hooks.s3.downloads import download
 from airflow_provider_braze_blueconic.hooks.s3.faults import NO_CREDENTIALS, error_code, fault, faults
 from airflow_provider_braze_blueconic.hooks.s3.uris import split_uri
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
 __all__ = ["StagedObject", "StagingHook", "split_uri"]
 
@@ -65,16 +64,11 @@ class StagingHook(BaseHook):
     def __init__(self, aws_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.aws_conn_id = aws_conn_id
-
-    @cached_property
-    def _s3(self) -> S3Hook:
-        from airflow.providers.amazon.aws.hooks.s3 import S3Hook
-
-        return S3Hook(aws_conn_id=self.aws_conn_id)
+        self._s3 = S3Access(aws_conn_id)
 
     def get_conn(self) -> Any:
         """Return boto's S3 client."""
-        return self._s3.get_conn()
+        return self._s3.client
 
     def upload_file(self, local: Path, uri: str) -> int:
         """Upload a file, in parts if it is large.
@@ -94,8 +88,7 @@ class StagingHook(BaseHook):
         """
         bucket, key = split_uri(uri)
         with self._faults(uri):
-            self.get_conn().download_file(bucket, key, str(local))
-        return local.stat().st_size
+            return download(self.get_conn(), bucket, key, local)
 
     def list_objects(self, prefix_uri: str, *, after: str | None = None) -> list[StagedObject]:
         """List everything below a prefix, sorted by key.
@@ -263,14 +256,12 @@ class StagingHook(BaseHook):
         :raises AccessError: there are no credentials, or the connection needs what delta-rs can't do.
         """
         with self._faults("s3://"):
-            # Asked for first, since get_credentials() breaks with AttributeError where there are none.
-            if self._s3.get_session(region_name=self._s3.region_name).get_credentials() is None:
+            credentials = self._s3.credentials()
+            if credentials is None:
                 raise AccessError(f'Connection "{self.aws_conn_id}": {NO_CREDENTIALS}')
-            credentials = self._s3.get_credentials(region_name=self._s3.region_name)
-            region = self._s3.conn_region_name
             meta = self.get_conn().meta
         access = DeltaAccess(self.aws_conn_id, meta.config, self._verify)
-        return access.options(credentials, str(region or ""), str(meta.endpoint_url))
+        return access.options(credentials, str(meta.region_name or ""), str(meta.endpoint_url))
 
     def _verify(self) -> bool | str:
         return verify_by(self._s3, place=self._place("s3://"), conn_id=self.aws_conn_id)

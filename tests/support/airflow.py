@@ -20,7 +20,6 @@ from packaging.version import Version
 from ruamel.yaml import YAML
 
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
-from tests.support.aws import name_no_caller
 from tests.support.sandbox import use_connections
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +71,6 @@ def prepare_airflow() -> Path:
     done = subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     (home / "dags" / "braze_blueconic_goals.py").write_text((ROOT / "dags" / "braze_blueconic_goals.py").read_text())
-    name_no_caller()
     if _SHOWS_ALL:
         structlog.dev.RichTracebackFormatter.__call__ = lambda _, out, error: structlog.dev.plain_traceback(out, error)
     return home

@@ -1,4 +1,3 @@
-from tests.support.aws import nameless_caller
 from tests.support.database import warm_duckdb
 
-__all__ = ["nameless_caller", "warm_duckdb"]
+__all__ = ["warm_duckdb"]

@@ -186,7 +186,7 @@ def test_object_that_changes_while_it_is_moved_stays_where_it_is(staging: Stagin
     client = staging.get_conn()
     other = StagingHook()
     client.meta.events.register("after-call.s3.CopyObject", lambda **_: other.write_bytes(uri, b"news") and None)
-    staging.__dict__["_s3"] = SimpleNamespace(get_conn=lambda: client)
+    staging.__dict__["_s3"] = SimpleNamespace(client=client)
 
     assert not staging.move_object(uri, f"{uri}.done", etag=etag)
     assert other.read_bytes(uri) == b"news"
