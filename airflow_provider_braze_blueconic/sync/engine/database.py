@@ -8,6 +8,7 @@ so times are cast to ``TIMESTAMPTZ`` first.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ __all__ = ["Engine", "connect", "keep_open", "literal", "parquet_source", "quote
 
 _kept: dict[Engine, duckdb.DuckDBPyConnection | None] = {}
 """Databases that are kept open; ``None`` until somebody connects."""
+
+_keeping = threading.Lock()
+"""Of two threads that connect first at the same time, one opens the database, and the other waits for it."""
 
 
 @dataclass(frozen=True)
@@ -43,29 +47,39 @@ def keep_open(engine: Engine) -> Iterator[None]:
 
     What a connection makes is its own, and goes with it.
     """
-    if engine in _kept:
+    with _keeping:
+        is_kept = engine in _kept
+        if not is_kept:
+            _kept[engine] = None
+    if is_kept:
         yield
         return
-    _kept[engine] = None
     try:
         yield
     finally:
-        if database := _kept.pop(engine):
+        with _keeping:
+            database = _kept.pop(engine)
+        if database:
             database.close()
 
 
 @contextmanager
 def connect(engine: Engine) -> Iterator[duckdb.DuckDBPyConnection]:
     """Connect to an in-memory database that spills into the engine's folder and never reaches for the network."""
-    if engine not in _kept:
-        connection = _open(engine)
-    else:
-        database = _kept[engine] = _kept[engine] or _open(engine)
-        connection = database.cursor()
+    connection = _kept_connection(engine) or _open(engine)
     try:
         yield connection
     finally:
         connection.close()
+
+
+def _kept_connection(engine: Engine) -> duckdb.DuckDBPyConnection | None:
+    """Connect to the database that is kept open; ``None`` if none is."""
+    with _keeping:
+        if engine not in _kept:
+            return None
+        database = _kept[engine] = _kept[engine] or _open(engine)
+        return database.cursor()
 
 
 def _open(engine: Engine) -> duckdb.DuckDBPyConnection:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
 
+from airflow_provider_braze_blueconic.sync.engine import database
 from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, keep_open
 
 
@@ -53,3 +57,29 @@ def test_memory_of_a_closed_connection_is_free_for_the_next(tmp_path: Path) -> N
                 held = connection.execute("SELECT sum(temporary_storage_bytes) FROM duckdb_memory()").fetchall()
 
     assert held == [(0,)]
+
+
+def test_of_two_threads_that_connect_first_one_opens_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(tmp_path)
+    both, opened = threading.Barrier(2), []
+    open_database = database._open
+
+    def opening(engine: Engine) -> Any:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(1)  # for the other thread, should it get here as well
+        opened.append(open_database(engine))
+        return opened[-1]
+
+    monkeypatch.setattr(database, "_open", opening)
+
+    def count(_: int) -> Any:
+        with connect(engine) as connection:
+            return connection.execute("SELECT 1").fetchone()
+
+    with keep_open(engine), ThreadPoolExecutor(2) as pool:
+        counted = list(pool.map(count, range(2)))
+
+    assert counted == [(1,), (1,)]
+    assert len(opened) == 1
