@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
@@ -40,13 +38,14 @@ def open_workspace(run: str, *, goal_id: str, staging: str, aws_conn_id: str, ta
     from airflow_provider_braze_blueconic.hooks.staging import StagingHook
     from airflow_provider_braze_blueconic.sync.engine.database import Engine, keep_open
     from airflow_provider_braze_blueconic.sync.store.paths import GoalFolder, run_key
+    from airflow_provider_braze_blueconic.sync.store.work_folders import work_folder
     from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 
     settings = Settings.load()
     hook = StagingHook(aws_conn_id)
     if takes_lock:
         hook.check_conditional_writes(staging, remember=True)
-    with tempfile.TemporaryDirectory(prefix="braze-blueconic-", dir=settings.work_folder) as folder:
-        engine = Engine(Path(folder), memory_limit=settings.memory_limit)
+    with work_folder(settings.work_folder) as folder:
+        engine = Engine(folder, memory_limit=settings.memory_limit)
         with keep_open(engine):
             yield Workspace(hook, GoalFolder(staging, goal_id), run_key(run), engine)
