@@ -153,6 +153,9 @@ def _run_task(home: Path, box: Any, task: Mapping[str, Any]) -> Any:
     file = home / "task.json"
     file.write_text(json.dumps(task))
     environment = {**os.environ, **box.connections(), "NO_PROXY": "127.0.0.1"}
+    # Modules are compiled once, as where the package is installed.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    environment["PYTHONPYCACHEPREFIX"] = str(home / "compiled")
     # Not -m: the same file measures another build of the package, which PYTHONPATH names.
     command = [sys.executable, "-P", "-c", _CHILD, __file__, str(home)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -170,7 +173,9 @@ runpy.run_path(sys.argv[1])["run_one_task"](Path(sys.argv[2]))
 
 def run_one_task(home: Path) -> None:
     """Run the task that the file ``task.json`` names, and write what it took and returned to ``done.json``."""
-    import airflow.sdk.execution_time.task_runner  # noqa: F401 - Airflow's start
+    # Airflow's start: what the process of a task has loaded, or was forked with.
+    import airflow.sdk.execution_time.supervisor
+    import airflow.sdk.execution_time.task_runner  # noqa: F401
 
     task = json.loads((home / "task.json").read_text())
     imports, modules = _timed_imports(), len(sys.modules)
