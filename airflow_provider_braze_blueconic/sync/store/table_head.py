@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_braze_blueconic.sync.store.table_log import TableLog
+
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
@@ -56,7 +58,7 @@ def read_head(uri: str, storage_options: Mapping[str, str]) -> TableHead | None:
 def _newest_head(uri: str, storage_options: Mapping[str, str]) -> TableHead | None:
     import pyarrow.parquet as pq
 
-    log = _Log(uri, storage_options)
+    log = TableLog(uri, storage_options)
     hint = log.read(["_last_checkpoint"])
     begin = int(json.loads(hint["_last_checkpoint"])["version"]) if hint else 0
     commits: dict[str, bytes] = {}
@@ -78,28 +80,6 @@ def _take(actions: Sequence[Any], found: dict[str, Mapping[str, Any]]) -> None:
         for key in _HEAD:
             if isinstance(action, dict) and action.get(key):
                 found.setdefault(key, action[key])
-
-
-class _Log:
-    """The files of a table's log, by delta-rs's own access.
-
-    Not as a file system of Arrow's, nor by listing: in deltalake 1.6 both wait for the network with Python's lock held.
-    """
-
-    def __init__(self, uri: str, storage_options: Mapping[str, str]) -> None:
-        self._uri = uri
-        self._options = dict(storage_options)
-
-    def read(self, names: Sequence[str]) -> dict[str, bytes]:
-        """Read those that are there."""
-        from deltalake.fs import DeltaStorageHandler
-
-        paths = [f"_delta_log/{name}" for name in names]
-        there = DeltaStorageHandler(self._uri, self._options).get_file_info(paths)
-        sizes = {info.path: int(info.size) for info in there if info.is_file}
-        # With its size told, a file is opened without asking for it.
-        files = DeltaStorageHandler(self._uri, self._options, sizes)
-        return {path.rpartition("/")[2]: files.open_input_file(path).read() for path in paths if path in sizes}
 
 
 _PAGE = 20

@@ -11,6 +11,7 @@ from airflow_provider_braze_blueconic.sync.store.table_faults import store_failu
 from airflow_provider_braze_blueconic.sync.store.table_features import unsupported_features
 from airflow_provider_braze_blueconic.sync.store.table_head import TableHead, read_head
 from airflow_provider_braze_blueconic.sync.store.table_options import only_told, with_bucket
+from airflow_provider_braze_blueconic.sync.store.table_transactions import Transactions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +35,7 @@ class OpenedTable:
         self._options = with_bucket(uri, storage_options)
         self._table: DeltaTable | None = None
         self._looked = False
+        self._transactions: Transactions | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.uri!r})"
@@ -110,7 +112,7 @@ class OpenedTable:
 
     def _look_again(self) -> None:
         """Let the next use open the table anew: it has, or may have, another version now."""
-        self._table, self._looked = None, False
+        self._table, self._looked, self._transactions = None, False, None
 
     def _conflict(self) -> WriterConflict:
         return WriterConflict(f"Another run wrote {self.uri} at the same time; this one changed nothing. Run it again.")
@@ -141,4 +143,8 @@ class OpenedTable:
     def transaction(self, name: str) -> int | None:
         """Return the last number committed under a name."""
         table = self.open()
-        return None if table is None else table.transaction_version(name)
+        if table is None:
+            return None
+        if self._transactions is None:
+            self._transactions = Transactions(table, self.uri, self._options)
+        return self._transactions.number(name)
