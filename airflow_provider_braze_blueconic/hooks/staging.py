@@ -241,9 +241,12 @@ class StagingHook(BaseHook):
         :param remember: write that mark if the test succeeded.
         :raises AccessError: the store doesn't support it.
         """
-        with self._faults(uri):
-            endpoint = str(self.get_conn().meta.endpoint_url)
-        check_conditional_writes(self, uri, endpoint=endpoint, place=self._place(uri), remember=remember)
+        check_conditional_writes(self, uri, endpoint=self.endpoint(), place=self._place(uri), remember=remember)
+
+    def endpoint(self) -> str:
+        """Return the address of the store."""
+        with self._faults("s3://"):
+            return str(self.get_conn().meta.endpoint_url)
 
     def storage_options(self) -> dict[str, str]:
         """Return the same access as options for delta-rs: everything that decides how boto reaches S3.

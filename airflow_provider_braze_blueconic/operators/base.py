@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -16,7 +18,12 @@ from packaging.version import Version
 from airflow_provider_braze_blueconic.exceptions import GoalBusy
 from airflow_provider_braze_blueconic.operators.airflow_errors import shown_error
 from airflow_provider_braze_blueconic.operators.turns import Meeting, meet, next_question
-from airflow_provider_braze_blueconic.operators.workspaces import check_folder_names, open_workspace
+from airflow_provider_braze_blueconic.operators.workspaces import (
+    check_folder_names,
+    check_store,
+    open_workspace,
+    store_name,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -94,7 +101,7 @@ class GoalOperator(BaseOperator):
         # Apart from execute(), so that a step which waited can go on here: Airflow lets nobody else call execute().
         try:
             with self._workspace(context) as workspace:
-                meeting = meet(workspace, context, task_id=self.task_id, log=self.log)
+                meeting = meet(workspace, context, task_id=self.task_id, settles=self._settles(workspace), log=self.log)
                 try:
                     with self._turn(workspace, meeting):
                         return self.run_step(workspace, context)
@@ -125,7 +132,6 @@ class GoalOperator(BaseOperator):
             goal_id=self.goal_id,
             staging=self.staging,
             aws_conn_id=self.aws_conn_id,
-            takes_lock=not self.ends_run,
         ) as workspace:
             yield workspace
 
@@ -146,11 +152,23 @@ class GoalOperator(BaseOperator):
                 release(meeting.lock)
                 meeting.queue.leave()
             return
-        with hold(meeting.lock, gap_seconds=lambda: self._gap(meeting.settings), on_lost=self.on_kill):
-            settle_name(workspace.staging, workspace.folder, self.renamed_from, hold=hold_other)
+        with hold(
+            meeting.lock,
+            gap_seconds=lambda: self._gap(meeting.settings),
+            on_lost=self.on_kill,
+            before_first=lambda: check_store(workspace),
+        ):
+            if not meeting.lock.is_settled:
+                settle_name(workspace.staging, workspace.folder, self.renamed_from, hold=hold_other)
+                meeting.lock.is_settled = True
             if meeting.queue.is_waiting:
                 meeting.queue.leave()
             yield
+
+    def _settles(self, workspace: Workspace) -> str:
+        """Name what the first step of a run sees to: that the store can keep a lock, and where the goal's state is."""
+        seen_to = json.dumps([store_name(workspace), self.renamed_from])
+        return hashlib.sha256(seen_to.encode()).hexdigest()[:16]
 
     def _gap(self, settings: Settings) -> float:
         # 0 stands for "not between steps", and a deferral is between two.

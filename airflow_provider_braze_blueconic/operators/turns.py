@@ -46,9 +46,10 @@ class Meeting:
     log: TaskLog
 
 
-def meet(workspace: Workspace, context: Context, *, task_id: str, log: TaskLog) -> Meeting:
+def meet(workspace: Workspace, context: Context, *, task_id: str, settles: str, log: TaskLog) -> Meeting:
     """Make the lock of a goal, and the queue in front of it, for one task of a run.
 
+    :param settles: see :class:`~airflow_provider_braze_blueconic.sync.store.lock.GoalLock`.
     :param log: of the task.
     """
     from airflow_provider_braze_blueconic.hooks.settings import Settings
@@ -61,7 +62,9 @@ def meet(workspace: Workspace, context: Context, *, task_id: str, log: TaskLog) 
 
     def lock(folder: GoalFolder, queue: GoalQueue | None = None) -> GoalLock:
         seconds = settings.lock_seconds
-        return GoalLock(workspace.staging, folder, holder, seconds=seconds, has_ended=has_ended, queue=queue)
+        return GoalLock(
+            workspace.staging, folder, holder, seconds=seconds, has_ended=has_ended, queue=queue, settles=settles
+        )
 
     queue = GoalQueue(
         workspace.staging, workspace.folder, holder, lock_seconds=settings.lock_seconds, has_ended=has_ended

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
 
 if TYPE_CHECKING:
+    from airflow_provider_braze_blueconic.hooks.staging import StagingHook
     from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 
-__all__ = ["check_folder_names", "open_workspace"]
+__all__ = ["check_folder_names", "check_store", "open_workspace", "store_name"]
 
 
 def check_folder_names(named: Mapping[str, str | None]) -> None:
@@ -28,11 +29,10 @@ def check_folder_names(named: Mapping[str, str | None]) -> None:
 
 
 @contextmanager
-def open_workspace(run: str, *, goal_id: str, staging: str, aws_conn_id: str, takes_lock: bool) -> Iterator[Workspace]:
+def open_workspace(run: str, *, goal_id: str, staging: str, aws_conn_id: str) -> Iterator[Workspace]:
     """Open the workspace of a step.
 
     :param run: what distinguishes this run from all others of the goal.
-    :param takes_lock: the store must support conditional writes, without which a lock is useless.
     """
     from airflow_provider_braze_blueconic.hooks.settings import Settings
     from airflow_provider_braze_blueconic.hooks.staging import StagingHook
@@ -43,9 +43,24 @@ def open_workspace(run: str, *, goal_id: str, staging: str, aws_conn_id: str, ta
 
     settings = Settings.load()
     hook = StagingHook(aws_conn_id)
-    if takes_lock:
-        hook.check_conditional_writes(staging, remember=True)
     with work_folder(settings.work_folder) as folder:
         engine = Engine(folder, memory_limit=settings.memory_limit)
         with keep_open(engine):
             yield Workspace(hook, GoalFolder(staging, goal_id), run_key(run), engine)
+
+
+def check_store(workspace: Workspace) -> None:
+    """Make sure that the store supports conditional writes, without which a lock is useless.
+
+    :raises AccessError: it doesn't.
+    """
+    _hook(workspace).check_conditional_writes(workspace.folder.staging, remember=True)
+
+
+def store_name(workspace: Workspace) -> str:
+    """Name the store that a step works with, as far as its address tells it from others."""
+    return _hook(workspace).endpoint()
+
+
+def _hook(workspace: Workspace) -> StagingHook:
+    return cast("StagingHook", workspace.staging)

@@ -75,17 +75,22 @@ class _Heartbeat:
 
 @contextmanager
 def hold(
-    lock: GoalLock, *, gap_seconds: Callable[[], float | None], on_lost: Callable[[], None] = lambda: None
+    lock: GoalLock,
+    *,
+    gap_seconds: Callable[[], float | None],
+    on_lost: Callable[[], None] = lambda: None,
+    before_first: Callable[[], None] | None = None,
 ) -> Iterator[None]:
     """Hold the lock for the time of a block: one step, or, with ``None`` for a gap, all that a run does.
 
     :param gap_seconds: returns, when the step is done, for how long the run may take until its next one; ``None`` if
         there is none. Without a ``SyncReportOperator`` a run is never said to have ended, and others wait that long.
     :param on_lost: called, from another thread, when the block must not go on.
+    :param before_first: see :meth:`~.lock.GoalLock.take`.
     :raises GoalBusy: another run has the lock; or took it over meanwhile, whatever else the block raised.
     :raises TransientError: S3 could not be reached for so long that another run may have taken over.
     """
-    lock.take()
+    lock.take(before_first)
     heartbeat = _Heartbeat(lock, on_lost)
     heartbeat.start()
     try:

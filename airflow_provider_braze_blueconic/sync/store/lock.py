@@ -61,6 +61,7 @@ class GoalLock:
     :param has_ended: asks this Airflow whether one of its runs, by DAG id and run id, has ended; ``None`` if that can't
         be known.
     :param queue: of the runs that wait. Without it, this one takes what is free.
+    :param settles: names what a run sees to once, when it begins to hold the goal; see :attr:`is_settled`.
     :param clock: monotonic seconds.
     """
 
@@ -73,6 +74,7 @@ class GoalLock:
         seconds: float,
         has_ended: Callable[[str, str], bool | None] = lambda *_: None,
         queue: GoalQueue | None = None,
+        settles: str = "",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -86,7 +88,11 @@ class GoalLock:
         )
         self._generation = 0
         self._since = ""
+        self._settles = settles
         self.seconds = seconds
+        self.is_settled = False
+        """A step of this run has seen to ``settles``, and nobody else had the goal since then. Whoever sees to it says
+        so here, within :meth:`take` and :meth:`leave`, and the run's next steps know it from the lock."""
         self.lost = False
         """Another run took over this one's lock."""
 
@@ -94,16 +100,22 @@ class GoalLock:
     def goal_id(self) -> str:
         return self._folder.goal_id
 
-    def take(self) -> None:
+    def take(self, before_first: Callable[[], None] | None = None) -> None:
         """Begin a step: take the lock, or go on with it if this run has it already.
 
         Waits for up to ``lock_seconds`` where it has to find out whether another run is alive.
 
+        :param before_first: called before anything is written, unless the run is settled; see :attr:`is_settled`.
         :raises GoalBusy: another run has it, or has waited for it longer.
         :raises UnexpectedAnswer: the lock can't be read.
         """
         for _ in range(_ROUNDS):
             found = self._newest()
+            self.is_settled = self._was_settled(found)
+            if before_first is not None and not self.is_settled:
+                before_first()
+                before_first = None
+                continue
             if found is not None and found.document.owner == self._holder.owner:
                 self._generation, self._since = found.generation, found.document.since
                 self._write("working")
@@ -174,8 +186,15 @@ class GoalLock:
         if found.document.owner != self._holder.owner:
             self.lost = True
             raise self._taken_over(found)
-        # Another task of this run may have taken it anew.
-        self._generation = found.generation
+        if found.generation > self._generation:
+            # Another task of this run has taken it anew, after somebody else had it.
+            self._generation, self.is_settled = found.generation, self._was_settled(found)
+
+    def _was_settled(self, found: Found | None) -> bool:
+        """Tell whether a step of this run said so, in the lock that was found."""
+        if found is None or found.document.owner != self._holder.owner:
+            return False
+        return bool(self._settles) and found.document.settled == self._settles
 
     def _newest(self) -> Found | None:
         return self._generations.newest(self._generation)
@@ -197,6 +216,7 @@ class GoalLock:
             gap_seconds=gap_seconds,
             dag_id=holder.dag_id,
             airflow=holder.airflow,
+            settled=self._settles if self.is_settled else "",
         )
 
     def _taken_over(self, found: Found) -> GoalBusy:

@@ -22,7 +22,8 @@ class LockDocument:
     :param since: when the run took the lock, by its own clock, as ISO 8601.
     :param beat: another one in each sign of life.
     :param gap_seconds: for how long ``between`` may last.
-    :param dag_id: not in locks of before 2026-12, as ``airflow``.
+    :param dag_id: not in locks of before 2026-12, as ``airflow`` and ``settled``.
+    :param settled: what a step of the run has seen to, so that its next steps need not; empty if it hasn't yet.
     """
 
     owner: str
@@ -35,9 +36,10 @@ class LockDocument:
     gap_seconds: float
     dag_id: str = ""
     airflow: str = ""
+    settled: str = ""
 
 
-_EARLIER = {"dag_id": "", "airflow": ""}
+_EARLIER = {"dag_id": "", "airflow": "", "settled": ""}
 
 
 def parse_lock(content: bytes, uri: str, goal_id: str) -> LockDocument:

@@ -217,6 +217,45 @@ def test_a_store_that_ignores_conditions_is_refused_before_a_step_does_anything(
     assert (done, store.keys()) == ([], [])
 
 
+MOVED = {"to": "customers", "at": "2026-11-05T02:00:00+00:00"}
+
+
+def test_the_steps_after_the_first_of_a_run_ask_neither_what_store_it_is_nor_where_the_state_went(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extra = {"endpoint_url": store.url, "region_name": "us-east-1"}
+    connection = {"conn_type": "aws", "login": "sandbox", "password": "sandbox", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    asked: list[str] = []
+    answer = store.gate._pass
+    monkeypatch.setattr(
+        store.gate, "_pass", lambda environ, start: asked.append(environ["PATH_INFO"]) or answer(environ, start)
+    )
+
+    Step(task_id="extract").execute(run("first"))
+    of_first = list(asked)
+    asked.clear()
+    Step(task_id="map_fields").execute(run("first"))
+
+    for name in ("conditional-writes.json", "moved.json"):
+        assert any(path.endswith(name) for path in of_first)
+        assert not any(path.endswith(name) for path in asked)
+    assert len(asked) <= 8
+
+
+def test_a_goal_whose_state_went_elsewhere_between_two_steps_of_a_run_stops(s3: StagingHook) -> None:
+    Step(task_id="extract").execute(run("first"))
+    # The goal that takes the state over holds the lock meanwhile, as a run that may follow the first one.
+    Step(
+        task_id="extract",
+        does=lambda _: s3.write_bytes("s3://sandbox-sync/tests/people/moved.json", json.dumps(MOVED).encode()),
+    ).execute(run("second", says=lambda *_: "failed"))
+    Report(task_id="report").execute(run("second"))
+
+    with pytest.raises(AirflowFailException, match='went to "customers"'):
+        Step(task_id="map_fields").execute(run("first"))
+
+
 @pytest.mark.parametrize("kind", ["scheduled", "manual", "backfill", "asset_triggered"])
 def test_a_run_that_finds_its_goal_busy_waits_for_its_turn_without_a_slot_whatever_its_kind(
     kind: str, s3: StagingHook, monkeypatch: pytest.MonkeyPatch

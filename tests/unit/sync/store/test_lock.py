@@ -63,10 +63,12 @@ class Store:
         staging: LocalStaging | None = None,
         airflow: str = "",
         ended: bool | None = None,
+        settles: str = "",
     ) -> GoalLock:
         """A step of a run.
 
         :param ended: what its Airflow says of other runs.
+        :param settles: what the run sees to once.
         """
         return GoalLock(
             staging or self.staging,
@@ -74,6 +76,7 @@ class Store:
             Holder(f"key-{run}", started, run, step, dag_id="dag", airflow=airflow),
             seconds=SECONDS,
             has_ended=lambda *_: ended,
+            settles=settles,
             clock=self.time,
             sleep=self.time.sleep,
         )
@@ -671,3 +674,91 @@ class _Interrupted(LocalStaging):
         written = super().write_bytes(uri, data, if_absent=if_absent)
         self.created = self.created or written
         return written
+
+
+def _take(store: Store, run: str, *, settles: str = "moved") -> tuple[GoalLock, list[str]]:
+    """Begin a step, and list what it had to see to before."""
+    lock, asked = store.step(run, settles=settles), []
+    lock.take(lambda: asked.append(run))
+    return lock, asked
+
+
+def _settle(store: Store, run: str) -> GoalLock:
+    lock, _ = _take(store, run)
+    lock.is_settled = True
+    lock.leave(900)
+    return lock
+
+
+def test_what_a_step_of_a_run_has_seen_to_its_next_steps_need_not(store: Store) -> None:
+    first, asked_first = _take(store, "run")
+    was_settled, first.is_settled = first.is_settled, True
+    first.beat()
+    first.leave(900)
+
+    second, asked_second = _take(store, "run")
+    second.leave(900)
+    third, asked_third = _take(store, "run")
+
+    assert (was_settled, second.is_settled, third.is_settled) == (False, True, True)
+    assert (asked_first, asked_second, asked_third) == (["run"], [], [])
+
+
+def test_what_a_step_failed_to_see_to_is_left_to_the_next_one(store: Store) -> None:
+    first, _ = _take(store, "run")
+    first.leave(900)
+
+    second, asked = _take(store, "run")
+
+    assert not second.is_settled
+    assert asked == ["run"]
+
+
+def test_a_step_that_sees_to_something_else_begins_anew(store: Store) -> None:
+    _settle(store, "run")
+
+    lock, asked = _take(store, "run", settles="renamed")
+
+    assert not lock.is_settled
+    assert asked == ["run"]
+
+
+def test_after_another_run_had_the_goal_a_run_sees_to_it_again(store: Store) -> None:
+    _settle(store, "run")
+    store.age(901)
+    other, asked_other = _take(store, "other")
+    other.is_settled = True
+    other.leave(None)
+
+    lock, asked = _take(store, "run")
+
+    assert asked_other == ["other"]
+    assert not lock.is_settled
+    assert asked == ["run"]
+
+
+def test_a_task_that_goes_on_with_a_lock_taken_anew_does_not_say_that_it_is_settled(store: Store) -> None:
+    slow = _settle(store, "run")
+    slow.take()
+    slow.leave(900)
+    store.age(901)
+    other, _ = _take(store, "other")
+    other.leave(None)
+    beside, _ = _take(store, "run")
+
+    slow.beat()
+
+    assert not slow.is_settled
+    assert store.said()["settled"] == ""
+    assert not _take(store, "run")[0].is_settled
+    assert not beside.is_settled
+
+
+def test_nothing_is_written_before_a_run_has_seen_to_what_comes_first(store: Store) -> None:
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store.step("run", settles="moved").take(fails)
+
+    assert store.files() == []
