@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_braze_blueconic.exceptions import GoalError, Problem
 from airflow_provider_braze_blueconic.operators.base import GoalOperator
 from airflow_provider_braze_blueconic.operators.flags import is_true
+from airflow_provider_braze_blueconic.operators.workspaces import staging_by
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -73,7 +74,6 @@ class S3CsvToS3Operator(GoalOperator):
 
     def run_step(self, workspace: Workspace, context: Context) -> SnapshotRef:
         """Choose, check, read, write."""
-        from airflow_provider_braze_blueconic.hooks.staging import StagingHook
         from airflow_provider_braze_blueconic.sync.csv.file_pattern import FilePattern
         from airflow_provider_braze_blueconic.sync.csv.reading import CsvReading
         from airflow_provider_braze_blueconic.sync.csv.source import read_csv_files
@@ -93,7 +93,7 @@ class S3CsvToS3Operator(GoalOperator):
                 required=self.required,
                 broken_percent=self.broken_percent,
             ),
-            source=StagingHook(self.source_aws_conn_id or self.aws_conn_id),
+            source=staging_by(workspace, self.source_aws_conn_id or self.aws_conn_id),
             columns=columns if isinstance(columns, Mapping) else dict.fromkeys(columns, "columns"),
             # A manual or asset-triggered run may have none; then the key is there or not, by the version of Airflow.
             logical_date=getattr(context["dag_run"], "logical_date", None),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_provider_braze_blueconic.exceptions import SyncError
 from airflow_provider_braze_blueconic.operators.base import GoalOperator
 from airflow_provider_braze_blueconic.operators.flags import is_true
+from airflow_provider_braze_blueconic.operators.workspaces import staging_by
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -142,10 +143,9 @@ class SyncReportOperator(GoalOperator):
             raise problem
 
     def _finish_files(self, workspace: Workspace) -> None:
-        from airflow_provider_braze_blueconic.hooks.staging import StagingHook
         from airflow_provider_braze_blueconic.sync.csv.finished_files import mark_files_finished
 
-        source = StagingHook(self.done_aws_conn_id) if self.done_aws_conn_id is not None else None
+        source = staging_by(workspace, self.done_aws_conn_id) if self.done_aws_conn_id is not None else None
         finished = mark_files_finished(
             workspace, cast("SnapshotRef", self.snapshot), source=source, done=source is not None
         )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from airflow_provider_braze_blueconic.hooks.staging import StagingHook
     from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 
-__all__ = ["check_folder_names", "check_store", "open_workspace", "store_name"]
+__all__ = ["check_folder_names", "check_store", "open_workspace", "staging_by", "store_name"]
 
 
 def check_folder_names(named: Mapping[str, str | None]) -> None:
@@ -60,6 +60,14 @@ def check_store(workspace: Workspace) -> None:
 def store_name(workspace: Workspace) -> str:
     """Name the store that a step works with, as far as its address tells it from others."""
     return _hook(workspace).endpoint()
+
+
+def staging_by(workspace: Workspace, aws_conn_id: str) -> StagingHook:
+    """Return the way to S3 by a connection: the workspace's own where it is the same, since a client takes a while."""
+    from airflow_provider_braze_blueconic.hooks.staging import StagingHook
+
+    own = _hook(workspace)
+    return own if own.aws_conn_id == aws_conn_id else StagingHook(aws_conn_id)
 
 
 def _hook(workspace: Workspace) -> StagingHook:
