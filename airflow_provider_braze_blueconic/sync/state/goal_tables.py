@@ -34,11 +34,15 @@ def open_tables(workspace: Workspace) -> Iterator[Table]:
         yield kind(uri, workspace.staging.storage_options())
 
 
-def check_tables(workspace: Workspace) -> None:
+def check_tables(workspace: Workspace) -> Ledger:
     """Make sure before an upload that what the target answers can be kept after it.
 
+    :return: the ledger, opened: it tells what it held at this moment.
     :raises BrokenTable: a table of the goal can't be read.
     :raises UnsupportedTable: a table of the goal has a feature that this package can't use.
     """
-    for table in open_tables(workspace):
+    ledger = open_ledger(workspace)
+    receipts = ReceiptTable(workspace.folder.receipts, workspace.staging.storage_options())
+    for table in (ledger, receipts, open_runs(workspace)):
         table.open()
+    return ledger

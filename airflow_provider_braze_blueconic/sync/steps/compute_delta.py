@@ -62,9 +62,9 @@ def compute_staged_delta(
     :raises BrokenTable: a table of the goal can't be read.
     :raises UnsupportedTable: a table of the goal has a feature that this package can't use.
     """
-    check_tables(workspace)
-    recover_uploads(workspace)
-    ledger = open_ledger(workspace)
+    ledger = check_tables(workspace)
+    if recover_uploads(workspace):
+        ledger = open_ledger(workspace)
     newest = ledger.newest_as_of()
     settings = _settled_settings(workspace, ledger, plan.settings(newest))
     known_columns = set(ledger.columns())
