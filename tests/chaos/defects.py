@@ -311,7 +311,7 @@ DEFECTS: Sequence[Defect] = (
         "a delta does not look for what others left uncommitted",
         "ExportModel",
         "sync/steps/compute_delta.py",
-        "    recover_uploads(workspace)\n",
+        "    if recover_uploads(workspace):\n        ledger = open_ledger(workspace)\n",
         "",
     ),
 )
