@@ -75,7 +75,7 @@ class BlueConicProfiles(Target):
         from airflow_provider_braze_blueconic.sync.sending.pacing import Rate
 
         if requests_per_second:
-            return Rate(requests_per_second, 1.0)
+            return Rate(requests_per_second, 1.0, counted=False)
         return PROFILES_RATE.lower(Settings.load().requests_per_second)
 
 

@@ -161,7 +161,7 @@ def _upload(delta: Any, rate: float) -> None:
                     source, columns, merges={"braze_revenue": "sum"}, creates=False
                 ),
                 sender=BlueConicHook().profiles_sender(sums=SumWord("INCREMENT"), max_in_flight=4),
-                rate=Rate(rate, 1.0),
+                rate=Rate(rate, 1.0, counted=False),
                 settings=UploadSettings(BatchLimits(5, 2_000_000), BODY_BEFORE, BODY_AFTER, max_in_flight=4),
             )
         except Exception as error:  # noqa: BLE001  told to the test

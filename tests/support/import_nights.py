@@ -506,7 +506,7 @@ class Run:
             partition,
             objects_sql=self._goal.objects_sql(workspace, self.done["delta"]),
             sender=opened(_Mortal(self._goal.target, life)),
-            rate=Rate(100, 1.0),
+            rate=Rate(100, 1.0, counted=False),
             settings=UploadSettings(
                 BatchLimits(2, 4_000_000),
                 before,

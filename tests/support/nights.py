@@ -205,7 +205,7 @@ class Night:
                 acts_on_leavers=True,
                 dry_run=False,
                 objects=2,
-                rate=Rate(100, 1.0),
+                rate=Rate(100, 1.0, counted=False),
             ),
         )
         for partition in done["guard"]["partitions"]:
@@ -256,7 +256,7 @@ class Night:
             partition,
             objects_sql=lambda source, columns: attributes_sql(source, columns, allow_creation=True),
             sender=opened(_Mortal(self._target, life)),
-            rate=Rate(100, 1.0),
+            rate=Rate(100, 1.0, counted=False),
             settings=UploadSettings(
                 BatchLimits(2, 4_000_000), BODY_BEFORE, BODY_AFTER, max_in_flight=1, flush_seconds=0.5
             ),

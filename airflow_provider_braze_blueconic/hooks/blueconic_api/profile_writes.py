@@ -29,7 +29,7 @@ PROFILES_LIMITS = BatchLimits(
     body_bytes=2_000_000,  # UNVERIFIED: no limit of the body is published, so what Braze allows for as many objects
 )
 
-PROFILES_RATE = Rate(10, 1.0)
+PROFILES_RATE = Rate(10, 1.0, counted=False)
 """Careful, where a goal sets no cap: no rate is published (UNVERIFIED), only that too many requests at once get 429."""
 
 PROFILES_IN_FLIGHT = 4

@@ -31,7 +31,7 @@ TRACK_BULK_LIMITS = BatchLimits(
 TRACK_RATE = Rate(3_000, 3.0)
 """Requests in seconds, contracts priced by data points: docs "API limits", read 2026-11."""
 
-TRACK_BULK_RATE = Rate(50, 1.0)
+TRACK_BULK_RATE = Rate(50, 1.0, counted=False)
 """Base limit of most customers: docs "POST /users/track/bulk", read 2026-11."""
 
 _REPLY_BYTES = 1 << 20

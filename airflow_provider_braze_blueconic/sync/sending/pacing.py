@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from airflow_provider_braze_blueconic.sync.sending.window import CountedWindow
 
 __all__ = ["Pacing", "Rate"]
 
@@ -16,8 +18,13 @@ _EPOCH_FROM = 1_000_000_000
 """``X-RateLimit-Reset`` is an epoch on one Braze page and a duration on another; above this it is an epoch."""
 
 _HEADROOM = 0.955
-"""Share of the cap that is used. The rest is for catching up, and for what the network does to the spacing of requests
-on their way, so that no window of the server sees more than the cap."""
+"""Share of a cap that is used if the server's windows are not counted. The rest is for catching up, and for what the
+network does to the spacing of requests on their way."""
+
+_COUNTED_PACE = 1.1
+"""How much faster than the cap requests follow each other if the server's windows are counted. These alone keep to the
+cap; the spacing keeps a window from being used up at once. Faster, so that a latency's wait in each window is made up
+for."""
 
 _BURST_SHARE = 0.033
 """How much lost time may be caught up at once, as a share of the window. A hiccup of the event loop costs nothing; a
@@ -36,15 +43,20 @@ class Rate:
 
     :param requests: requests per window.
     :param seconds: length of the window.
+    :param counted: no such window of the server may hold more, however unevenly requests arrive there. It costs one
+        latency a window, too much where a window is hardly longer: without it starts alone are spaced, below the cap.
+    :param evenly: a lower cap to which the starts of requests keep besides.
     """
 
     requests: float
     seconds: float
+    counted: bool = True
+    evenly: Rate | None = None
 
     @property
     def per_second(self) -> float:
         """Requests per second on average."""
-        return self.requests / self.seconds
+        return self.evenly.per_second if self.evenly else self.requests / self.seconds
 
     def share(self, workers: int) -> Rate:
         """Return what one of several equal workers may use, so that together they keep to this rate.
@@ -54,28 +66,40 @@ class Rate:
         if workers == 1:
             return self
         each = self.requests / workers
-        return Rate(math.floor(each), self.seconds) if each >= 1 else Rate(1, self.seconds / each)
+        requests, seconds = (math.floor(each), self.seconds) if each >= 1 else (1, self.seconds / each)
+        return replace(self, requests=requests, seconds=seconds, evenly=self.evenly and self.evenly.share(workers))
 
     def lower(self, per_second: float | None) -> Rate:
         """Return this rate, or ``per_second`` if that is lower."""
         if per_second is None or per_second >= self.per_second:
             return self
-        return Rate(per_second, 1.0)
+        lower = Rate(per_second, 1.0, counted=False)
+        return replace(self, evenly=lower) if self.counted else lower
 
 
 class Pacing:
-    """Spaces requests evenly below a cap, and believes the server's numbers only downwards.
+    """Spaces requests evenly to keep to a cap, and believes the server's numbers only downwards.
 
     :param rate: the cap of this worker.
     :param wall_clock: returns Unix seconds; compared with resets that come as an epoch.
+    :param quiet_for: seconds for which nothing else has sent for this worker. What another upload sent
+        before, in its last window, is not counted here; so the first request waits until the spacing of both keeps them
+        to the cap together. ``None`` if nothing did.
     """
 
-    def __init__(self, rate: Rate, *, wall_clock: Callable[[], float] = time.time) -> None:
-        self._interval = rate.seconds / (rate.requests * _HEADROOM)
-        self._burst = min(_BURST_SHARE * rate.seconds, _BURST_SECONDS)
+    def __init__(
+        self, rate: Rate, *, wall_clock: Callable[[], float] = time.time, quiet_for: float | None = None
+    ) -> None:
+        spaced = rate.evenly or rate
+        self._window = CountedWindow(max(1, math.floor(rate.requests)), rate.seconds) if rate.counted else None
+        self._interval = spaced.seconds / (spaced.requests * (_COUNTED_PACE if spaced.counted else _HEADROOM))
+        self._burst = min(_BURST_SHARE * spaced.seconds, _BURST_SECONDS)
         self._wall_clock = wall_clock
-        self._next = 0.0
-        self._paused_until = 0.0
+        self._next = self._paused_until = 0.0
+        self._first_after = 0.0
+        if quiet_for is not None and spaced.counted:
+            gap = 2 * self._burst + spaced.seconds * (1 - 1 / _COUNTED_PACE)
+            self._first_after = max(0.0, gap - quiet_for)
         self._started = 0
         self._newest_answered = 0
         self._left: int | None = None
@@ -87,7 +111,9 @@ class Pacing:
         :param now: monotonic seconds.
         :return: monotonic seconds, never before ``now``.
         """
-        start = max(now, self._next, self._paused_until)
+        if self._first_after:
+            self._paused_until, self._first_after = max(self._paused_until, now + self._first_after), 0.0
+        start = max(now if self._window is None else self._window.next_start(now), self._next, self._paused_until)
         if self._left is not None and self._left <= 0 and self._left_until > start:
             start = self._left_until
         return start
@@ -97,11 +123,22 @@ class Pacing:
 
         :return: its number, from 1, by which :meth:`observe` knows its answer.
         """
-        self._next = max(self._next, now - self._burst) + self._interval
+        # Before its first request an upload has lost no time.
+        self._next = max(self._next, now - self._burst if self._started else now) + self._interval
         self._started += 1
+        if self._window is not None:
+            self._window.started()
         if self._left is not None:
             self._left -= 1
         return self._started
+
+    def ended(self, now: float) -> None:
+        """Take note that a request has an answer, or will not get one.
+
+        :param now: monotonic seconds.
+        """
+        if self._window is not None:
+            self._window.ended(now)
 
     def observe(self, headers: Mapping[str, str], now: float, *, number: int) -> None:
         """Take note of the rate-limit headers of an answer.

@@ -262,6 +262,7 @@ class Upload:
             # Cut off, or a sender with a bug: what can't be repeated must not look as if it had never been sent.
             self._outcomes.hold_unrepeatable(batch, "the upload ended before the answer came", None)
             raise
+        self._pacing.ended(self._clock())
         self._tally.requests += reply.requests - 1
         self._pacing.observe(reply.headers, self._clock(), number=number)
         self._answers.take(batch, reply, self._clock())

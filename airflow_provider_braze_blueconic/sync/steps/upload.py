@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ def upload_partition(
     :param on_start: gets the upload, so that it can be stopped.
     :raises Superseded: a later attempt has begun.
     """
-    began = dt.datetime.now(dt.UTC)
+    began, quiet_since = dt.datetime.now(dt.UTC), time.monotonic()
     tally = Tally()
     with workspace.local("upload") as local:
         receipts = part_receipts(workspace, delta, partition, began, local / "receipts")
@@ -70,7 +71,9 @@ def upload_partition(
                 return upload_ref(partition, tally, began)
             mark_open(workspace, delta)
             work = _fetch_work(workspace, delta, partition, objects_sql, fence, local)
-            asyncio.run(_send(work, fence, receipts, tally, sender, Pacing(rate), settings, on_start))
+            quiet_for = 0.0 if fence.has_older else time.monotonic() - quiet_since
+            pacing = Pacing(rate, quiet_for=quiet_for)
+            asyncio.run(_send(work, fence, receipts, tally, sender, pacing, settings, on_start))
     return upload_ref(partition, tally, began)
 
 

@@ -57,6 +57,7 @@ class Fence:
     :param folder: URI of the delta, or of whatever else the attempts are about.
     :param names: what the attempt does; several are begun and checked together.
     :param label: goal and step, for messages.
+    :ivar has_older: an older attempt may still have been at work when this one began.
     """
 
     def __init__(self, staging: Staging, folder: str, names: Sequence[str], *, label: str) -> None:
@@ -64,13 +65,13 @@ class Fence:
         self._folder = folder
         self._names = tuple(names)
         self._generations: dict[str, int] = {}
-        self._has_older = False
+        self.has_older = False
         self.label = label
 
     def begin(self) -> None:
         """Become the newest attempt: an older one that still lives stops from now on."""
         before = read_attempts(self._staging, self._folder)
-        self._has_older = any(is_at_work(before, name) for name in self._names)
+        self.has_older = any(is_at_work(before, name) for name in self._names)
         for name in self._names:
             self._generations[name] = create_attempt(
                 self._staging, self._folder, name, max(before.get(name, {}), default=0)
@@ -78,7 +79,7 @@ class Fence:
 
     def wait_for_older(self) -> None:
         """Wait until older attempts have ended, or can't send any more."""
-        if self._has_older:
+        if self.has_older:
             asyncio.run(_wait_for_older(self._staging, self._folder, self._generations, self.label))
 
     def is_newest(self) -> bool:

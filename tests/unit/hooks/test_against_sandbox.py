@@ -201,7 +201,7 @@ def add_to_revenue(box: Sandbox, folder: Path, *crm_ids: str, city: str | None =
     async def send_all() -> None:
         async with BlueConicHook().profiles_sender(sums=SumWord("INCREMENT")) as sender:
             settings = UploadSettings(PROFILES_LIMITS, BODY_BEFORE, BODY_AFTER)
-            await Upload(sender, Pacing(Rate(100, 1.0)), receipts, settings).run(records)
+            await Upload(sender, Pacing(Rate(100, 1.0, counted=False)), receipts, settings).run(records)
 
     asyncio.run(send_all())
     told: dict[str, list[str]] = {}

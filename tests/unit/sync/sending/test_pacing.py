@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import random
 from bisect import bisect_left
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +26,7 @@ def starts_of(pacing: Pacing, delays: list[float], *, begin: float = NOW) -> lis
         allowed = pacing.next_start(now)
         now = allowed + delay if allowed > now else now
         pacing.started(now)
+        pacing.ended(now)
         starts.append(now)
     return starts
 
@@ -33,6 +36,155 @@ def most_in_a_window(starts: list[float], seconds: float) -> int:
     ordered = sorted(starts)
     # A hair off its end: sums of floats are not exact.
     return max(bisect_left(ordered, start + seconds - 1e-6) - number for number, start in enumerate(ordered))
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a request meets on its way, in seconds.
+
+    :param latency: from its start to its answer, if nothing keeps it.
+    :param share_there: how much of that is the way there.
+    :param jitter: more, at most, on either way.
+    :param stall: as long either side stops now and then, and with it everything that it does.
+    :param calm_from: from this second on everything comes at once.
+    """
+
+    latency: float
+    share_there: float = 0.5
+    jitter: float = 0.0
+    stall: float = 0.0
+    calm_from: float = math.inf
+
+    def way(self, second: float, share: float, chance: random.Random) -> float:
+        """Return how long one way takes in a second of the test."""
+        return 0.0 if second >= self.calm_from else self.latency * share + self.jitter * chance.random()
+
+    def awake(self, moment: float, stalls: list[float]) -> float:
+        """Put off what falls into a stall to its end."""
+        for stall in stalls:
+            if stall <= moment < stall + self.stall:
+                moment = stall + self.stall
+        return moment
+
+
+def play(
+    pacing: Pacing, network: Network, *, seconds: float, seed: int = 1, requests: float = math.inf, begin: float = NOW
+) -> list[float]:
+    """Send as early as allowed, through a network, and return when the server counted each request."""
+    chance = random.Random(seed)
+    stalls = {
+        side: sorted(begin + chance.uniform(0, seconds) for _ in range(math.ceil(seconds / 4)))
+        for side in ("client", "server")
+    }
+    order = itertools.count()
+    events: list[tuple[float, int, str]] = [(begin, next(order), "client")]
+    counted: list[float] = []
+    sent = 0
+
+    def later(kind: str, side: str, moment: float) -> None:
+        heapq.heappush(events, (network.awake(moment, stalls[side]), next(order), kind))
+
+    def way(share: float) -> float:
+        return network.way(now - begin, share, chance)
+
+    while events and events[0][0] < begin + seconds:
+        now, _, kind = heapq.heappop(events)
+        if kind == "server":
+            counted.append(now)
+            later("answer", "client", now + way(1 - network.share_there))
+        else:
+            if kind == "answer":
+                pacing.ended(now)
+            while sent < requests and pacing.next_start(now) <= now:
+                pacing.started(now)
+                sent += 1
+                later("server", "server", now + way(network.share_there))
+            if kind == "client" and sent < requests:
+                later("client", "client", now + min(max(pacing.next_start(now) - now, 1e-4), 0.05))
+    return counted
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    requests=st.integers(1, 60),
+    window=st.sampled_from([0.5, 3.0]),
+    latency=st.floats(0, 1),
+    share_there=st.floats(0, 1),
+    jitter=st.floats(0, 0.3),
+    stall=st.floats(0, 0.3),
+    calm_from=st.one_of(st.just(math.inf), st.floats(0, 9)),
+    seed=st.integers(0, 1_000),
+)
+def test_no_window_of_the_server_exceeds_the_cap_whatever_happens_on_the_way(
+    requests: int,
+    window: float,
+    latency: float,
+    share_there: float,
+    jitter: float,
+    stall: float,
+    calm_from: float,
+    seed: int,
+) -> None:
+    network = Network(latency, share_there, jitter, stall, calm_from)
+
+    counted = play(Pacing(Rate(requests, window)), network, seconds=9.0, seed=seed)
+
+    assert counted
+    assert most_in_a_window(counted, window) <= requests
+
+
+@pytest.mark.parametrize("stall", [0.0, 0.3], ids=["steady", "stalls"])
+@pytest.mark.parametrize("jitter", [0.0, 0.3], ids=["calm", "jitter"])
+def test_brazes_window_holds_where_requests_arrive_in_heaps(jitter: float, stall: float) -> None:
+    network = Network(0.05, jitter=jitter, stall=stall)
+
+    counted = play(Pacing(Rate(3_000, 3.0)), network, seconds=12.0)
+
+    assert most_in_a_window(counted, 3.0) <= 3_000
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.05, 0.1, 0.2])
+def test_an_upload_of_four_thousand_requests_uses_the_cap_at_any_latency(latency: float) -> None:
+    counted = play(Pacing(Rate(3_000, 3.0)), Network(latency), seconds=9.0, requests=4_000)
+
+    assert len(counted) == 4_000
+    assert 4_000 / (counted[-1] - counted[0]) >= 0.95 * 1_000
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.05, 0.1, 0.2])
+def test_a_long_upload_loses_one_latency_a_window(latency: float) -> None:
+    counted = play(Pacing(Rate(3_000, 3.0)), Network(latency), seconds=20.0)
+
+    assert len(counted) / (counted[-1] - counted[0]) >= 0.99 * 3_000 / (3.0 + latency)
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.2])
+def test_two_uploads_that_follow_each_other_keep_to_the_cap_together(latency: float) -> None:
+    rate = Rate(3_000, 3.0)
+    first = play(Pacing(rate), Network(latency), seconds=30.0, requests=6_500)
+    end = first[-1] + latency
+
+    second = play(Pacing(rate, quiet_for=0.0), Network(latency), seconds=12.0, begin=end)
+
+    assert most_in_a_window([*first, *second], 3.0) <= 3_000
+
+
+def test_without_an_answer_nothing_more_starts_than_a_window_holds() -> None:
+    pacing = Pacing(Rate(5, 3.0))
+    for second in range(5):
+        pacing.started(NOW + second)
+
+    assert pacing.next_start(NOW + 100) > NOW + 100
+    pacing.ended(NOW + 100)
+    assert pacing.next_start(NOW + 100) == pytest.approx(NOW + 103, abs=0.01)
+
+
+def test_a_lower_cap_of_the_goal_leaves_the_servers_window_in_force() -> None:
+    pacing = Pacing(Rate(3_000, 3.0).lower(990))
+
+    counted = play(pacing, Network(0.05, jitter=0.3, stall=0.3), seconds=12.0)
+
+    assert most_in_a_window(counted, 3.0) <= 3_000
 
 
 @settings(max_examples=150, deadline=None)
@@ -90,7 +242,7 @@ def test_a_thousand_a_second_are_reached_with_a_clock_that_jitters(late: float) 
 
 
 def test_a_long_pause_is_not_made_good() -> None:
-    pacing = Pacing(Rate(1_000, 1.0))
+    pacing = Pacing(Rate(1_000, 1.0, counted=False))
     starts_of(pacing, [0.0] * 100)
 
     starts = starts_of(pacing, [0.0] * 100, begin=NOW + 60)
@@ -191,7 +343,7 @@ def test_a_429_pauses_everything_as_long_as_it_says(headers: dict[str, str], sec
 
 
 def test_a_429_that_says_zero_still_waits_for_its_turn() -> None:
-    pacing = Pacing(Rate(10, 1.0))
+    pacing = Pacing(Rate(10, 1.0, counted=False))
 
     assert pacing.refused({"retry-after": "0"}, NOW) > NOW + 0.1
 
@@ -240,6 +392,7 @@ def with_fixed_windows(*, latency: float, reset: str, seconds: float) -> tuple[i
             later(way, "answer", {"x-ratelimit-remaining": remaining, "x-ratelimit-reset": text}, number)
         elif kind == "answer":
             accepted += 1
+            pacing.ended(now)
             pacing.observe(headers, now, number=number)
         else:
             while pacing.next_start(now) <= now:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from tests.support.targets import ACCEPTED, ReceiptFiles, Scripted, Target, exte
 
 BUSY = Reply(Verdict.RETRY, 503, sentence="Braze is busy (503).")
 LOST = Reply(Verdict.UNKNOWN, None, sentence="Braze gave no answer.")
-FAST = Rate(100_000, 1.0)
+FAST = Rate(100_000, 1.0, counted=False)
 LIMIT_OF_ONE = BatchLimits(objects=1, body_bytes=4_000_000)
 
 
@@ -294,7 +295,9 @@ def test_who_is_worth_another_form_again_and_again_stays_unsent(tmp_path: Path) 
 def test_an_upload_that_is_superseded_starts_nothing_more_and_keeps_what_it_was_told(tmp_path: Path) -> None:
     target = Target(lambda *_: ACCEPTED, latency=2.0)
 
-    outcome = upload(tmp_path, people(7_500), target, rate=Rate(10, 1.0), is_newest=lambda now: now < 2.0)
+    outcome = upload(
+        tmp_path, people(7_500), target, rate=Rate(10, 1.0, counted=False), is_newest=lambda now: now < 2.0
+    )
 
     assert isinstance(outcome.error, Superseded)
     assert max(target.starts) - min(target.starts) <= 2.5
@@ -453,7 +456,7 @@ def test_told_to_end_before_their_turn_people_are_unsent_and_not_unknown(tmp_pat
         tmp_path,
         people(75 * 10, repeatable=False),
         target,
-        rate=Rate(1, 0.9),
+        rate=Rate(1, 0.9, counted=False),
         during=stopping_after(2.0),
     )
 
@@ -882,7 +885,7 @@ def test_the_cap_is_reached_at_any_latency(tmp_path: Path, latency: float) -> No
 def test_the_cap_holds_for_repeats_too(tmp_path: Path) -> None:
     target = Target(lambda _, number: BUSY if number % 3 == 0 else ACCEPTED)
 
-    upload(tmp_path, people(300), target, rate=Rate(20, 1.0), limits=LIMIT_OF_ONE, max_tries=20)
+    upload(tmp_path, people(300), target, rate=Rate(20, 1.0, counted=False), limits=LIMIT_OF_ONE, max_tries=20)
 
     starts = target.starts
     assert all(after - before >= 1.0 for before, after in zip(starts, starts[20:], strict=False))
@@ -901,7 +904,13 @@ def test_receipts_are_durable_while_the_upload_runs(tmp_path: Path) -> None:
             seen.append(len(receipts.rows()))
 
     upload(
-        tmp_path, people(500), Scripted(), rate=Rate(100, 1.0), limits=LIMIT_OF_ONE, receipts=receipts, during=during
+        tmp_path,
+        people(500),
+        Scripted(),
+        rate=Rate(100, 1.0, counted=False),
+        limits=LIMIT_OF_ONE,
+        receipts=receipts,
+        during=during,
     )
 
     assert 0 < seen[0] < seen[1] < seen[2] < 500
@@ -913,7 +922,9 @@ def test_a_store_that_fails_once_loses_no_receipt_and_is_told_of(
 ) -> None:
     receipts = ReceiptFiles(tmp_path, fail=lambda number: number == 1)
 
-    outcome = upload(tmp_path, people(500), Scripted(), rate=Rate(100, 1.0), limits=LIMIT_OF_ONE, receipts=receipts)
+    outcome = upload(
+        tmp_path, people(500), Scripted(), rate=Rate(100, 1.0, counted=False), limits=LIMIT_OF_ONE, receipts=receipts
+    )
 
     assert outcome.error is None
     assert receipts.outcomes() == {"accepted": 500}
@@ -928,7 +939,9 @@ def test_a_store_that_fails_once_loses_no_receipt_and_is_told_of(
 def test_a_store_that_keeps_failing_ends_the_upload_before_a_kill_could_cost_much(tmp_path: Path) -> None:
     receipts = ReceiptFiles(tmp_path, fail=lambda number: number < 33)
 
-    outcome = upload(tmp_path, people(20_000), Scripted(), rate=Rate(100, 1.0), limits=LIMIT_OF_ONE, receipts=receipts)
+    outcome = upload(
+        tmp_path, people(20_000), Scripted(), rate=Rate(100, 1.0, counted=False), limits=LIMIT_OF_ONE, receipts=receipts
+    )
 
     assert isinstance(outcome.error, TransientError)
     assert outcome.seconds < 40
@@ -1033,3 +1046,35 @@ def test_a_rejection_is_kept_without_the_persons_values(tmp_path: Path) -> None:
     outcome = upload(tmp_path, people(5), Target(answer))
 
     assert [row["reason"] for row in outcome.receipts.rows() if row["reason"]] == ["*** is on the blocklist"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1_000), jitter=st.floats(0, 0.3), cap=st.integers(5, 60))
+def test_a_server_that_counts_requests_late_never_counts_more_than_the_cap_in_a_window(
+    seed: int, jitter: float, cap: int
+) -> None:
+    target = LateTarget(random.Random(seed), jitter)
+
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = upload(Path(folder), people(4 * cap), target, rate=Rate(cap, 3.0), limits=LIMIT_OF_ONE)
+
+    assert outcome.error is None
+    counted = sorted(target.counted)
+    assert len(counted) == 4 * cap
+    # The request that comes a cap later is a window later: no window holds both.
+    assert all(later - earlier >= 3.0 for earlier, later in zip(counted, counted[cap:], strict=False))
+
+
+class LateTarget:
+    """Counts a request some time after it was sent, and answers some time after that."""
+
+    def __init__(self, chance: random.Random, jitter: float) -> None:
+        self._chance = chance
+        self._jitter = jitter
+        self.counted: list[float] = []
+
+    async def send(self, _: bytes) -> Reply:
+        await asyncio.sleep(self._jitter * self._chance.random())
+        self.counted.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(self._jitter * self._chance.random())
+        return ACCEPTED
