@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from airflow_provider_braze_blueconic.sync.sending.batches import Outgoing
 from airflow_provider_braze_blueconic.sync.sending.pacing import Pacing, Rate
+from airflow_provider_braze_blueconic.sync.sending.rows import Outgoing, Rows
 from airflow_provider_braze_blueconic.sync.sending.seam import BatchLimits, Refusal, Reply, Sender, Verdict
 from airflow_provider_braze_blueconic.sync.sending.settings import UploadSettings
 from airflow_provider_braze_blueconic.sync.sending.tally import Tally
@@ -30,6 +31,7 @@ __all__ = [
     "Scripted",
     "Target",
     "external_ids",
+    "in_rows",
     "opened",
     "people",
     "refusal",
@@ -47,6 +49,13 @@ def people(count: int, *, first: int = 0, repeatable: bool = True) -> list[Outgo
         Outgoing(f'{{"external_id":"p{number}"}}', b'{"external_id":"p%d","vip":true}' % number, repeatable)
         for number in range(first, first + count)
     ]
+
+
+def in_rows(records: Iterable[Outgoing], *, at_a_time: int = 47) -> Iterator[Rows]:
+    """Put records into columns, so many at a time: by no means as many as a request holds."""
+    left = iter(records)
+    while chunk := list(islice(left, at_a_time)):
+        yield Rows.of(chunk)
 
 
 def external_ids(body: bytes) -> list[str]:
@@ -223,7 +232,7 @@ def upload(
         beside = asyncio.ensure_future(during(one)) if during else None
         tally, error = None, None
         try:
-            tally = await one.run(records)
+            tally = await one.run(in_rows(records))
         except Exception as caught:  # noqa: BLE001  handed to the test
             error = caught
         seconds = loop.time() - began

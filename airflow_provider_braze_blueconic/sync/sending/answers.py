@@ -9,15 +9,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, SyncError
 from airflow_provider_braze_blueconic.sync.sending.batch_queue import BatchQueue
-from airflow_provider_braze_blueconic.sync.sending.batches import Batch, Outgoing
+from airflow_provider_braze_blueconic.sync.sending.batches import Batch
 from airflow_provider_braze_blueconic.sync.sending.outcomes import Outcomes
 from airflow_provider_braze_blueconic.sync.sending.pacing import Pacing
 from airflow_provider_braze_blueconic.sync.sending.patience import Patience
+from airflow_provider_braze_blueconic.sync.sending.rows import Outgoing, Rows
 from airflow_provider_braze_blueconic.sync.sending.seam import Refusal, Reply, Verdict
 
 __all__ = ["Answers"]
@@ -86,12 +87,12 @@ class Answers:
 
     def _settle(self, batch: Batch, reply: Reply, now: float) -> None:
         self._patience.limit.taken()
-        accepted: Collection[Outgoing] = batch.records
+        accepted = batch.records
         if _names_records(reply):
             accepted = self._settle_named(batch, reply, now)
         self._outcomes.accept(accepted, reply.status)
 
-    def _settle_named(self, batch: Batch, reply: Reply, now: float) -> list[Outgoing]:
+    def _settle_named(self, batch: Batch, reply: Reply, now: float) -> Rows:
         """Deal with the records that the answer names, and return those that it took as a whole."""
         refused = {refusal.position for refusal in reply.refusals}
         silent = set(reply.unanswered) - refused
@@ -103,15 +104,15 @@ class Answers:
         self._try_in_another_form(batch, again, reply, now)
         self._outcomes.accept_in_part(batch, partial, reply.status)
         other = told | partial.keys()
-        return [record for position, record in enumerate(batch.records) if position not in other]
+        return Rows.of(record for position, record in enumerate(batch.records) if position not in other)
 
     def _try_in_another_form(self, batch: Batch, positions: Collection[int], reply: Reply, now: float) -> None:
         if positions:
-            records = Batch(tuple(batch.records[position] for position in sorted(positions)), batch.tries)
+            records = Batch(Rows.of(batch.records[position] for position in sorted(positions)), batch.tries)
             self._outcomes.note(records, "withdrawn")
             self._repeat(records, reply, now)
 
-    def _leave_open(self, batch: Batch, silent: Collection[Outgoing], reply: Reply, now: float) -> None:
+    def _leave_open(self, batch: Batch, silent: Sequence[Outgoing], reply: Reply, now: float) -> None:
         """Deal with records of a batch of which no answer tells whether they were applied."""
         if not silent:
             return
@@ -121,7 +122,7 @@ class Answers:
             # clearer: who is really missing comes back with the next run.
             self._outcomes.hold(silent, reason, reply.status)
             return
-        rest = self._outcomes.hold_unrepeatable(Batch(tuple(silent), batch.tries), reason, reply.status)
+        rest = self._outcomes.hold_unrepeatable(Batch(Rows.of(silent), batch.tries), reason, reply.status)
         if rest is not None:
             self._repeat(rest, reply, now)
 

@@ -56,7 +56,7 @@ class BatchQueue:
         :param ready: not before then.
         """
         self.returned += 1
-        heapq.heappush(self._waiting, _Waiting(ready, self.returned, batch))
+        heapq.heappush(self._waiting, _Waiting(ready, self.returned, batch.alone()))
 
     def next_ready(self) -> float | None:
         """Return when the next batch that goes again is ready; ``None`` if none waits."""

@@ -6,8 +6,9 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
 
-from airflow_provider_braze_blueconic.sync.sending.batches import Batch, Outgoing
+from airflow_provider_braze_blueconic.sync.sending.batches import Batch
 from airflow_provider_braze_blueconic.sync.sending.masking import mask_values
+from airflow_provider_braze_blueconic.sync.sending.rows import Outgoing, Rows
 from airflow_provider_braze_blueconic.sync.sending.seam import Refusal
 from airflow_provider_braze_blueconic.sync.sending.tally import Tally
 from airflow_provider_braze_blueconic.sync.state.part_receipts import PartReceipts
@@ -29,11 +30,10 @@ class Outcomes:
         self._shown_keys = shown_keys
         self.tally = tally
 
-    def accept(self, records: Collection[Outgoing], status: int | None) -> None:
+    def accept(self, records: Rows, status: int | None) -> None:
         """The target took records as a whole."""
-        sent_at = dt.datetime.now(dt.UTC)
         self.tally.accepted += len(records)
-        self._receipts.add(Receipt(record.identifier, "accepted", "", status, sent_at) for record in records)
+        self._receipts.add_accepted(records.identifiers, status, dt.datetime.now(dt.UTC))
 
     def accept_in_part(self, batch: Batch, partial: Mapping[int, Mapping[str, str]], status: int | None) -> None:
         """The target took records without some fields.

@@ -22,13 +22,14 @@ from pathlib import Path
 from airflow_provider_braze_blueconic.exceptions import SyncError
 from airflow_provider_braze_blueconic.sync.sending.answers import Answers
 from airflow_provider_braze_blueconic.sync.sending.batch_queue import BatchQueue
-from airflow_provider_braze_blueconic.sync.sending.batches import Batch, Outgoing, cut
+from airflow_provider_braze_blueconic.sync.sending.batches import Batch, cut
 from airflow_provider_braze_blueconic.sync.sending.bookkeeping import Bookkeeping
 from airflow_provider_braze_blueconic.sync.sending.intents import Intents
 from airflow_provider_braze_blueconic.sync.sending.outcomes import Outcomes
 from airflow_provider_braze_blueconic.sync.sending.pacing import Pacing
 from airflow_provider_braze_blueconic.sync.sending.patience import Patience
 from airflow_provider_braze_blueconic.sync.sending.rejections import too_many_rejected
+from airflow_provider_braze_blueconic.sync.sending.rows import Rows
 from airflow_provider_braze_blueconic.sync.sending.seam import Sender
 from airflow_provider_braze_blueconic.sync.sending.settings import UploadSettings
 from airflow_provider_braze_blueconic.sync.sending.tally import Tally
@@ -111,7 +112,7 @@ class Upload:
             with suppress(RuntimeError):  # the loop has ended: there is nothing left to stop
                 self._loop.call_soon_threadsafe(self._changed.set)
 
-    async def run(self, records: Iterable[Outgoing]) -> Tally:
+    async def run(self, records: Iterable[Rows]) -> Tally:
         """Send all records and return what happened; every outcome has its receipt.
 
         :raises AccessError: if no request can succeed.
@@ -254,7 +255,7 @@ class Upload:
 
     async def _attempt(self, batch: Batch, number: int) -> None:
         settings = self._settings
-        body = b"".join((settings.before, b",".join([record.body for record in batch.records]), settings.after))
+        body = b"".join((settings.before, batch.records.content(), settings.after))
         self._tally.requests += 1
         try:
             reply = await self._sender.send(body)

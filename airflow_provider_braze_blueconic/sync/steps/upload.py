@@ -6,14 +6,14 @@ import asyncio
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from airflow_provider_braze_blueconic.sync.sending.batches import Outgoing
 from airflow_provider_braze_blueconic.sync.sending.delta_records import ObjectsSql, open_records
 from airflow_provider_braze_blueconic.sync.sending.pacing import Pacing, Rate
+from airflow_provider_braze_blueconic.sync.sending.rows import Rows
 from airflow_provider_braze_blueconic.sync.sending.seam import Sender
 from airflow_provider_braze_blueconic.sync.sending.settings import UploadSettings
 from airflow_provider_braze_blueconic.sync.sending.tally import Tally
@@ -72,8 +72,10 @@ def upload_partition(
             mark_open(workspace, delta)
             work = _fetch_work(workspace, delta, partition, objects_sql, fence, local)
             quiet_for = 0.0 if fence.has_older else time.monotonic() - quiet_since
-            pacing = Pacing(rate, quiet_for=quiet_for)
-            asyncio.run(_send(work, fence, receipts, tally, sender, pacing, settings, on_start))
+            with closing(work.records):
+                asyncio.run(
+                    _send(work, fence, receipts, tally, sender, Pacing(rate, quiet_for=quiet_for), settings, on_start)
+                )
     return upload_ref(partition, tally, began)
 
 
@@ -85,7 +87,7 @@ class _Work:
     :param sent_by_run: records that the whole run sends.
     """
 
-    records: Iterator[Outgoing]
+    records: Generator[Rows]
     total: int
     sent_by_run: int
 

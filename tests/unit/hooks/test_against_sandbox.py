@@ -20,14 +20,14 @@ from airflow_provider_braze_blueconic.hooks.staging import StagingHook
 from airflow_provider_braze_blueconic.sandbox.faults import Fault
 from airflow_provider_braze_blueconic.sandbox.server import Sandbox
 from airflow_provider_braze_blueconic.sync.blueconic.objects import BODY_AFTER, BODY_BEFORE
-from airflow_provider_braze_blueconic.sync.sending.batches import Outgoing
 from airflow_provider_braze_blueconic.sync.sending.pacing import Pacing, Rate
+from airflow_provider_braze_blueconic.sync.sending.rows import Outgoing
 from airflow_provider_braze_blueconic.sync.sending.seam import Reply, Verdict
 from airflow_provider_braze_blueconic.sync.sending.settings import UploadSettings
 from airflow_provider_braze_blueconic.sync.sending.upload import Upload
 from airflow_provider_braze_blueconic.sync.state.part_receipts import PartReceipts
 from tests.support.sandbox import sandbox, use_connections  # noqa: F401  a fixture is used by its name
-from tests.support.targets import ReceiptFiles
+from tests.support.targets import ReceiptFiles, in_rows
 
 PROFILES = "/rest/v2/segments/*/profiles"
 
@@ -201,7 +201,7 @@ def add_to_revenue(box: Sandbox, folder: Path, *crm_ids: str, city: str | None =
     async def send_all() -> None:
         async with BlueConicHook().profiles_sender(sums=SumWord("INCREMENT")) as sender:
             settings = UploadSettings(PROFILES_LIMITS, BODY_BEFORE, BODY_AFTER)
-            await Upload(sender, Pacing(Rate(100, 1.0, counted=False)), receipts, settings).run(records)
+            await Upload(sender, Pacing(Rate(100, 1.0, counted=False)), receipts, settings).run(in_rows(records))
 
     asyncio.run(send_all())
     told: dict[str, list[str]] = {}

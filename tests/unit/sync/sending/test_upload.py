@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_braze_blueconic.exceptions import AccessError, LimitExceeded, SyncError, TransientError
-from airflow_provider_braze_blueconic.sync.sending.batches import Outgoing
 from airflow_provider_braze_blueconic.sync.sending.masking import mask_values
 from airflow_provider_braze_blueconic.sync.sending.pacing import Rate
+from airflow_provider_braze_blueconic.sync.sending.rows import Outgoing
 from airflow_provider_braze_blueconic.sync.sending.seam import BatchLimits, Refusal, Reply, Verdict
 from airflow_provider_braze_blueconic.sync.sending.upload import Stopped, Upload
 from airflow_provider_braze_blueconic.sync.store.attempts import Superseded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 import threading
 from pathlib import Path
@@ -35,6 +36,33 @@ def test_a_flush_makes_durable_what_came_since_the_last_one(tmp_path: Path) -> N
         {"identifier": person("a"), "outcome": "accepted", "reason": "", "status": 201, "sent_at": MOMENT, **WHOLE},
         {"identifier": person("b"), "outcome": "rejected", "reason": "bad", "status": 201, "sent_at": MOMENT, **WHOLE},
         {"identifier": person("c"), "outcome": "unknown", "reason": "lost", "status": None, "sent_at": MOMENT, **WHOLE},
+    ]
+
+
+def test_an_answer_that_took_everybody_leaves_the_same_receipts_as_one_read_person_by_person(tmp_path: Path) -> None:
+    whole, single = ReceiptFiles(tmp_path / "whole"), ReceiptFiles(tmp_path / "single")
+    by_answer = PartReceipts(tmp_path / "local", attempt="first", publish=whole.publish)
+    by_person = PartReceipts(tmp_path / "local", attempt="first", publish=single.publish)
+    answers = [(["a", "b"], 201, MOMENT), (["c"], None, MOMENT + dt.timedelta(seconds=1)), ([], 201, MOMENT)]
+
+    for parts in (by_answer, by_person):
+        parts.add([receipt("x", "rejected", "bad")])
+        for who, status, moment in answers:
+            identifiers = [person(one) for one in who]
+            if parts is by_answer:
+                # Sliced out of a longer column, as a batch is.
+                column = pa.array(["before", *identifiers, "after"])
+                parts.add_accepted(column.slice(1, len(identifiers)), status, moment)
+            else:
+                parts.add(Receipt(identifier, "accepted", "", status, moment) for identifier in identifiers)
+        parts.add([receipt("y", "not_found")])
+        assert len(parts) == 5
+        assert parts.flush() == 5
+        assert len(parts) == 0
+
+    assert whole.rows() == single.rows()
+    assert [pq.read_schema(path) for path in whole.folder.iterdir()] == [
+        pq.read_schema(path) for path in single.folder.iterdir()
     ]
 
 
