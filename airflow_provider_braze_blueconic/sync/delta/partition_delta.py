@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 __all__ = ["compute_delta"]
 
+_ROW_GROUP = 20_480
+"""Rows. An upload holds one group of all columns in memory: 35 MB of ten fields, and 115 MB with DuckDB's 122,880."""
+
 
 def compute_delta(
     engine: Engine,
@@ -103,5 +106,6 @@ def compute_delta(
         if quiet:
             counts.filled.update(count_filled_quiet(connection, ledger, plan, partition, list(counts.filled)))
         if connection.execute("SELECT count(*) FROM delta").fetchall()[0][0]:
-            connection.execute(f"COPY delta TO {literal(str(out))} (FORMAT parquet, COMPRESSION zstd)")
+            how = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}"
+            connection.execute(f"COPY delta TO {literal(str(out))} ({how})")
     return counts
