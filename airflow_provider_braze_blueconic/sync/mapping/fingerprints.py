@@ -4,7 +4,8 @@ Mapping is a function of the plan and of the columns that the plan reads. So a r
 a plan with the same fingerprint, has the same identifier, values and warnings as it had before, and need not be mapped.
 
 A fingerprint of a record or of values is two hashes of 64 bits of the same columns, in either order. DuckDB's own hash
-may change with its version, so the version is part of the mapping's fingerprint.
+may change with its version, and so may what the packages say that know countries, languages, time zones and domains: so
+their versions are part of the mapping's fingerprint.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from airflow_provider_braze_blueconic import __version__
 from airflow_provider_braze_blueconic.sync.engine.database import quote
@@ -26,12 +28,13 @@ RECORD = ("record_h", "record_g")
 VALUES = ("values_h", "values_g")
 """Columns with the fingerprint of the values that were made of it."""
 
+_DECIDE = ("duckdb", "babel", "idna", "tzdata")
+"""Packages whose version may decide what a value becomes."""
+
 
 def mapping_fingerprint(plan: MappingPlan) -> str:
     """Return the fingerprint of everything, beside a record, that decides what is made of it: 32 hex digits."""
-    import duckdb
-
-    what = [__version__, duckdb.__version__, dataclasses.asdict(plan)]
+    what = [__version__, *map(version, _DECIDE), dataclasses.asdict(plan)]
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=_name).encode()).hexdigest()[:32]
 
 

@@ -216,10 +216,9 @@ RECORDS = st.builds(
 )
 NIGHTS = st.lists(
     st.tuples(
-        st.lists(RECORDS, max_size=9),
-        st.dictionaries(st.integers(1, 6), st.sampled_from(["rejected", "unknown", "unsent"]), max_size=3),
+        st.sets(st.integers(0, 5)),
+        st.dictionaries(st.integers(1, 6), st.sampled_from(["rejected", "unknown", "unsent"]), max_size=2),
         st.sampled_from([{}, {}, {"leavers": {"tier": "null"}}, {"send": "whole_profile"}, {"creates": True}]),
-        st.booleans(),
     ),
     min_size=2,
     max_size=5,
@@ -228,22 +227,22 @@ NIGHTS = st.lists(
 
 @settings(max_examples=10, deadline=None)
 @given(
+    pool=st.lists(RECORDS, min_size=6, max_size=6),
     nights=NIGHTS,
     links=st.sampled_from([(EXTERNAL_ID,), (EXTERNAL_ID, EMAIL)]),
     clear_missing=st.booleans(),
 )
 def test_every_night_sends_counts_and_remembers_the_same_as_if_everybody_had_been_mapped(
     tmp_path_factory: pytest.TempPathFactory,
-    nights: list[tuple[list[dict[str, Any]], dict[int, str], dict[str, Any], bool]],
+    pool: list[dict[str, Any]],
+    nights: list[tuple[set[int], dict[int, str], dict[str, Any]]],
     links: tuple[IdentifierLink, ...],
     clear_missing: bool,
 ) -> None:
     plan = mapping(TIER, CITY, partitions=PARTITIONS, identifiers=links, clear_missing=clear_missing)
     both = goals(tmp_path_factory.mktemp("nights"), plan)
-    everybody: list[dict[str, Any]] = []
-    for people, failing, how, repeats in nights:
-        # Most of a night's records are those of the night before.
-        everybody = [*everybody[1:], one("0"), *people[:2]] if repeats else [one("0"), *people]
+    for missing, failing, how in nights:
+        everybody = [one("0"), *(record for number, record in enumerate(pool) if number not in missing)]
 
         def answers(who: str, failing: Mapping[int, str] = failing) -> str | None:
             outcome = next((word for number, word in failing.items() if f'"{number}"' in who), "accepted")
@@ -252,3 +251,30 @@ def test_every_night_sends_counts_and_remembers_the_same_as_if_everybody_had_bee
         recognised, mapped = (goal.night(everybody, answers, **how) for goal in both)
         assert recognised == mapped
     assert both[0].acknowledged() == both[1].acknowledged()
+
+
+@pytest.mark.promise(1)
+def test_who_comes_back_with_the_same_values_is_on_the_list_again(tmp_path: Path) -> None:
+    goal, _ = goals(tmp_path, mapping(TIER, CITY, partitions=PARTITIONS))
+    everybody = [one(str(number), "gold", "Bonn") for number in range(4)]
+
+    for people in (everybody, everybody[1:]):
+        goal.night(people)
+    _, delta = goal.night(everybody)
+
+    assert {who: (row["kind"], row["to_send"]) for who, row in delta.items()} == {person("0"): ("return", False)}
+    assert {row["identifier"] for row in goal.acknowledged() if row["in_segment"]} == {person(str(n)) for n in range(4)}
+
+
+@pytest.mark.promise(1)
+def test_who_takes_the_place_of_another_row_is_looked_at_although_nothing_changed(tmp_path: Path) -> None:
+    plan = mapping(TIER, CITY, partitions=PARTITIONS, identifiers=(EXTERNAL_ID, EMAIL))
+    both = goals(tmp_path, plan)
+    kept = [one("1", "gold", property_email=["e1"]), *(one(str(number), "gold") for number in range(2, 6))]
+
+    for goal in both:
+        goal.night([*kept, one("", "silver", property_email=["e1"])])
+    recognised, mapped = (goal.night(kept) for goal in both)
+
+    assert recognised == mapped
+    assert recognised[1][person("1")]["field_tier"] == '"gold"'
