@@ -7,7 +7,7 @@ already has is not made again. That makes committing twice committing once, what
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from airflow_provider_braze_blueconic.sync.store.table_upkeep import KeptTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from deltalake import DeltaTable
+    from deltalake import CommitProperties, DeltaTable
 
 __all__ = ["Table", "from_microseconds", "microseconds"]
 
@@ -60,18 +60,10 @@ class Table(KeptTable):
             # Not append: of two runs that make the table at once, the slower one must lose.
             self._write(rows, transactions=transactions, mode="error", partition_by=["partition"])
 
-    def replace_all(self, rows: pa.RecordBatchReader, *, transactions: Mapping[str, int]) -> None:
-        """Put rows in the place of all rows of a table that exists, in one commit.
-
-        :raises WriterConflict: if another writer changed the table meanwhile; nothing was changed here.
-        """
-        self._write(rows, transactions=transactions, mode="overwrite")
-
     def _write(
         self, rows: pa.Table | pa.RecordBatchReader, *, transactions: Mapping[str, int], mode: str, **how: Any
     ) -> None:
-        from deltalake import CommitProperties, Transaction, write_deltalake
-        from deltalake.exceptions import CommitFailedError, DeltaError
+        from deltalake import write_deltalake
 
         existing = self.open()
         where: dict[str, Any] = (
@@ -79,19 +71,44 @@ class Table(KeptTable):
             if existing is None
             else {"table_or_uri": existing, "schema_mode": "merge"}
         )
+
+        def write(properties: CommitProperties) -> None:
+            write_deltalake(data=rows, mode=mode, commit_properties=properties, **where, **how)  # type: ignore[call-overload]  # the mode decides which
+
+        self._commit(write, transactions=transactions, adds=mode == "append", makes=mode == "error")
+
+    def _commit(
+        self,
+        change: Callable[[CommitProperties], None],
+        *,
+        transactions: Mapping[str, int],
+        adds: bool = False,
+        makes: bool = False,
+    ) -> None:
+        """Make a change of the table: every commit of rows comes through here.
+
+        :param change: makes it, with the properties of a commit that it is handed.
+        :param adds: it only adds rows, so that delta-rs may try again after a lost race.
+        :param makes: it makes the table, so that one which is there by then is another writer's.
+        :raises WriterConflict: if another writer was faster.
+        """
+        from deltalake import CommitProperties, Transaction
+        from deltalake.exceptions import CommitFailedError, DeltaError
+
+        existing = self.open()
         properties = CommitProperties(
             app_transactions=[Transaction(name, number) for name, number in transactions.items()],
             # A lost race must be looked at, not repeated with what was read before it.
-            max_commit_retries=None if mode == "append" else 0,
+            max_commit_retries=None if adds else 0,
         )
         try:
             with only_told(self._options) if existing is None else nullcontext():
-                write_deltalake(data=rows, mode=mode, commit_properties=properties, **where, **how)  # type: ignore[call-overload]  # the mode decides which
+                change(properties)
         except (DeltaError, OSError) as error:
             self._look_again()
             if not _holds(existing, transactions) and self._holds_now(transactions):
                 return
-            if isinstance(error, CommitFailedError) or (mode == "error" and "already exists" in str(error)):
+            if isinstance(error, CommitFailedError) or (makes and "already exists" in str(error)):
                 raise self._conflict() from error
             if failed := store_failure(str(error), self.uri, doing="written"):
                 raise failed from None
