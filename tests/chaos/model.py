@@ -281,7 +281,7 @@ def in_process(life: Life) -> Iterator[None]:
 @contextmanager
 def fast_and_alone() -> Iterator[None]:
     """Uploads run in a time of their own, DuckDB stays open, and commits of the tables count as durable writes."""
-    write = Table._write
+    write = Table._commit
 
     def counted(table: Table, *args: Any, **how: Any) -> None:
         return _lives[-1].write(f"commit {table.uri}", lambda: write(table, *args, **how))
@@ -289,7 +289,7 @@ def fast_and_alone() -> Iterator[None]:
     with (
         mock.patch.object(asyncio, "run", lambda main: in_clock_time(lambda _: main)),
         keep_duckdb_open(plain=True),
-        mock.patch.object(Table, "_write", counted),
+        mock.patch.object(Table, "_commit", counted),
         # Three people stand for a thousand: one of them may be missing from a read that is taken for whole.
         mock.patch.object(snapshot_module, "_COMPLETE_SHARE", 0.5),
     ):

@@ -274,7 +274,7 @@ def table(home: Path, name: str) -> list[dict[str, Any]]:
 @pytest.fixture
 def deadly_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Life], None]]:
     """Commits of the tables are durable writes too, and count in the life that was set last."""
-    write = Table._write
+    write = Table._commit
     lives: list[Life] = []
 
     def counted(table: Table, *args: Any, **how: Any) -> None:
@@ -282,6 +282,6 @@ def deadly_tables(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Life], 
             return write(table, *args, **how)
         return lives[-1].write(f"commit {table.uri}", lambda: write(table, *args, **how))
 
-    monkeypatch.setattr(Table, "_write", counted)
+    monkeypatch.setattr(Table, "_commit", counted)
     yield lives.append
     lives.clear()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, literal, parquet_source
 from airflow_provider_braze_blueconic.sync.engine.partitions import partition_sql
+from airflow_provider_braze_blueconic.sync.state.receipt_parts import parts_by_partition
 
 __all__ = ["Acknowledged", "delta_number"]
 
@@ -33,6 +34,7 @@ class Acknowledged:
     :param last_delta: number of the delta that had moved the ledger last when this one was made.
     :param late: another delta has moved the ledger since.
     :param otherwise: and what decides how values are sent is another by now, so that what these did is in doubt.
+    :param is_divided_anew: the delta was divided by another number of partitions after its upload.
     """
 
     run_key: str
@@ -49,6 +51,12 @@ class Acknowledged:
     last_delta: int | None = None
     late: bool = False
     otherwise: bool = False
+    is_divided_anew: bool = False
+
+    def receipts_of(self, partition: int) -> Sequence[Path]:
+        """Name the files among which the receipts of a partition's people are."""
+        parts = None if self.is_divided_anew else parts_by_partition(self.receipts)
+        return self.receipts if parts is None else parts.get(partition, ())
 
     def divided(self, engine: Engine, partitions: int, folder: Path) -> Acknowledged:
         """Divide the delta as the ledger is divided now: a goal may get other partitions while an upload is open.
@@ -65,7 +73,7 @@ class Acknowledged:
                 divided[partition] = folder / f"delta-{partition}.parquet"
                 here = f"SELECT * FROM {source} WHERE {number} = {partition:d}"
                 connection.execute(f"COPY ({here}) TO {literal(str(divided[partition]))} (FORMAT parquet)")
-        return replace(self, delta=divided, partitions=partitions)
+        return replace(self, delta=divided, partitions=partitions, is_divided_anew=True)
 
 
 def delta_number(delta_id: str) -> int:

@@ -10,12 +10,17 @@ from airflow_provider_braze_blueconic.sync.state.runs import RunTable
 from airflow_provider_braze_blueconic.sync.store.tables import Table
 from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 
-__all__ = ["check_tables", "open_ledger", "open_runs", "open_tables"]
+__all__ = ["check_tables", "open_ledger", "open_receipts", "open_runs", "open_tables"]
 
 
 def open_ledger(workspace: Workspace) -> Ledger:
     """Open what the target acknowledged."""
-    return Ledger(workspace.folder.ledger, workspace.staging.storage_options())
+    return Ledger(workspace.folder.ledger, workspace.staging.storage_options(), staging=workspace.staging)
+
+
+def open_receipts(workspace: Workspace) -> ReceiptTable:
+    """Open the permanent receipts."""
+    return ReceiptTable(workspace.folder.receipts, workspace.staging.storage_options(), staging=workspace.staging)
 
 
 def open_runs(workspace: Workspace) -> RunTable:

@@ -16,7 +16,7 @@ from airflow_provider_braze_blueconic.sync.engine.partitions import partition_sq
 from airflow_provider_braze_blueconic.sync.state.acknowledged import Acknowledged, delta_number
 from airflow_provider_braze_blueconic.sync.state.changed_settings import NO_DOUBTS, Doubts
 from airflow_provider_braze_blueconic.sync.state.ledger_columns import no_rows
-from airflow_provider_braze_blueconic.sync.state.ledger_files import stream_files, work_folder, write_file
+from airflow_provider_braze_blueconic.sync.state.ledger_files import stream_files, work_folder
 from airflow_provider_braze_blueconic.sync.state.ledger_rows import (
     AS_OF,
     LAST,
@@ -25,8 +25,9 @@ from airflow_provider_braze_blueconic.sync.state.ledger_rows import (
     RELEASED,
     LedgerRows,
 )
-from airflow_provider_braze_blueconic.sync.state.moved_rows import moved_rows
+from airflow_provider_braze_blueconic.sync.state.moved_rows import move_rows
 from airflow_provider_braze_blueconic.sync.state.release import FORGOTTEN
+from airflow_provider_braze_blueconic.sync.state.table_rows import write_file
 from airflow_provider_braze_blueconic.sync.store.tables import microseconds
 
 __all__ = ["Ledger"]
@@ -76,7 +77,8 @@ class Ledger(LedgerRows):
             for partition in partitions:
                 self.load(connection, partition, fields)
                 rows = f"SELECT {partition:d}::INTEGER AS partition, * REPLACE ({forgotten}) FROM ledger"
-                files.append(write_file(connection, rows, folder / f"released-{partition}.parquet"))
+                files.append(folder / f"released-{partition}.parquet")
+                write_file(connection, rows, files[-1], fields=len(fields))
             if files:
                 self.replace_partitions(
                     stream_files(files, fields, with_known_by="known_by" in self.columns()),
@@ -144,11 +146,8 @@ class Ledger(LedgerRows):
             if outcome.partitions != transactions[PARTITIONS]:
                 outcome = outcome.divided(engine, transactions[PARTITIONS], folder)
             partitions = range(outcome.partitions) if everybody else sorted(outcome.delta)
-            rows = moved_rows(self, engine, outcome, partitions, doubts, folder)
-            if everybody:
-                self.replace_all(rows, transactions=transactions)
-            else:
-                self.replace_partitions(rows, partitions, transactions=transactions)
+            files, schema = move_rows(self, engine, outcome, partitions, doubts, folder)
+            self.replace_with_files(files, schema, None if everybody else partitions, transactions=transactions)
 
     def _remember(self, transactions: Mapping[str, int]) -> None:
         """Commit a run that leaves every row as it is."""

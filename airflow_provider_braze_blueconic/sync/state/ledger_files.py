@@ -1,8 +1,4 @@
-"""Local files with rows of the ledger, on their way into the table.
-
-Rows go by way of files, because delta-rs reads a stream inside its own runtime, where it can't be asked for the old
-rows at the same time.
-"""
+"""Local files with rows of the ledger, on their way into the table."""
 
 from __future__ import annotations
 
@@ -12,15 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_braze_blueconic.sync.engine.database import Engine, literal
+from airflow_provider_braze_blueconic.sync.engine.database import Engine
 from airflow_provider_braze_blueconic.sync.state.ledger_columns import ledger_schema
 from airflow_provider_braze_blueconic.sync.store.paths import fresh_id
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
-__all__ = ["stream_files", "work_folder", "write_file"]
+__all__ = ["stream_files", "work_folder"]
 
 
 @contextmanager
@@ -32,15 +27,6 @@ def work_folder(engine: Engine) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def write_file(connection: duckdb.DuckDBPyConnection, rows: str, file: Path) -> Path:
-    """Write rows to a file and return it.
-
-    :param rows: SQL for them.
-    """
-    connection.execute(f"COPY ({rows}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION lz4_raw)")
-    return file
 
 
 def stream_files(files: Sequence[Path], fields: Sequence[str], *, with_known_by: bool) -> pa.RecordBatchReader:

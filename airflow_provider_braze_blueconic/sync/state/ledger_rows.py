@@ -9,15 +9,18 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.sync.engine.columns import FIELD_PREFIX
-from airflow_provider_braze_blueconic.sync.engine.database import quote
+from airflow_provider_braze_blueconic.sync.engine.database import parquet_source, quote
 from airflow_provider_braze_blueconic.sync.engine.partitions import partition_sql
+from airflow_provider_braze_blueconic.sync.engine.relations import column_names
 from airflow_provider_braze_blueconic.sync.state.changed_settings import NO_DOUBTS, Doubts, doubts_of
 from airflow_provider_braze_blueconic.sync.state.ledger_columns import BOOKS
 from airflow_provider_braze_blueconic.sync.state.release import FORGOTTEN
-from airflow_provider_braze_blueconic.sync.store.tables import Table, from_microseconds
+from airflow_provider_braze_blueconic.sync.store.table_files import FiledTable
+from airflow_provider_braze_blueconic.sync.store.tables import from_microseconds
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,7 +45,7 @@ LINKS = "links"
 """Application transaction that holds a fingerprint of the identifier links of the last run that read everybody."""
 
 
-class LedgerRows(Table):
+class LedgerRows(FiledTable):
     """The ledger of one goal, as who only reads it needs it."""
 
     replaces = True
@@ -120,6 +123,34 @@ class LedgerRows(Table):
             # What another target refused, did not have or did not keep says nothing of this one.
             released = ", ".join(f"{book} = {value}" for book, value in FORGOTTEN.items())
             connection.execute(f"UPDATE ledger SET {released}")
+
+    def attach(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        partition: int,
+        targets: Sequence[str],
+        folder: Path,
+        *,
+        with_known_by: bool,
+    ) -> list[Path]:
+        """Give one partition, as the table is divided, the name ``ledger``: a view of files, so nothing is in memory.
+
+        :param targets: field columns that must be there; those the table does not have yet are NULL.
+        :param folder: gets local copies of the files.
+        :return: these files.
+        """
+        files = self.fetch_files(partition, folder)
+        books = [name for name in BOOKS if name != "known_by" or with_known_by]
+        source = parquet_source(files, union_by_name=True) if files else "(SELECT NULL::VARCHAR AS identifier)"
+        there = set(column_names(connection, f"SELECT * FROM {source}"))
+        # Cast, since Spark writes moments without their zone, which is UTC.
+        columns = ", ".join(
+            f"{quote(name) if name in there else 'NULL'}::{BOOKS.get(name, 'VARCHAR')} AS {quote(name)}"
+            for name in dict.fromkeys([*books, *targets])
+        )
+        only = "" if files else " WHERE FALSE"
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW ledger AS SELECT {columns} FROM {source}{only}")
+        return files
 
     @contextmanager
     def partition_rows(

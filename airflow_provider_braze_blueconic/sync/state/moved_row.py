@@ -6,7 +6,8 @@ everything else stays.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from airflow_provider_braze_blueconic.sync.engine.columns import field_name
 from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
@@ -17,54 +18,82 @@ from airflow_provider_braze_blueconic.sync.state.outcomes import ACCEPTED, REFUS
 from airflow_provider_braze_blueconic.sync.state.refusal import refusal_columns
 from airflow_provider_braze_blueconic.sync.state.settings import CREATES
 
+if TYPE_CHECKING:
+    import duckdb
+
 __all__ = ["moved_sql"]
 
 
 def moved_sql(
-    fields: Sequence[str], partition: int, outcome: Acknowledged, sums: Container[str], *, with_known_by: bool
+    connection: duckdb.DuckDBPyConnection,
+    groups: Sequence[Sequence[str]],
+    outcome: Acknowledged,
+    sums: Container[str],
+    *,
+    with_known_by: bool,
+    ledger: str = "ledger",
 ) -> str:
-    """SQL for a partition after the run, over the tables ``ledger`` and ``outcome``.
+    """SQL for rows after the run, over the tables ``ledger`` and ``outcome`` and those of the fields.
 
-    :param fields: field columns of the ledger.
+    :param groups: field columns of the ledger, as :mod:`.outcome_fields` loads them.
     :param sums: those among them that are added to.
     :param with_known_by: the ledger has that column.
+    :param ledger: relation of its rows that are asked for, where that is not all of a partition.
     """
+    books = _books(outcome, with_known_by=with_known_by)
+    if len(groups) == 1:
+        return _joined_sql(books | _fields(groups[0], outcome, sums), ledger, 0)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE moved AS {_joined_sql(books, ledger, 0)}")
+    for number, group in enumerate(groups):
+        columns = {"identifier": books["identifier"], **_fields(group, outcome, sums)}
+        moved = _joined_sql(columns, ledger, number)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE moved_{number} AS {moved}")
+    tables = " ".join(f"JOIN moved_{number} USING (identifier)" for number in range(len(groups)))
+    return f"SELECT * FROM moved {tables}"
+
+
+def _books(outcome: Acknowledged, *, with_known_by: bool) -> dict[str, str]:
+    """SQL for the columns beside the fields: column → SQL."""
     run_key = literal(outcome.run_key)
     # A second commit of the same run meets its own rows.
     again = f"l.run_key = {run_key}"
-    columns = {
+    books = {
         "identifier": "coalesce(l.identifier, c.identifier)",
-        "partition": f"{partition:d}::INTEGER",
         "as_of": _as_of_sql(late=outcome.late),
         "in_segment": _in_segment_sql(late=outcome.late),
         "run_key": f"CASE WHEN {ACCEPTED} OR {REFUSED} THEN {run_key} ELSE l.run_key END",
-        **refusal_columns(
-            fields, outcome.policy, again=again, proves=_proves_sql(outcome), with_known_by=with_known_by
-        ),
+        **refusal_columns(again=again, proves=_proves_sql(outcome), with_known_by=with_known_by),
         **_repair(again),
         "unproven": _unproven_sql(outcome),
     }
-    if with_known_by:
-        columns["known_by"] = known_by_sql(late=outcome.late)
-    columns |= {field: _field_sql(field, outcome, is_sum=field in sums) for field in fields}
+    return {**books, "known_by": known_by_sql(late=outcome.late)} if with_known_by else books
+
+
+def _fields(group: Sequence[str], outcome: Acknowledged, sums: Container[str]) -> dict[str, str]:
+    return {field: _field_sql(field, outcome, is_sum=field in sums) for field in group}
+
+
+def _joined_sql(columns: Mapping[str, str], ledger: str, number: int) -> str:
+    """SQL for columns over the ledger's rows and those of ``outcome`` from which it learns something.
+
+    :param number: of the table that has the fields.
+    """
     return f"""
         SELECT {", ".join(f"{text} AS {quote(name)}" for name, text in columns.items())}
-        FROM ledger AS l FULL JOIN (SELECT * FROM outcome WHERE NOT ({_nothing_learnt(fields)})) AS c
-            ON c.identifier = l.identifier
+        FROM {ledger} AS l FULL JOIN (
+            SELECT o.*, f.* EXCLUDE (identifier, learns, refused)
+            FROM outcome AS o JOIN outcome_{number} AS f ON f.identifier = o.identifier
+            WHERE NOT ({_NOTHING_LEARNT})
+        ) AS c ON c.identifier = l.identifier
         WHERE l.identifier IS NOT NULL OR c.kind NOT IN ('move', 'known')
         """
 
 
-def _nothing_learnt(fields: Sequence[str]) -> str:
-    """SQL that tells whether a row of ``outcome`` leaves the ledger as it is."""
-    return " AND ".join(
-        [
-            "outcome = 'unsent'",
-            *(f"{quote(noted_beside(field))} IS NULL" for field in fields),
-            "NOT takes_over",
-            "(known_by IS NULL OR identifier NOT IN (SELECT identifier FROM ledger))",
-        ]
-    )
+_NOTHING_LEARNT = (
+    "o.outcome = 'unsent' AND NOT o.learns AND NOT o.takes_over "
+    "AND (o.known_by IS NULL OR o.identifier NOT IN (SELECT identifier FROM ledger))"
+)
+"""SQL that tells whether a row ``o`` of ``outcome`` leaves the ledger as it is."""
 
 
 def _as_of_sql(*, late: bool) -> str:

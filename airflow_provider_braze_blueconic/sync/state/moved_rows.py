@@ -1,55 +1,110 @@
-"""The rows of whole partitions after a run, as a stream that one commit takes."""
+"""The rows of whole partitions after a run, in the files in which the table keeps them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_braze_blueconic.sync.engine.columns import FIELD_PREFIX
-from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, parquet_source
+from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, parquet_source, quote
 from airflow_provider_braze_blueconic.sync.engine.relations import column_names
 from airflow_provider_braze_blueconic.sync.state.acknowledged import Acknowledged
-from airflow_provider_braze_blueconic.sync.state.changed_settings import Doubts
-from airflow_provider_braze_blueconic.sync.state.ledger_files import stream_files, write_file
-from airflow_provider_braze_blueconic.sync.state.ledger_rows import LedgerRows
-from airflow_provider_braze_blueconic.sync.state.moved_row import moved_sql
-from airflow_provider_braze_blueconic.sync.state.outcomes import load_outcomes
+from airflow_provider_braze_blueconic.sync.state.changed_settings import NO_DOUBTS, Doubts
+from airflow_provider_braze_blueconic.sync.state.ledger_columns import BOOKS, ledger_schema
+from airflow_provider_braze_blueconic.sync.state.ledger_rows import PARTITIONS, LedgerRows
+from airflow_provider_braze_blueconic.sync.state.moved_partition import moved_partition
+from airflow_provider_braze_blueconic.sync.state.table_rows import write_file
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+    from deltalake.transaction import AddAction
 
-__all__ = ["moved_rows"]
+__all__ = ["move_rows"]
 
 
-def moved_rows(
+def move_rows(
     ledger: LedgerRows, engine: Engine, outcome: Acknowledged, partitions: Sequence[int], doubts: Doubts, folder: Path
-) -> pa.RecordBatchReader:
-    """Write the new rows of the touched partitions to local files, one partition in memory at a time, and stream them.
+) -> tuple[list[AddAction], pa.Schema]:
+    """Put the new rows of the touched partitions into the ledger's folder, for a commit to name.
+
+    One partition is worked on at a time, and its local file is gone before the next one.
 
     :param doubts: what changed settings put in doubt.
     :param folder: gets the files.
+    :return: the new files, and the schema of the ledger.
     """
+    put = []
     with connect(engine) as connection:
         fields, with_known_by = _columns(connection, ledger, outcome)
-        files = []
+        moving = _Moving(connection, ledger, outcome, fields, with_known_by, doubts, folder)
         for partition in partitions:
-            ledger.load(
-                connection,
-                partition,
-                fields,
-                partitions=outcome.partitions,
-                doubts=doubts,
-                with_known_by=with_known_by,
-            )
-            if partition in outcome.delta:
-                sums = load_outcomes(connection, outcome, partition, fields)
-                moved = moved_sql(fields, partition, outcome, sums, with_known_by=with_known_by)
+            file = folder / f"moved-{partition}.parquet"
+            if moving.write(partition, file):
+                put.append(ledger.put_file(file, partition=partition))
+    return put, ledger_schema(fields, with_known_by=with_known_by)
+
+
+@dataclass(frozen=True)
+class _Moving:
+    """How partitions of a ledger move.
+
+    :param fields: field columns of the ledger after the run.
+    :param with_known_by: the ledger has that column then.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    ledger: LedgerRows
+    outcome: Acknowledged
+    fields: Sequence[str]
+    with_known_by: bool
+    doubts: Doubts
+    folder: Path
+
+    def write(self, partition: int, file: Path) -> int:
+        """Write a partition after the run to a file, and say how many rows there are."""
+        files = self._open(partition)
+        try:
+            if partition in self.outcome.delta:
+                moved = moved_partition(
+                    self.connection, self.outcome, partition, self.fields, with_known_by=self.with_known_by
+                )
             else:
-                moved = f"SELECT {partition:d}::INTEGER AS partition, * FROM ledger"
-            files.append(write_file(connection, moved, folder / f"moved-{partition}.parquet"))
-    return stream_files(files, fields, with_known_by=with_known_by)
+                moved = "SELECT * FROM ledger"
+            columns = [name for name in BOOKS if name != "known_by" or self.with_known_by]
+            listed = ", ".join(map(quote, [*columns, *self.fields]))
+            return write_file(self.connection, f"SELECT {listed} FROM ({moved})", file, fields=len(self.fields))
+        except self._engine_error():
+            self.ledger.check_files(files)
+            raise
+        finally:
+            for copy in files:
+                if copy.parent == self.folder:
+                    copy.unlink(missing_ok=True)
+
+    def _open(self, partition: int) -> list[Path]:
+        """Give the partition's rows before the run the name ``ledger``, and name the files that these are read from."""
+        how = {"with_known_by": self.with_known_by}
+        divided_alike = self.ledger.transaction(PARTITIONS) in (None, self.outcome.partitions)
+        if self.doubts == NO_DOUBTS and divided_alike:
+            return self.ledger.attach(self.connection, partition, self.fields, self.folder, **how)
+        self.ledger.load(
+            self.connection,
+            partition,
+            self.fields,
+            partitions=self.outcome.partitions,
+            doubts=self.doubts,
+            **how,
+        )
+        return []
+
+    @staticmethod
+    def _engine_error() -> type[Exception]:
+        import duckdb
+
+        return duckdb.Error
 
 
 def _columns(

@@ -10,20 +10,19 @@ The constants are SQL over a row ``c`` of that table.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from airflow_provider_braze_blueconic.sync.engine.columns import FIELD_PREFIX, INCREASE_PREFIX, NOTED_PREFIX
-from airflow_provider_braze_blueconic.sync.engine.database import literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.engine.columns import FIELD_PREFIX, NOTED_PREFIX
+from airflow_provider_braze_blueconic.sync.engine.database import literal, parquet_source
 from airflow_provider_braze_blueconic.sync.engine.relations import column_names
 from airflow_provider_braze_blueconic.sync.state.acknowledged import Acknowledged
-from airflow_provider_braze_blueconic.sync.state.doubt import doubt_if
-from airflow_provider_braze_blueconic.sync.state.told_receipts import best_receipts
+from airflow_provider_braze_blueconic.sync.state.told_receipts import are_plain, best_receipts
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["ACCEPTED", "FAILED", "PARTLY", "REFUSED", "SETTLED", "load_outcomes", "noted_beside"]
+__all__ = ["ACCEPTED", "FAILED", "PARTLY", "REFUSED", "SETTLED", "load_outcomes", "noted_beside", "receipts_sql"]
 
 _IN_SOME_DELTAS: Mapping[str, tuple[str, str]] = {
     "seen_as_of": ("d.seen_as_of", "NULL::TIMESTAMPTZ"),
@@ -68,36 +67,36 @@ SETTLED = f"({_WHOLE} OR c.kind = 'move')"
 """SQL that tells whether nothing is held against the person: whoever moved is not tried here any more either."""
 
 
-def load_outcomes(
-    connection: duckdb.DuckDBPyConnection, outcome: Acknowledged, partition: int, fields: Sequence[str]
-) -> list[str]:
-    """Load the delta of a partition with its outcomes into ``outcome``: one row a person.
+def receipts_sql(connection: duckdb.DuckDBPyConnection, outcome: Acknowledged, partition: int) -> str:
+    """SQL for the best receipt of each person of a partition."""
+    parts = outcome.receipts_of(partition)
+    return best_receipts(parts, plain=are_plain(connection, parts)) if parts else _NO_RECEIPTS
 
-    :param fields: field columns that must be there; those the delta does not have are NULL.
-    :return: the fields that are added to.
+
+def load_outcomes(
+    connection: duckdb.DuckDBPyConnection, outcome: Acknowledged, partition: int, *, receipts: str, only: str = "TRUE"
+) -> None:
+    """Load what became of the people of a partition's delta into ``outcome``: one row a person, without fields.
+
+    :param receipts: SQL for the best receipt of each person.
+    :param only: SQL over ``d`` (delta) that tells which people are loaded.
     """
     delta = parquet_source([outcome.delta[partition]])
     there = set(column_names(connection, f"SELECT * FROM {delta}"))
     # Of a number that is added to, what has no receipt was not sent: its intent would be there.
     untold = "unknown" if partition in outcome.broken_off and not outcome.late else "unsent"
     doubted = f"(d.to_send AND coalesce(r.outcome, {literal(untold)}) = 'unknown')"
-    columns = [
-        *_sometimes(there),
-        *("r.reason", "r.status", "r.refused_fields"),
-        *(quote(field) if field in there else f"NULL::VARCHAR AS {quote(field)}" for field in fields),
-        *(f"{_noted_sql(field, there, doubted)} AS {quote(noted_beside(field))}" for field in fields),
-    ]
-    receipts = best_receipts(outcome.receipts) if outcome.receipts else _NO_RECEIPTS
     # Rows that have nothing to send only keep our own books (who is in the segment) and need no receipt.
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE outcome AS
-        SELECT d.identifier, d.kind, d.as_of, d.to_send, {", ".join(columns)},
-            {doubted} AS doubted, coalesce(r.outcome, CASE WHEN d.to_send THEN 'unsent' ELSE 'noted' END) AS outcome
+        SELECT d.identifier, d.kind, d.as_of, d.to_send, {", ".join(_sometimes(there))},
+            r.reason, r.status, r.refused_fields, {doubted} AS doubted,
+            coalesce(r.outcome, CASE WHEN d.to_send THEN 'unsent' ELSE 'noted' END) AS outcome
         FROM {delta} AS d LEFT JOIN ({receipts}) AS r ON r.identifier = d.identifier
+        WHERE {only}
         """
     )
-    return [field for field in fields if _increase_beside(field) in there]
 
 
 def noted_beside(field: str) -> str:
@@ -108,10 +107,6 @@ def noted_beside(field: str) -> str:
     return NOTED_PREFIX + field.removeprefix(FIELD_PREFIX)
 
 
-def _increase_beside(field: str) -> str:
-    return INCREASE_PREFIX + field.removeprefix(FIELD_PREFIX)
-
-
 def _sometimes(there: Collection[str]) -> list[str]:
     """SQL for the columns that only some deltas have."""
     # Deltas of before did not look at how the target finds people, so what they were told proves nothing of it.
@@ -120,19 +115,3 @@ def _sometimes(there: Collection[str]) -> list[str]:
         f"{known if name in there and name not in ignored else unknown} AS {name}"
         for name, (known, unknown) in _IN_SOME_DELTAS.items()
     ]
-
-
-def _noted_sql(field: str, there: Collection[str], doubted: str) -> str:
-    """SQL for what the ledger learns of a field whatever became of the sending.
-
-    :param there: columns of the delta.
-    :param doubted: SQL that tells whether a record may have been applied without a word of it.
-    """
-    known = [f"d.{quote(noted_beside(field))}"] if noted_beside(field) in there else []
-    increase = _increase_beside(field)
-    if increase in there:
-        tried = f"r.outcome = 'unknown' AND d.{quote(increase)} IS NOT NULL"
-        known.append(f"CASE WHEN {tried} THEN d.{quote(field)} END")
-    elif field in there:
-        known.append(doubt_if(f"{doubted} AND d.{quote(field)} IS NOT NULL"))
-    return f"coalesce({', '.join([*known, 'NULL::VARCHAR'])})"

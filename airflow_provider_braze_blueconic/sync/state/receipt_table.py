@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_provider_braze_blueconic.sync.engine.columns import FIELD_PREFIX, INCREASE_PREFIX, field_name
-from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.engine.columns import FIELD_PREFIX
+from airflow_provider_braze_blueconic.sync.engine.database import Engine, connect, literal, parquet_source
 from airflow_provider_braze_blueconic.sync.engine.relations import column_names
-from airflow_provider_braze_blueconic.sync.state.told_receipts import told_receipts
-from airflow_provider_braze_blueconic.sync.store.tables import Table
+from airflow_provider_braze_blueconic.sync.state.receipt_parts import parts_by_partition
+from airflow_provider_braze_blueconic.sync.state.sent_fields import sent_fields
+from airflow_provider_braze_blueconic.sync.state.table_rows import write_file
+from airflow_provider_braze_blueconic.sync.state.told_receipts import are_plain, told_receipts
+from airflow_provider_braze_blueconic.sync.store.table_files import FiledTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["ReceiptTable"]
 
+_FILE_RECEIPTS = 200_000
+"""Receipts from which a file is large enough. The deltas of small partitions go into one file together: what is in
+memory at a time is a file's, and what makes a table slow to open is many files."""
 
-class ReceiptTable(Table):
+
+class ReceiptTable(FiledTable):
     """The receipts of a goal for good: who was sent what, when, with what outcome. Append-only."""
 
     def commit(
@@ -28,15 +34,17 @@ class ReceiptTable(Table):
         *,
         run_key: str,
         delta_id: str,
-        delta: Sequence[Path],
+        delta: Mapping[int, Path],
         parts: Sequence[Path],
         receipt_rows: int,
+        folder: Path,
     ) -> bool:
         """Append the receipts of one delta; those of an earlier commit are not appended again.
 
-        :param delta: local delta files, which say what was sent.
+        :param delta: partition → local delta file, which says what was sent.
         :param parts: local part receipts.
         :param receipt_rows: number of receipts in them.
+        :param folder: local folder that gets a file at a time.
         :return: whether anything was appended.
         """
         name = f"delta:{delta_id}"
@@ -50,21 +58,21 @@ class ReceiptTable(Table):
             if committed is not None:
                 connection.register("committed", committed)
                 known = "(r.identifier, r.sent_at) IN (SELECT (identifier, sent_at) FROM committed)"
-            columns = column_names(connection, f"SELECT * FROM {parquet_source(delta, union_by_name=True)}")
+            columns = column_names(
+                connection, f"SELECT * FROM {parquet_source(list(delta.values()), union_by_name=True)}"
+            )
             # By what the target was asked for somebody is told beside what it was sent.
-            matching = ["matching"] if "matching" in columns else []
-            told = "".join(f", d.{name}" for name in ["fields", *matching])
-            sent = _sent_fields(delta, columns, beside=matching)
-            reader = connection.sql(
-                f"""
-                SELECT r.identifier, {literal(run_key)} AS run_key, {literal(delta_id)} AS delta_id, r.outcome,
-                    r.reason, r.status, r.sent_at, r.refused_fields{told}
-                FROM ({told_receipts(parts)}) AS r LEFT JOIN ({sent}) AS d
-                    ON d.identifier = r.identifier
-                WHERE NOT {known}
-                """
-            ).to_arrow_reader(50_000)
-            self.append(reader, transactions={name: receipt_rows})
+            beside = ["matching"] if "matching" in columns else []
+            fields = sum(name.startswith(FIELD_PREFIX) for name in columns)
+            files = []
+            for number, (deltas, some) in enumerate(_batches(delta, parts)):
+                files.append(folder / f"receipts-{number}.parquet")
+                sent = sent_fields(connection, deltas, beside=beside)
+                told = told_receipts(some, plain=are_plain(connection, some))
+                write_file(
+                    connection, _rows_sql(told, sent, beside, run_key, delta_id, known), files[-1], fields=fields
+                )
+            self.append_local(files, transactions={name: receipt_rows})
         return True
 
     def _committed(self, delta_id: str) -> pa.Table | None:
@@ -80,22 +88,46 @@ class ReceiptTable(Table):
             return rows.to_table(columns=["identifier", "sent_at"], filter=wanted, use_threads=False)
 
 
-def _sent_fields(delta: Sequence[Path], columns: Sequence[str], *, beside: Sequence[str]) -> str:
-    """SQL for ``identifier`` and ``fields``: a JSON object of each target field that was sent, and its value.
+def _rows_sql(told: str, sent: str, beside: Sequence[str], run_key: str, delta_id: str, known: str) -> str:
+    """SQL for the table's rows.
 
-    Of a number that is added to, what was sent is the increase.
-
-    :param beside: other columns of the delta to keep.
+    :param told: SQL for the receipts.
+    :param sent: SQL for what was sent.
+    :param known: SQL that tells whether a receipt is in the table.
     """
-    source = parquet_source(delta, union_by_name=True)
-    sent = {column: column for column in columns if column.startswith(FIELD_PREFIX)}
-    for column in columns:
-        if column.startswith(INCREASE_PREFIX):
-            sent[FIELD_PREFIX + column.removeprefix(INCREASE_PREFIX)] = column
-    pairs = ", ".join(
-        f"{literal(json.dumps(field_name(name), ensure_ascii=False) + ':')} || {quote(column)}"
-        for name, column in sent.items()
+    columns = "".join(f", d.{name}" for name in ["fields", *beside])
+    nothing = "".join(f", NULL::VARCHAR AS {name}" for name in ["fields", *beside])
+    receipt = (
+        f"r.identifier, {literal(run_key)} AS run_key, {literal(delta_id)} AS delta_id, r.outcome, r.reason, r.status, "
+        "r.sent_at, r.refused_fields"
     )
-    values = f"[p FOR p IN [{pairs}] IF p IS NOT NULL]"
-    fields = f"concat('{{', array_to_string({values}, ','), '}}') AS fields"
-    return f"SELECT {', '.join(['identifier', fields, *beside])} FROM {source}"
+    # Not one outer join: DuckDB would keep what was sent in memory, which is wide, and not the receipts.
+    return f"""
+        SELECT {receipt}{columns} FROM ({sent}) AS d JOIN ({told}) AS r ON r.identifier = d.identifier
+        WHERE NOT {known}
+        UNION ALL
+        SELECT {receipt}{nothing} FROM ({told}) AS r ANTI JOIN ({sent}) AS d ON d.identifier = r.identifier
+        WHERE NOT {known}
+        """
+
+
+def _batches(delta: Mapping[int, Path], parts: Sequence[Path]) -> Iterator[tuple[list[Path], list[Path]]]:
+    """Divide deltas and their receipts into what goes into one file."""
+    import pyarrow.parquet as pq
+
+    divided = parts_by_partition(parts)
+    if divided is None or not divided.keys() <= delta.keys():
+        yield list(delta.values()), list(parts)
+        return
+    deltas: list[Path] = []
+    some: list[Path] = []
+    receipts = 0
+    for partition, mine in sorted(divided.items()):
+        deltas.append(delta[partition])
+        some += mine
+        receipts += sum(pq.read_metadata(part).num_rows for part in mine)
+        if receipts >= _FILE_RECEIPTS:
+            yield deltas, some
+            deltas, some, receipts = [], [], 0
+    if some:
+        yield deltas, some

@@ -9,7 +9,7 @@ from airflow_provider_braze_blueconic.sync.engine.database import literal, quote
 from airflow_provider_braze_blueconic.sync.state.outcomes import FAILED, PARTLY, REFUSED, SETTLED
 from airflow_provider_braze_blueconic.sync.state.release import ABSENT
 
-__all__ = ["HELD_REASONS", "QUARANTINED_REASONS", "refusal_columns", "sent_hash_sql"]
+__all__ = ["HELD_REASONS", "QUARANTINED_REASONS", "hash_sql", "refusal_columns", "refused_text_sql", "sent_hash_sql"]
 
 HELD_REASONS = ("not_found", "no_consent", "fields")
 """What ``refused_as`` says of records that the target would not take today either, while nothing changes: it knows no
@@ -40,28 +40,43 @@ def sent_hash_sql(
     :param values: field column → SQL for its value, where that is not the column itself.
     """
     values = values or {}
-    sent = ", ".join(
+    sent = [
         f"CASE WHEN {only.replace('{name}', literal(field_name(field)))} "
         f"THEN {literal(field + ':')} || {values.get(field, prefix + quote(field))} END"
         for field in sorted(fields)
+    ]
+    return hash_sql(policy, sent)
+
+
+def hash_sql(policy: str, sent: Sequence[str]) -> str:
+    """SQL for the fingerprint of texts, in their order; a NULL counts for nothing, so texts may come in groups.
+
+    :param sent: SQL for each text.
+    """
+    return f"md5(concat_ws('|', {', '.join([literal(policy), *sent])}))"
+
+
+def refused_text_sql(fields: Sequence[str]) -> str:
+    """SQL over ``c`` (outcome) and ``d`` (delta) for what the target did not take of a record; NULL if it took all.
+
+    :param fields: field columns in their order; the fingerprint of several such groups is :func:`hash_sql` of them.
+    """
+    # Of a record that was taken without some fields, these alone are what was refused.
+    texts = ", ".join(
+        f"CASE WHEN {REFUSED} OR list_contains(c.refused_fields, {literal(field_name(field))}) "
+        f"THEN {literal(field + ':')} || d.{quote(field)} END"
+        for field in fields
     )
-    return f"md5(concat_ws('|', {literal(policy)}{', ' + sent if sent else ''}))"
+    return f"nullif(concat_ws('|', {texts}), '')" if fields else "NULL::VARCHAR"
 
 
-def refusal_columns(
-    fields: Sequence[str], policy: str, *, again: str, proves: str, with_known_by: bool
-) -> dict[str, str]:
+def refusal_columns(*, again: str, proves: str, with_known_by: bool) -> dict[str, str]:
     """SQL for what is remembered after a run, over ``l`` (ledger) and ``c`` (outcome): column → SQL.
 
-    :param fields: field columns of the ledger.
-    :param policy: fingerprint of what decides, beside the values, whether the target takes a record.
     :param again: SQL that tells whether the row is this run's own already.
     :param proves: SQL that tells whether an answer proves that the target has the person.
     :param with_known_by: the ledger has that column.
     """
-    # Of a record that was taken without some fields, these alone are what was refused.
-    missing = f"({REFUSED} OR list_contains(c.refused_fields, {{name}}))"
-    refused_hash = sent_hash_sql(fields, policy, prefix="c.", only=missing)
     listed = f"coalesce(c.absent, {_WAS_ABSENT} AND NOT {proves}, FALSE)"
     absent = f"({listed} AND c.kind IS DISTINCT FROM 'move')"
     return {
@@ -72,8 +87,8 @@ def refusal_columns(
                 WHEN {SETTLED} OR {_WAS_ABSENT} THEN NULL
                 ELSE l.rejection
             END""",
-        "attempts": _attempts_sql(refused_hash, again, with_known_by=with_known_by),
-        "refused_hash": f"CASE WHEN {SETTLED} THEN NULL WHEN {FAILED} THEN {refused_hash} ELSE l.refused_hash END",
+        "attempts": _attempts_sql(again, with_known_by=with_known_by),
+        "refused_hash": f"CASE WHEN {SETTLED} THEN NULL WHEN {FAILED} THEN c.refused_hash ELSE l.refused_hash END",
         "refused_as": f"""
             CASE
                 WHEN {PARTLY} THEN 'fields'
@@ -92,11 +107,11 @@ def refusal_columns(
     }
 
 
-def _attempts_sql(refused_hash: str, again: str, *, with_known_by: bool) -> str:
+def _attempts_sql(again: str, *, with_known_by: bool) -> str:
     """SQL for how often the target refused the same values of the same person."""
     # Where the target finds somebody else now, the same values are news.
     elsewhere = "coalesce(c.matching <> l.known_by, FALSE)" if with_known_by else "FALSE"
-    same = f"{FAILED} AND l.refused_hash = {refused_hash}"
+    same = f"{FAILED} AND l.refused_hash = c.refused_hash"
     return f"""
             CASE
                 WHEN {SETTLED} THEN 0

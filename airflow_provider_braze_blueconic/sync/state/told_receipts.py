@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow_provider_braze_blueconic.sync.engine.database import literal, parquet_source
 
-__all__ = ["OPEN_INTENT", "best_receipts", "settled_identifiers", "told_receipts"]
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["OPEN_INTENT", "are_plain", "best_receipts", "settled_identifiers", "told_receipts"]
 
 OPEN_INTENT = "the upload ended before it kept an answer for this record; the target may have applied it"
 """Reason of a record whose intent nothing followed."""
@@ -24,13 +28,32 @@ def _part_rows(parts: Sequence[Path]) -> str:
     return f"{rows} UNION ALL BY NAME SELECT NULL::VARCHAR[] AS refused_fields WHERE FALSE"
 
 
-def told_receipts(parts: Sequence[Path]) -> str:
+_OWN_BOOKS = "outcome IN ('intended', 'withdrawn')"
+
+
+def are_plain(connection: duckdb.DuckDBPyConnection, parts: Sequence[Path]) -> bool:
+    """Tell whether there is one receipt a person and no intent, so that each receipt is read as it stands.
+
+    It is a look at two columns, and spares what several receipts of one person take.
+    """
+    ((plain,),) = connection.execute(
+        f"SELECT count(*) = count(DISTINCT identifier) AND count(*) FILTER (WHERE {_OWN_BOOKS}) = 0 "
+        f"FROM {parquet_source(parts, union_by_name=True)}"
+    ).fetchall()
+    return bool(plain)
+
+
+def told_receipts(parts: Sequence[Path], *, plain: bool = False) -> str:
     """SQL for part receipts as they are to be read: without the intents, but with an unknown outcome for an open one.
 
     Intents are counted, not compared by their times: a clock that was set back must not withdraw what was sent.
+
+    :param plain: see :func:`are_plain`.
     """
     rows = _part_rows(parts)
-    own_books = "outcome IN ('intended', 'withdrawn')"
+    if plain:
+        return rows
+    own_books = _OWN_BOOKS
     return f"""
         SELECT * FROM ({rows}) WHERE NOT {own_books}
         UNION ALL BY NAME
@@ -53,14 +76,19 @@ def settled_identifiers(parts: Sequence[Path], *, repeatable: bool) -> str:
     return f"SELECT identifier FROM ({told_receipts(parts)}) WHERE outcome IN ({settled})"
 
 
-def best_receipts(parts: Sequence[Path]) -> str:
+def best_receipts(parts: Sequence[Path], *, plain: bool = False) -> str:
     """SQL for the outcome of each person, a row each.
 
     Columns: ``identifier``, ``receipts`` (how many there are), ``outcome``, ``reason``, ``status``, ``refused_fields``.
 
     A retry may have tried a person again, so the best receipt counts: accepted over not taken over unknown. The ledger
     and the report both ask here, so that they can't tell different stories.
+
+    :param plain: see :func:`are_plain`.
     """
+    if plain:
+        columns = "identifier, 1::BIGINT AS receipts, outcome, reason, status, refused_fields"
+        return f"SELECT {columns} FROM ({_part_rows(parts)})"
     # A struct, since min_by passes over rows in which its value is NULL.
     return f"""
         SELECT identifier, receipts, best.outcome, best.reason, best.status, best.refused_fields

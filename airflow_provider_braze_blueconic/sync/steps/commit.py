@@ -8,11 +8,10 @@ from pathlib import Path
 
 from airflow_provider_braze_blueconic.sync.observations.written import mark_written
 from airflow_provider_braze_blueconic.sync.state.acknowledged import Acknowledged
-from airflow_provider_braze_blueconic.sync.state.goal_tables import open_ledger
+from airflow_provider_braze_blueconic.sync.state.goal_tables import open_ledger, open_receipts
 from airflow_provider_braze_blueconic.sync.state.missing_ledger import refuse_vanished_ledger
 from airflow_provider_braze_blueconic.sync.state.open_uploads import mark_open, open_uploads, unmark
 from airflow_provider_braze_blueconic.sync.state.receipt_summary import ReceiptSummary, summarise
-from airflow_provider_braze_blueconic.sync.state.receipt_table import ReceiptTable
 from airflow_provider_braze_blueconic.sync.store.attempts import is_anybody_at_work, unfinished
 from airflow_provider_braze_blueconic.sync.store.delta_files import has_its_files
 from airflow_provider_braze_blueconic.sync.store.fence import close
@@ -73,13 +72,14 @@ def commit_uploads(workspace: Workspace, delta: DeltaRef) -> ReceiptSummary:
         parts = fetch_folder(staging, receipts_folder(delta["uri"]), local / "receipts")
         summary = summarise(workspace.engine, parts)
         if parts and files:
-            ReceiptTable(workspace.folder.receipts, staging.storage_options()).commit(
+            open_receipts(workspace).commit(
                 workspace.engine,
                 run_key=delta["run_key"],
                 delta_id=delta["delta_id"],
-                delta=list(files.values()),
+                delta=files,
                 parts=parts,
                 receipt_rows=summary.receipts,
+                folder=local,
             )
         _move_ledger(workspace, delta, files, parts, summary)
     wrote = dt.datetime.now(dt.UTC) if summary.receipts else None

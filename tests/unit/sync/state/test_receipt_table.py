@@ -39,7 +39,13 @@ def committed(folder: Path) -> list[dict[str, Any]]:
 def commit(folder: Path, delta: list[Path], parts: list[Path], *, delta_id: str = "d1") -> bool:
     rows = summarise(engine(folder), parts).receipts
     return ReceiptTable(str(folder / "receipts"), {}).commit(
-        engine(folder), run_key="run-1", delta_id=delta_id, delta=delta, parts=parts, receipt_rows=rows
+        engine(folder),
+        run_key="run-1",
+        delta_id=delta_id,
+        delta=dict(enumerate(delta)),
+        parts=parts,
+        receipt_rows=rows,
+        folder=folder,
     )
 
 

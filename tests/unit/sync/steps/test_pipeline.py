@@ -160,11 +160,11 @@ def undisturbed(first_night: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     home = tmp_path_factory.mktemp("undisturbed")
     shutil.copytree(first_night / "staging", home / "staging")
     life = Life()
-    write = Table._write
+    write = Table._commit
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio, "run", lambda main: in_clock_time(lambda _: main))
         patch.setattr(
-            Table, "_write", lambda table, *args, **how: life.write(table.uri, lambda: write(table, *args, **how))
+            Table, "_commit", lambda table, *args, **how: life.write(table.uri, lambda: write(table, *args, **how))
         )
         Night(home, "night-2", SECOND, day(2), braze_after_first_night()).run(life)
     return ledger(home), len(life.writes)
