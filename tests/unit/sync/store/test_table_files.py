@@ -35,6 +35,10 @@ class Client(LocalStaging):
         self._client.upload_file(str(local), BUCKET, uri.removeprefix(f"s3://{BUCKET}/"))
         return local.stat().st_size
 
+    def download_file(self, uri: str, local: Path) -> int:
+        self._client.download_file(BUCKET, uri.removeprefix(f"s3://{BUCKET}/"), str(local))
+        return local.stat().st_size
+
 
 def written(folder: Path, *values: str, name: str = "rows", **more: Any) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +86,21 @@ def test_a_commit_whose_answer_was_lost_is_known_to_be_made(
 
     assert values(table()) == (["1", "2"] if there and write is append else ["2"])
     assert table().transaction("delta:2") == 7
+
+
+@pytest.mark.parametrize("folder", ["table", "my staging/täble"])
+def test_files_come_back_from_the_store_as_they_were_put(store: Store, folder: str, tmp_path: Path) -> None:
+    def table() -> FiledTable:
+        return FiledTable(f"s3://{BUCKET}/{folder}", store.storage_options, staging=Client(store))
+
+    first = table()
+    files = [first.put_file(written(tmp_path, str(number)), partition=number) for number in (0, 1)]
+    first.replace_with_files(files, SCHEMA, [0, 1], transactions={})
+
+    (file,) = table().fetch_files(1, tmp_path)
+
+    assert pq.ParquetFile(file).read().to_pydict() == {"a": ["1"]}
+    assert values(table()) == ["0", "1"]
 
 
 @pytest.mark.parametrize("there", [False, True], ids=["made", "moved"])
