@@ -232,8 +232,8 @@ DEFECTS: Sequence[Defect] = (
         "a read of changes begins at a run that mapped by other settings than it read by",
         "ModifiedExportModel",
         "operators/compute_delta.py",
-        "look=look, decides=self.settings)",
-        "look=look)",
+        "            decides=self.settings,\n",
+        "",
     ),
     Defect(
         "who may only be missing is a leaver",

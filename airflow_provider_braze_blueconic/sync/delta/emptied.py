@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_braze_blueconic.sync.delta.plan import DeltaPlan
@@ -77,14 +78,23 @@ def _count_filled(connection: duckdb.DuckDBPyConnection, targets: Sequence[str])
 
 
 def count_filled_quiet(
-    connection: duckdb.DuckDBPyConnection, ledger: LedgerRows, plan: DeltaPlan, partition: int, targets: Sequence[str]
+    connection: duckdb.DuckDBPyConnection,
+    ledger: LedgerRows,
+    plan: DeltaPlan,
+    partition: int,
+    targets: Sequence[str],
+    held: Sequence[Path] | None,
 ) -> Counter[str]:
-    """Count of each field the quiet people who have it."""
+    """Count of each field the quiet people who have it.
+
+    :param held: local copies of the ledger's files, where there are any.
+    """
     if not targets:
         return Counter()
     columns = [field_column(target) for target in targets]
     counts = ", ".join(f"count(*) FILTER (WHERE {quote(column)} <> '{CLEAR}')" for column in columns)
-    with ledger.partition_rows(connection, partition, ["identifier", *columns], partitions=plan.partitions) as rows:
+    names = ["identifier", *columns]
+    with ledger.partition_rows(connection, partition, names, partitions=plan.partitions, files=held) as rows:
         people = connection.execute(
             f"SELECT {counts} FROM {rows} WHERE identifier IN (SELECT identifier FROM quiet)"
         ).fetchall()[0]

@@ -73,12 +73,13 @@ def compute_delta(
     :param identities: who of the ledger is who of the read; ``None`` where people have one identifier.
     :param people: everybody in the partition, where values were mapped of some alone.
     """
-    with connect(engine) as connection:
+    copies = out.with_name(f"ledger-{partition}")
+    with connect(engine) as connection, ledger.holding(partition, plan.partitions, copies) as held:
         newest = ledger.newest_as_of()
         doubts = ledger.doubts(plan.settings(newest))
         # Of a file of changes, who is in it is news even where nothing differs.
         may_be_quiet = plan.confirms and not doubts and not seen
-        quiet = set_aside_quiet(connection, partition, people if may_be_quiet else None, ledger, plan, identities)
+        quiet = set_aside_quiet(connection, partition, people if may_be_quiet else None, ledger, plan, identities, held)
         ledger.load(
             connection,
             partition,
@@ -87,6 +88,7 @@ def compute_delta(
             doubts=doubts,
             with_known_by=True,
             but=QUIET if quiet else None,
+            files=held,
         )
         load_mapped(connection, mapped, people, plan, out.with_suffix(""))
         news = News.load(connection, ledger, plan, partition, identities)
@@ -104,7 +106,8 @@ def compute_delta(
         fill_in_data_points(connection, plan)
         counts = replace(count_delta(connection, plan, looks, quiet=quiet), spared=spared, absent=absent)
         if quiet:
-            counts.filled.update(count_filled_quiet(connection, ledger, plan, partition, list(counts.filled)))
+            filled = list(counts.filled)
+            counts.filled.update(count_filled_quiet(connection, ledger, plan, partition, filled, held))
         if connection.execute("SELECT count(*) FROM delta").fetchall()[0][0]:
             how = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}"
             connection.execute(f"COPY delta TO {literal(str(out))} ({how})")

@@ -49,11 +49,13 @@ def set_aside_quiet(
     ledger: LedgerRows,
     plan: DeltaPlan,
     identities: Identities | None,
+    held: Sequence[Path] | None,
 ) -> int:
     """Find the quiet people of a partition, into the table ``quiet``.
 
     :param people: everybody in the partition; ``None`` where nobody may be set aside.
     :param identities: who of the ledger is who of the read; ``None`` where people have one identifier.
+    :param held: local copies of the ledger's files, where there are any.
     :return: how many they are.
     """
     connection.execute("CREATE OR REPLACE TEMP TABLE quiet (identifier VARCHAR)")
@@ -63,7 +65,7 @@ def set_aside_quiet(
     elsewhere = identities.told_of(partition) if identities is not None else "SELECT NULL WHERE FALSE"
     hashes = hashed_sql([quote(name) for name in compared], VALUES)
     columns = ["identifier", "in_segment", *compared]
-    with ledger.partition_rows(connection, partition, columns, partitions=plan.partitions) as rows:
+    with ledger.partition_rows(connection, partition, columns, partitions=plan.partitions, files=held) as rows:
         known = f"SELECT identifier, {hashes} FROM {rows} WHERE in_segment"
         connection.execute(
             f"""

@@ -97,6 +97,7 @@ class LedgerRows(FiledTable):
         doubts: Doubts = NO_DOUBTS,
         with_known_by: bool = False,
         but: str | None = None,
+        files: Sequence[Path] | None = None,
     ) -> None:
         """Load one partition into the temporary table ``ledger``.
 
@@ -106,18 +107,16 @@ class LedgerRows(FiledTable):
         :param doubts: what changed settings put in doubt, on top of what the table says.
         :param with_known_by: also if the table does not have that column yet.
         :param but: SQL for the identifiers of rows to leave out; ``None`` for none.
+        :param files: see :meth:`holding`.
         """
         books = [name for name in BOOKS if name != "known_by" or with_known_by or name in self.columns()]
-        columns = self._texts(list(dict.fromkeys([*books, *targets, *self.fields()])))
-        table = self.open()
-        if table is None:
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {columns} LIMIT 0")
+        columns = list(dict.fromkeys([*books, *targets, *self.fields()]))
+        if not self.exists:
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {self._texts(columns)} LIMIT 0")
             return
-        rows, here = self._partition(table, partition, partitions)
-        if but is not None:
-            here += f" AND identifier NOT IN ({but})"
-        with self._registered(connection, rows):
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT {columns} FROM ledger_rows WHERE {here}")
+        others = f" WHERE identifier NOT IN ({but})" if but is not None else ""
+        with self.partition_rows(connection, partition, columns, partitions=partitions, files=files) as rows:
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE ledger AS SELECT * FROM {rows}{others}")
         doubts.apply(connection)
         if doubts.elsewhere:
             # What another target refused, did not have or did not keep says nothing of this one.
@@ -141,16 +140,35 @@ class LedgerRows(FiledTable):
         """
         files = self.fetch_files(partition, folder)
         books = [name for name in BOOKS if name != "known_by" or with_known_by]
-        source = parquet_source(files, union_by_name=True) if files else "(SELECT NULL::VARCHAR AS identifier)"
-        there = set(column_names(connection, f"SELECT * FROM {source}"))
-        # Cast, since Spark writes moments without their zone, which is UTC.
-        columns = ", ".join(
-            f"{quote(name) if name in there else 'NULL'}::{BOOKS.get(name, 'VARCHAR')} AS {quote(name)}"
-            for name in dict.fromkeys([*books, *targets])
-        )
-        only = "" if files else " WHERE FALSE"
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW ledger AS SELECT {columns} FROM {source}{only}")
+        rows = _file_rows(connection, files, list(dict.fromkeys([*books, *targets])))
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW ledger AS SELECT * FROM {rows}")
         return files
+
+    @contextmanager
+    def holding(self, partition: int, partitions: int, folder: Path) -> Iterator[Sequence[Path] | None]:
+        """Give local copies of one partition's files for the time of a block: DuckDB reads them several times as fast.
+
+        :param partitions: by how many partitions to divide.
+        :param folder: gets the copies.
+        :return: ``None`` where the table is divided otherwise, or is not there.
+        :raises BrokenTable: a file is missing or damaged.
+        """
+        import duckdb
+
+        if not self.exists or self.transaction(PARTITIONS) not in (None, partitions):
+            yield None
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        files = self.fetch_files(partition, folder)
+        try:
+            yield files
+        except duckdb.Error:
+            self.check_files(files)
+            raise
+        finally:
+            for copy in files:
+                if copy.parent == folder:
+                    copy.unlink(missing_ok=True)
 
     @contextmanager
     def partition_rows(
@@ -160,15 +178,20 @@ class LedgerRows(FiledTable):
         columns: Sequence[str],
         *,
         partitions: int | None = None,
+        files: Sequence[Path] | None = None,
     ) -> Iterator[str]:
         """Give SQL for some columns of one partition of a ledger that exists, for the time of a block.
 
         :param columns: see :meth:`narrow`.
         :param partitions: see :meth:`load`.
+        :param files: see :meth:`holding`.
         """
         table = self.open()
         if table is None:
             raise ValueError(f"{self.uri} does not exist")
+        if files is not None:
+            yield _file_rows(connection, files, columns)
+            return
         rows, here = self._partition(table, partition, partitions)
         with self._registered(connection, rows):
             yield f"(SELECT {self._texts(columns)} FROM ledger_rows WHERE {here})"
@@ -221,3 +244,14 @@ class LedgerRows(FiledTable):
             "restore an older version of the table: it lacks what was acknowledged since, so that would be sent "
             "again."
         )
+
+
+def _file_rows(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], columns: Sequence[str]) -> str:
+    """SQL for some columns of local files of the ledger; those that they do not have are NULL."""
+    source = parquet_source(files, union_by_name=True) if files else "(SELECT NULL::VARCHAR AS identifier)"
+    there = set(column_names(connection, f"SELECT * FROM {source}"))
+    # Cast, since Spark writes moments without their zone, which is UTC.
+    texts = ", ".join(
+        f"{quote(name) if name in there else 'NULL'}::{BOOKS.get(name, 'VARCHAR')} AS {quote(name)}" for name in columns
+    )
+    return f"(SELECT {texts} FROM {source}{'' if files else ' WHERE FALSE'})"

@@ -86,17 +86,18 @@ class _Moving:
 
     def _open(self, partition: int) -> list[Path]:
         """Give the partition's rows before the run the name ``ledger``, and name the files that these are read from."""
-        how = {"with_known_by": self.with_known_by}
         divided_alike = self.ledger.transaction(PARTITIONS) in (None, self.outcome.partitions)
         if self.doubts == NO_DOUBTS and divided_alike:
-            return self.ledger.attach(self.connection, partition, self.fields, self.folder, **how)
+            return self.ledger.attach(
+                self.connection, partition, self.fields, self.folder, with_known_by=self.with_known_by
+            )
         self.ledger.load(
             self.connection,
             partition,
             self.fields,
             partitions=self.outcome.partitions,
             doubts=self.doubts,
-            **how,
+            with_known_by=self.with_known_by,
         )
         return []
 
