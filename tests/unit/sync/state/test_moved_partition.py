@@ -172,3 +172,51 @@ def test_both_ways_are_taken_in_one_partition(tmp_path: Path) -> None:
     assert moved == long_way == by_field
     values = {row[0]: row[-2] for row in moved}
     assert values == {A: "2", B: "1", C: "2", D: "1"}
+
+
+FULL_ROW = {
+    "field_x": "1", "field_y": "1", "as_of": day(3), "in_segment": False, "run_key": "earlier", "attempts": 3,
+    "rejection": "no good", "refused_hash": "h", "refused_as": "absent", "tried_at": day(1), "unstuck": 2,
+    "unstuck_hash": "h", "unproven": True, "known_by": "[]",
+}  # fmt: skip
+TAKEN = {"kind": "change", "as_of": day(2), "field_x": "2", "field_y": None}
+
+
+@pytest.mark.promise(1)
+@pytest.mark.parametrize("creates", [None, 0, 1])
+@pytest.mark.parametrize("refused_as", ["absent", "rejected"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        *({"kind": kind} for kind in ("insert", "return", "leave", "move", "known")),
+        {"to_send": False},
+        {"absent": True},
+        {"absent": False},
+        {"crossed": ["field_x"]},
+        {"crossed": []},
+        {"repair_hash": "h"},
+        {"sticks": True},
+        {"takes_over": True},
+        {"noted_x": "5", "noted_y": "5"},
+        {"increase_x": "1"},
+        {"seen_as_of": day(4)},
+        {"as_of": None, "seen_as_of": None},
+        {"known_by": '["a"]'},
+        {"known_by": None, "matching": "m"},
+        {"matching": "m"},
+    ],
+    ids=str,
+)
+def test_what_a_delta_may_say_of_somebody_who_was_accepted_means_the_same_both_ways(
+    more: dict[str, Any], refused_as: str, creates: int | None, tmp_path: Path
+) -> None:
+    """B is taken plainly beside A, so that both ways are gone."""
+    empty = {name: None for name in more if name not in TAKEN and name not in ("sticks", "takes_over", "to_send")}
+    delta = {A: {**TAKEN, **more}, B: {**TAKEN, **empty}}
+    ledger = [{"identifier": name, **FULL_ROW, "refused_as": refused_as} for name in (A, B, D)]
+    how = {} if creates is None else {"creates": creates}
+
+    moved, long_way, by_field = all_ways(tmp_path, ledger, delta, [(A, "accepted"), (B, "accepted")], settings=how)
+
+    assert moved == long_way == by_field
