@@ -170,7 +170,7 @@ def undisturbed(first_night: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return ledger(home), len(life.writes)
 
 
-WRITES = 28
+WRITES = 31
 """Durable writes of the second night; a test below says so."""
 
 PLANNED = 10
@@ -249,7 +249,7 @@ def _die_in_a_process_of_its_own(home: Path, until: int, sent: Path) -> None:
 
 @pytest.mark.promise(1)
 @pytest.mark.promise(2)
-@pytest.mark.parametrize("until", [13, 23], ids=["first-receipts-written", "receipts-committed-and-ledger-not"])
+@pytest.mark.parametrize("until", [13, 24], ids=["first-receipts-written", "receipts-committed-and-ledger-not"])
 def test_an_upload_whose_process_dies_is_recovered_by_the_next_night(home: Path, tmp_path: Path, until: int) -> None:
     sent = tmp_path / "sent.json"
     process = multiprocessing.get_context("spawn").Process(

@@ -315,7 +315,7 @@ def test_what_the_steps_hand_on_names_nobody(tmp_path: Path) -> None:
 # Killed at any durable write
 
 
-WRITES = 22
+WRITES = 24
 """Durable writes of a night; a test below says so."""
 
 INTENDED = 14
