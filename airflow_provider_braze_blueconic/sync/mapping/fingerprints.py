@@ -3,9 +3,10 @@
 Mapping is a function of the plan and of the columns that the plan reads. So a record with the same fingerprint, under
 a plan with the same fingerprint, has the same identifier, values and warnings as it had before, and need not be mapped.
 
-A fingerprint of a record or of values is two hashes of 64 bits of the same columns, in either order. DuckDB's own hash
-may change with its version, and so may what the packages say that know countries, languages, time zones and domains: so
-their versions are part of the mapping's fingerprint.
+A fingerprint of values is two hashes of 64 bits of the same columns, in either order. That of a record is one of all
+its columns and one of those that tell who it is, so that records of different people never meet. DuckDB's own hash may
+change with its version, and so may what the packages say that know countries, languages, time zones and domains: their
+versions are part of the mapping's fingerprint.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ def _name(function: Callable[..., object]) -> str:
 
 def record_sql(plan: MappingPlan) -> str:
     """SQL for the fingerprint of a record, as the columns :data:`RECORD`."""
-    return hashed_sql(_columns(plan), RECORD)
+    people = sorted({link.column for link in plan.identifiers})
+    everything, who = (", ".join(columns) for columns in (_columns(plan), people))
+    return f"hash({everything}) AS {RECORD[0]}, hash('who', {who}) AS {RECORD[1]}"
 
 
 def hashed_sql(columns: Sequence[str], names: tuple[str, str]) -> str:

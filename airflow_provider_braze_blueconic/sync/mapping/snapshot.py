@@ -68,9 +68,31 @@ def map_snapshot(
         load_domains(connection, source, plan)
         skipped = identify(connection, source, plan, folder, with_same=recognises)
         joins = create_lookups(connection, source, plan.fields)
-        write_values(connection, source, plan, joins, folder, leaves_people=known is not None, with_same=recognises)
+        write_values(
+            connection,
+            source,
+            plan,
+            joins,
+            folder,
+            leaves_people=known is not None,
+            with_same=recognises,
+            ends=_row_group_ends(parts),
+        )
         people, warnings = _count(connection, plan, folder)
     return MappedCounts(people=people, skipped=skipped, warnings=warnings)
+
+
+def _row_group_ends(parts: Sequence[Path]) -> list[int]:
+    """Tell the last ``row`` of each row group of a snapshot's files."""
+    import pyarrow.parquet as pq
+
+    ends = []
+    for part in parts:
+        footer = pq.read_metadata(part)
+        row = footer.schema.names.index("row")
+        groups = (footer.row_group(group).column(row).statistics for group in range(footer.num_row_groups))
+        ends += [group.max for group in groups if group is not None and group.has_min_max]
+    return ends
 
 
 def map_rows(engine: Engine, parts: Sequence[Path], plan: MappingPlan, rows: Path, folder: Path) -> list[Path]:

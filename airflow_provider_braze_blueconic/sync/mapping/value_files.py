@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["value_columns", "value_files", "write_values"]
 
-_VALUES_AT_ONCE = 4_000_000
+_VALUES_AT_ONCE = 5_000_000
 """Values in a chunk: what is mapped lies in memory until it is written."""
 
 _MOST_CHUNKS = 16
@@ -48,6 +48,7 @@ def write_values(
     *,
     leaves_people: bool,
     with_same: bool = False,
+    ends: Sequence[int] = (),
 ) -> None:
     """Map the records that are not in the table ``skipped``.
 
@@ -57,12 +58,13 @@ def write_values(
     :param lookups: target field → relation of its vocabulary.
     :param leaves_people: write the people too.
     :param with_same: among them those in the table ``same``, who were recognised.
+    :param ends: the last ``row`` of each row group, where the source is read from files.
     """
     for partition in range(plan.partitions):
         (folder / f"partition={partition}").mkdir()
         if leaves_people:
             (folder / PEOPLE / f"partition={partition}").mkdir(parents=True)
-    for number, chunk in enumerate(_chunks(connection, source, plan)):
+    for number, chunk in enumerate(_chunks(connection, source, plan, ends)):
         _map_chunk(connection, chunk, plan, lookups, with_fingerprint=leaves_people)
         values = f"SELECT * EXCLUDE ({', '.join(RECORD)}) FROM mapped" if leaves_people else "SELECT * FROM mapped"
         _copy(connection, values, plan, folder, f"mapped-{number}.parquet")
@@ -121,8 +123,13 @@ def _join_groups(connection: duckdb.DuckDBPyConnection, plan: MappingPlan, group
         connection.execute(f"DROP TABLE {name}")
 
 
-def _chunks(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPlan) -> Iterator[str]:
-    """Cut a source by ``row`` into sources of so many values each."""
+def _chunks(
+    connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPlan, ends: Sequence[int]
+) -> Iterator[str]:
+    """Cut a source by ``row`` into sources of so many values each.
+
+    :param ends: the last ``row`` of each row group, where it is read from files.
+    """
     records = connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0]
     chunks = min(_MOST_CHUNKS, -(-records * max(1, len(plan.fields)) // _VALUES_AT_ONCE))
     if chunks <= 1:
@@ -130,6 +137,8 @@ def _chunks(connection: duckdb.DuckDBPyConnection, source: str, plan: MappingPla
         return
     shares = [number / chunks for number in range(1, chunks)]
     cuts = connection.execute(f"SELECT quantile_disc(row, {shares}) FROM {source}").fetchall()[0][0]
+    # What lies across a cut is read for both sides of it.
+    cuts = sorted({min((end for end in ends if end >= cut), default=cut) for cut in cuts})
     for after, until in zip([None, *cuts], [*cuts, None], strict=True):
         bounds = [f"row > {after:d}"] if after is not None else []
         bounds += [f"row <= {until:d}"] if until is not None else []
