@@ -10,10 +10,8 @@ import argparse
 import datetime as dt
 import json
 import os
-import resource
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,7 +19,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-__all__ = ["Run", "Spent", "peak_mib", "run_step"]
+from tests.bench.spent import Spent, spent_by
+
+__all__ = ["Run", "run_step"]
 
 
 @dataclass(frozen=True)
@@ -40,23 +40,8 @@ class Run:
     work: Path
 
 
-@dataclass(frozen=True)
-class Spent:
-    """What a step returned and took.
-
-    :param wall: seconds of ``execute()``, with the imports in it and without those of Airflow and the DAG.
-    :param cpu: seconds of all threads meanwhile, and of processes that they started and waited for.
-    :param peak: MiB that the process held at most, Airflow included.
-    """
-
-    returned: Any
-    wall: float
-    cpu: float
-    peak: float
-
-
 def run_step(run: Run, task_id: str, **arguments: Any) -> Spent:
-    """Run a task of a goal.
+    """Run a task of a goal, and say what its ``execute()`` took, with the imports in it and without those of Airflow.
 
     :param arguments: what the task gets from those before it. All other templates of it are false.
     :raises RuntimeError: with the end of its log, if it fails.
@@ -93,28 +78,13 @@ def _same_packages() -> str:
     return os.pathsep.join([str(product), str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
 
 
-def peak_mib() -> float:
-    """Return the most memory that this process held, in MiB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not ru_maxrss: that of a process begins with what its parent held when it was started.
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20)
-
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("order", type=Path)
     arguments.add_argument("outcome", type=Path)
     given = arguments.parse_args()
     order = json.loads(given.order.read_text())
-    task = _task(order)
-    context = _context(order)
-    cpu, began = _cpu_seconds(), time.perf_counter()
-    returned = task.execute(context)
-    wall, cpu = time.perf_counter() - began, _cpu_seconds() - cpu
-    spent = Spent(returned, wall, cpu, peak_mib())
+    spent = spent_by(_task(order).execute, _context(order))
     given.outcome.write_text(json.dumps(vars(spent)))
 
 
@@ -144,11 +114,6 @@ def _context(order: Mapping[str, Any]) -> Any:
     )
     ti = SimpleNamespace(xcom_push=lambda key, value: None)
     return {"run_id": order["run_id"], "dag_run": run, "ti": ti, "params": {}}
-
-
-def _cpu_seconds() -> float:
-    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in spent)
 
 
 if __name__ == "__main__":
