@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -34,6 +35,20 @@ def test_every_object_is_accepted_and_counted(stub: BrazeStub) -> None:
     served = stub.served()
     assert (served.requests, served.objects) == (2, 6)
     assert stub.served().requests == 0
+
+
+def test_a_request_is_counted_halfway_between_its_start_and_its_answer() -> None:
+    with running_braze(latency=0.4) as slow, requests.Session() as session:
+        session.trust_env = False
+        began = time.perf_counter()
+        for _ in range(2):
+            session.post(f"{slow.url}/users/track", json={"attributes": []})
+        ended = time.perf_counter()
+        first, second = slow.served().arrivals
+
+    # The clock is the same in all processes of a machine.
+    assert began + 0.2 <= first <= second - 0.4
+    assert second + 0.2 <= ended
 
 
 def test_a_body_that_comes_in_pieces_is_one_request(stub: BrazeStub) -> None:
