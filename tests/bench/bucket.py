@@ -8,16 +8,30 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["BUCKET", "Bucket", "running_bucket"]
+__all__ = ["BUCKET", "Bucket", "Request", "running_bucket"]
 
 BUCKET = "bench"
 _REGION = "us-east-1"
+_QUESTION_CHARACTERS = 90
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that was served.
+
+    :param client: ``boto`` or ``delta-rs``.
+    :param asked: method, path and the beginning of the query.
+    """
+
+    client: str
+    asked: str
 
 
 @dataclass
@@ -49,15 +63,22 @@ class Bucket:
 
     def requests(self) -> int:
         """Say how many requests were served so far."""
-        self._pipe.send("count")
-        return int(self._pipe.recv())
+        return len(self.served())
+
+    def served(self) -> list[Request]:
+        """Say which requests were served so far, in order."""
+        self._pipe.send("served")
+        return [Request(*each) for each in self._pipe.recv()]
 
 
 @contextmanager
-def running_bucket() -> Iterator[Bucket]:
-    """Run an S3 for the length of a block."""
+def running_bucket(*, latency: float = 0.0) -> Iterator[Bucket]:
+    """Run an S3 for the length of a block.
+
+    :param latency: seconds that a request waits before it is served.
+    """
     ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, latency), daemon=True)
     server.start()
     theirs.close()
     try:
@@ -69,7 +90,7 @@ def running_bucket() -> Iterator[Bucket]:
         server.join()
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, latency: float) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
@@ -77,27 +98,30 @@ def _serve(pipe: Connection) -> None:
         def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
             """Write no line for a request: stdout belongs to the figures."""
 
-    counted = _Counted(DomainDispatcherApplication(create_backend_app))
+    counted = _Counted(DomainDispatcherApplication(create_backend_app), latency)
     server = make_server("127.0.0.1", 0, counted, threaded=True, request_handler=Quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     pipe.send(server.server_port)
     with contextlib.suppress(EOFError):
         while pipe.recv():
-            pipe.send(counted.requests)
+            pipe.send(list(counted.served))
 
 
 class _Counted:
     """Counts requests. S3 decides conditional writes atomically, while moto checks first and writes later."""
 
-    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+    def __init__(self, application: Callable[..., Iterable[bytes]], latency: float) -> None:
         self._application = application
-        self._counting = threading.Lock()
+        self._latency = latency
         self._one_conditional = threading.Lock()
-        self.requests = 0
+        self.served: list[tuple[str, str]] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        with self._counting:
-            self.requests += 1
+        client = "boto" if "boto" in environ.get("HTTP_USER_AGENT", "").lower() else "delta-rs"
+        question = environ.get("QUERY_STRING", "")[:_QUESTION_CHARACTERS]
+        self.served.append((client, f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {question}".rstrip()))
+        if self._latency:
+            time.sleep(self._latency)
         if "HTTP_IF_NONE_MATCH" not in environ and "HTTP_IF_MATCH" not in environ:
             return self._application(environ, start_response)
         with self._one_conditional:

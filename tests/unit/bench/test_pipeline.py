@@ -54,3 +54,7 @@ def test_the_bucket_counts_requests_and_lets_one_conditional_write_win() -> None
 
         assert client.get_object(Bucket=BUCKET, Key="lock")["Body"].read() == b"first"
         assert bucket.requests() - before == 3
+        assert [each.asked for each in bucket.served()[before:]] == [
+            f"{m} /{BUCKET}/lock" for m in ("PUT", "PUT", "GET")
+        ]
+        assert {each.client for each in bucket.served()} == {"boto"}
