@@ -1,4 +1,4 @@
-"""How fast the extract of 1,000,000 rows of 11 columns in a CSV file on S3 is: rows/s, and memory over an empty file.
+"""How fast the extract of rows in CSV files on S3 is, and its memory over that of an empty file.
 
 An empty file is read first, in the same process, so that imports and the like are not counted.
 """
@@ -9,21 +9,20 @@ import argparse
 import gzip
 import itertools
 import json
-import multiprocessing
 import os
-import resource
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from tests.bench.apart import apart
+from tests.bench.bucket import BUCKET, Bucket, running_bucket
+from tests.bench.figures import Figures
+from tests.bench.spent import Spent, spent_by
+
 ROWS, COLUMNS = 1_000_000, 11
-BUCKET = "bench"
-_SPAWN = multiprocessing.get_context("spawn")
 _NAMES = ("Anna", "Jan", "Zoë", "Piet", "Müller", "Sofia", "Noah", "Emma")
 _CITIES = ("Amsterdam", "Rotterdam", "Den Haag", "Utrecht", "Ede", "Zwolle", "Köln")
 _INTERESTS = ("", "news", "sport|food", "news|travel|food", "travel")
@@ -42,82 +41,54 @@ _KINDS = (
 )
 
 
+def options() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--columns", type=int, default=COLUMNS)
+    parser.add_argument("--files", type=int, default=1)
+    parser.add_argument("--quoted", action="store_true", help="all cells in quotes, and lines that end in CR LF")
+    parser.add_argument("--gzip", action="store_true")
+    parser.add_argument("--broken", type=int, default=0, help="one of so many rows has a cell too few; 0 for none")
+    parser.add_argument("--json", type=Path)
+    return parser
+
+
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rows", type=int, default=ROWS)
-    arguments.add_argument("--columns", type=int, default=COLUMNS)
-    arguments.add_argument("--files", type=int, default=1)
-    arguments.add_argument("--quoted", action="store_true", help="all cells in quotes, and lines that end in CR LF")
-    arguments.add_argument("--gzip", action="store_true")
-    arguments.add_argument("--broken", type=int, default=0, help="one of so many rows has a cell too few; 0 for none")
-    arguments.add_argument("--json", type=Path)
-    given = arguments.parse_args()
-    ours, theirs = _SPAWN.Pipe()
-    server = _SPAWN.Process(target=_serve, args=(theirs,), daemon=True)
-    server.start()
-    try:
-        with tempfile.TemporaryDirectory(prefix="bench-csv-") as folder:
-            _measure(Path(folder), f"http://127.0.0.1:{ours.recv()}", given)
-    finally:
-        server.terminate()
-        server.join()
+    given = options().parse_args()
+    form = f"{'quoted' if given.quoted else 'plain'}{', gzip' if given.gzip else ''}"
+    figures = Figures(f"csv: {given.rows:,} rows of {given.columns} columns in {given.files} files, {form}")
+    with tempfile.TemporaryDirectory(prefix="bench-csv-") as folder, running_bucket() as bucket:
+        _put_files(Path(folder), bucket, given)
+        empty, spent = apart(_extract, Path(folder), bucket.connection(), given.columns)
+        broken = len(range(0, given.rows, given.broken)) if given.broken else 0
+        read = (spent.returned["profiles"], spent.returned.get("broken_lines", 0))
+        if read != (given.rows - broken, broken):
+            sys.exit(f"{read[0]:,} rows and {read[1]:,} broken ones were read")
+        figures.add("CSV files, read", given.rows / spent.wall, "rows/s", "higher")
+        figures.add("CSV files, wall", spent.wall, "s")
+        figures.add("CSV files, CPU", spent.cpu, "s")
+        figures.add("CSV files, memory over an empty file", spent.peak - empty.peak, "MiB")
+    figures.write(given.json)
 
 
-def _measure(home: Path, endpoint: str, given: argparse.Namespace) -> None:
-    os.environ["AIRFLOW_HOME"] = str(home / "airflow")
-    os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
-    extra = {"endpoint_url": endpoint, "region_name": "us-east-1"}
-    os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(
-        {"conn_type": "aws", "login": "bench", "password": "bench", "extra": extra}
-    )
-    client = _client(endpoint)
-    client.create_bucket(Bucket=BUCKET)
+def _put_files(home: Path, bucket: Bucket, given: argparse.Namespace) -> None:
+    client = bucket.client()
     client.put_object(Bucket=BUCKET, Key="none/0.csv", Body=",".join(_columns(given.columns)) + "\n")
-    size = 0
     for number in range(given.files):
         path = home / f"{number}.csv"
-        size += _write(path, given, number)
+        _write(path, given, number)
         client.upload_file(str(path), BUCKET, f"all/{path.name}")
         path.unlink()
-    form = f"{'quoted' if given.quoted else 'plain'}{', gzip' if given.gzip else ''}"
-    print(
-        f"csv: {given.rows:,} rows of {given.columns} columns in {given.files} files, {form}, {size / 2**20:,.0f} MiB"
-    )
-    spent = _extract(home, given.columns)
-    broken = _broken(given) if given.broken else 0
-    if (spent["rows"], spent["broken"]) != (given.rows - broken, broken):
-        sys.exit(f"{spent['rows']:,} rows and {spent['broken']:,} broken ones were read")
-    figures = {
-        "CSV files, read": (given.rows / spent["wall"], "rows/s", "higher"),
-        "CSV files, wall": (spent["wall"], "s", "lower"),
-        "CSV files, CPU": (spent["cpu"], "s", "lower"),
-        "CSV files, memory over an empty file": (spent["memory"], "MiB", "lower"),
-    }
-    for row, (value, unit, _) in figures.items():
-        print(f"  {row:<40} {value:,.{0 if value >= 100 else 2}f} {unit}")
-    if given.json:
-        import airflow_provider_braze_blueconic as product
-
-        entries = {row: dict(zip(("value", "unit", "better"), each, strict=True)) for row, each in figures.items()}
-        given.json.write_text(json.dumps({"product": str(Path(product.__file__).parent), "figures": entries}))
 
 
-def _extract(home: Path, columns: int) -> dict[str, Any]:
-    """Run the extract of a goal in a process of its own, as Airflow runs a task."""
-    ours, theirs = _SPAWN.Pipe()
-    worker = _SPAWN.Process(target=_work, args=(theirs, home, columns))
-    worker.start()
-    theirs.close()
-    try:
-        return dict(ours.recv())
-    finally:
-        worker.join()
-
-
-def _work(pipe: Connection, home: Path, columns: int) -> None:
-    before = _run_task(_task(home, "none", columns))
-    spent = _run_task(_task(home, "all", columns))
-    pipe.send({**spent, "memory": spent["peak"] - before["peak"]})
+def _extract(home: Path, connection: dict[str, Any], columns: int) -> tuple[Spent, Spent]:
+    """Run the extract of an empty file, and that of all of them."""
+    os.environ["AIRFLOW_HOME"] = str(home / "airflow")
+    os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+    os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(connection)
+    empty, whole = (_run_task(_task(home, folder, columns)) for folder in ("none", "all"))
+    return empty, whole
 
 
 def _task(home: Path, folder: str, columns: int) -> Any:
@@ -139,27 +110,18 @@ def _task(home: Path, folder: str, columns: int) -> Any:
     return task
 
 
-def _run_task(task: Any) -> dict[str, Any]:
+def _run_task(task: Any) -> Spent:
     named = {"dag_id": task.dag_id, "run_id": "r", "run_type": "manual", "conf": {}, "clear_number": 0}
     run = SimpleNamespace(**named, start_date=None, logical_date=None)
     ti = SimpleNamespace(xcom_push=lambda key, value: None)
-    cpu, began = time.process_time(), time.perf_counter()
-    snapshot = task.execute({"run_id": "r", "dag_run": run, "ti": ti, "params": {}})
-    return {
-        "rows": snapshot["profiles"],
-        "broken": snapshot.get("broken_lines", 0),
-        "wall": time.perf_counter() - began,
-        "cpu": time.process_time() - cpu,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
+    return spent_by(task.execute, {"run_id": "r", "dag_run": run, "ti": ti, "params": {}})
 
 
-def _write(path: Path, given: argparse.Namespace, number: int) -> int:
+def _write(path: Path, given: argparse.Namespace, number: int) -> None:
     with gzip.open(path, "wt", newline="") if given.gzip else path.open("w", newline="") as file:
         lines = _lines(given, range(number, given.rows, given.files))
         while batch := "".join(itertools.islice(lines, 10_000)):
             file.write(batch)
-    return path.stat().st_size
 
 
 def _lines(given: argparse.Namespace, rows: range) -> Iterator[str]:
@@ -171,33 +133,8 @@ def _lines(given: argparse.Namespace, rows: range) -> Iterator[str]:
         yield ",".join(cells[:-1] if given.broken and row % given.broken == 0 else cells) + end
 
 
-def _broken(given: argparse.Namespace) -> int:
-    return len(range(0, given.rows, given.broken))
-
-
 def _columns(count: int) -> list[str]:
     return [f"column_{number}" for number in range(count)]
-
-
-def _client(endpoint: str) -> Any:
-    import boto3
-
-    keys = {"aws_access_key_id": "bench", "aws_secret_access_key": "bench"}
-    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", **keys)
-
-
-def _serve(pipe: Connection) -> None:
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-    from werkzeug.serving import make_server
-
-    class Quiet(MotoRequestHandler):
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            """Write no line for a request: stdout belongs to the figures."""
-
-    application = DomainDispatcherApplication(create_backend_app)
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Quiet)
-    pipe.send(server.server_port)
-    server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""How fast 1,000,000 exported Braze users in 200 gzip parts become a snapshot: people/s, and memory that stays flat."""
+"""How fast exported Braze users in gzip parts become a snapshot, and memory that doesn't grow with them.
+
+They are read twice, in a process of its own each: some fields of each user, and then the remaining ones, too.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,20 @@ import json
 import multiprocessing
 import os
 import random
-import resource
-import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+
+from tests.bench.apart import watched_apart
+from tests.bench.export_read import read_export
+from tests.bench.figures import Figures
+from tests.bench.spent import Spent, resident_mib
 
 PEOPLE = 1_000_000
 PARTS = 200
-TOLD_PERCENT = (10, 50, 100)
-FLAT_MIB = 64  # growth between half of the people and all of them that is put down to the allocator
+FLAT_MIB = 64
+"""Growth between half of the people and all of them that is put down to the allocator."""
 
 PATHS = (
     "external_id",
@@ -38,82 +43,61 @@ PATHS = (
 )
 
 
+def options() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", type=int, default=PEOPLE)
+    parser.add_argument("--parts", type=int, default=PARTS)
+    parser.add_argument("--processes", type=int, default=0, help="by default as many as the product would take")
+    parser.add_argument("--json", type=Path)
+    return parser
+
+
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--people", type=int, default=PEOPLE)
-    arguments.add_argument("--parts", type=int, default=PARTS)
-    arguments.add_argument("--processes", type=int, default=0, help="by default as many as the product would take")
-    given = arguments.parse_args()
+    given = options().parse_args()
+    figures = Figures(f"export: {given.people:,} people in {given.parts} gzip parts, {len(PATHS)} paths")
     with tempfile.TemporaryDirectory(prefix="bench-export-") as folder:
         home = Path(folder)
-        began = time.perf_counter()
-        # In processes of their own, so that the memory of making the files is not taken for that of reading them.
         with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
             jobs = [(home / f"{part:05d}.gz", part, given.people, given.parts) for part in range(given.parts)]
             line_bytes = sum(pool.starmap(_write_part, jobs))
-        made = time.perf_counter() - began
         packed = sum(path.stat().st_size for path in home.glob("*.gz"))
-        print(
-            f"export: {given.people:,} people in {given.parts} gzip parts, {line_bytes / given.people:.0f} bytes a line"
-        )
-        print(f"  made in                      {made:.1f} s, {packed / 2**20:,.0f} MiB packed")
-        _read(home, given.people, given.processes)
+        print(f"  {line_bytes / given.people:.0f} bytes a line, {packed / 2**20:,.0f} MiB packed")
+        for remaining, name in ((False, "without remaining fields"), (True, "with remaining fields")):
+            spent, peak = watched_apart(_read, home, remaining, given.processes)
+            _check(name, given.people, spent)
+            figures.add(f"read {name}", given.people / spent.wall, "people/s", "higher")
+            figures.add(f"read {name}, wall", spent.wall, "s")
+            figures.add(f"read {name}, CPU", spent.cpu, "s")
+            # In all processes together: a build may take more than one.
+            figures.add(f"read {name}, memory", peak, "MiB")
+            print(f"  {spent.returned['processes']} processes, snapshot {spent.returned['bytes'] / 2**20:,.0f} MiB")
+    figures.write(given.json)
 
 
-def _read(home: Path, people: int, processes: int) -> None:
-    from airflow_provider_braze_blueconic.sync.braze.segment_export import write_export_snapshot
-    from airflow_provider_braze_blueconic.sync.braze.segment_export_machine import reading_processes
+def _check(name: str, people: int, spent: Spent) -> None:
+    counts = spent.returned
+    if (counts["profiles"], counts["broken_lines"]) != (people, 0):
+        sys.exit(f"{name}: {counts['profiles']:,} of {people:,} people were read, {counts['broken_lines']:,} broken")
+    if counts["growth"] > FLAT_MIB:
+        sys.exit(f"{name}: memory grows with the people, by {counts['growth']:,.0f} MiB from half of them to all")
 
-    parts = sorted(home.glob("*.gz"))
-    processes = processes or reading_processes(len(parts), sum(path.stat().st_size for path in parts))
-    told = {max(1, len(parts) * percent // 100): percent for percent in TOLD_PERCENT}
+
+def _read(home: Path, remaining: bool, processes: int) -> Spent:
+    parts, at = sorted(home.glob("*.gz")), dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
     memory: dict[int, float] = {}
-
-    def files() -> Iterator[tuple[str, Path]]:
-        for number, path in enumerate(parts):
-            if number in told:
-                memory[told[number]] = _resident_mib()
-            yield path.name, path
-        memory[100] = _resident_mib()
-
-    for remaining in (False, True):
-        memory.clear()
-        began = time.perf_counter()
-        counts = write_export_snapshot(
-            files(),
-            paths=PATHS,
-            remaining=remaining,
-            excluded=(),
-            campaign_names=None,
-            as_of=dt.datetime(2026, 11, 1, tzinfo=dt.UTC),
-            folder=home / "snapshot",
-            publish=lambda path: path.stat().st_size,
-            label="bench",
-            broken_percent=1,
-            processes=processes,
-        )
-        seconds = time.perf_counter() - began
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        theirs = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        told_as = ", ".join(f"{mib:,.0f} at {percent} %" for percent, mib in memory.items())
-        print(f"  {'with' if remaining else 'without'} the remaining fields, {len(PATHS)} paths, {processes} processes")
-        print(f"    read in                    {seconds:.1f} s, {counts.profiles / seconds:,.0f} people/s")
-        print(f"    snapshot                   {counts.bytes / 2**20:,.0f} MiB")
-        print(f"    resident memory, MiB       {told_as}")
-        print(f"    peak memory                {peak:,.0f} MiB, and {theirs:,.0f} in the largest other process")
-        if counts.profiles != people or counts.broken_lines:
-            sys.exit("people are missing")
-        if memory[100] - memory[50] > FLAT_MIB:
-            sys.exit("memory grows with the people")
-    shutil.rmtree(home / "snapshot")
+    look = _looking_at(memory, {len(parts) // 2, len(parts)})
+    spent = read_export(parts, PATHS, remaining, at, home / f"snapshot-{remaining}", processes=processes, on_file=look)
+    spent.returned["growth"] = memory[len(parts)] - memory[len(parts) // 2]
+    return spent
 
 
-def _resident_mib() -> float:
-    """Return what the process holds now; where the system doesn't tell, the most it ever held."""
-    status = Path("/proc/self/statm")
-    if status.exists():
-        return int(status.read_text().split()[1]) * resource.getpagesize() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _looking_at(memory: dict[int, float], files: set[int]) -> Callable[[int], None]:
+    def look(read: int) -> None:
+        if read in files:
+            memory[read] = resident_mib()
+
+    return look
 
 
 def _write_part(path: Path, part: int, people: int, parts: int) -> int:

@@ -43,15 +43,20 @@ if "scheduler" in sys.argv:
 """
 
 
+def options() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--people", type=int, default=PEOPLE)
+    parser.add_argument("--fields", type=int, default=FIELDS, help="columns beside the identifier")
+    parser.add_argument("--partitions", type=int, default=4)
+    parser.add_argument("--latency", type=float, default=LATENCY_MILLISECONDS, help="milliseconds")
+    parser.add_argument("--changed", type=int, default=CHANGED, help="one of so many changes on the second night")
+    parser.add_argument("--json", type=Path)
+    return parser
+
+
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--people", type=int, default=PEOPLE)
-    arguments.add_argument("--fields", type=int, default=FIELDS, help="columns beside the identifier")
-    arguments.add_argument("--partitions", type=int, default=4)
-    arguments.add_argument("--latency", type=float, default=LATENCY_MILLISECONDS, help="milliseconds")
-    arguments.add_argument("--changed", type=int, default=CHANGED, help="one of so many changes on the second night")
-    arguments.add_argument("--json", type=Path)
-    given = arguments.parse_args()
+    given = options().parse_args()
     people = People(given.people, given.fields, changed=given.changed)
     figures = Figures(
         f"whole night: {given.people:,} people, {given.fields + 1} columns, {people.to_change:,} change, "
