@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,29 +44,15 @@ def main(words: Sequence[str], *, measurements: Sequence[Measurement] = MEASUREM
     compared: list[Compared] = []
     failed: list[str] = []
     for done in _measure_all(given, [each for each in measurements if not given.names or each.name in given.names], by):
-        if isinstance(done, Compared):
-            compared.append(done)
-            # Each time, since the whole may take hours.
-            given.json.write_text(json.dumps({**where, "scale": given.scale, **_document(compared)}, indent=1))
-            failed += [done.measurement.name] if done.failures else []
-        elif done.code:
-            failed.append(done.name)
+        compared.append(done)
+        # Each time, since the whole may take hours.
+        given.json.write_text(json.dumps({**where, "scale": given.scale, **_document(compared)}, indent=1))
+        failed += [done.measurement.name] if done.failures else []
     if compared:
         print(f"\n{table(compared)}\n\nAs JSON: {given.json}")
     if failed:
         print(f"FAILED: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
-
-
-@dataclass(frozen=True)
-class _Printed:
-    """A part that only prints.
-
-    :param code: with which it ended.
-    """
-
-    name: str
-    code: int
 
 
 def _arguments(words: Sequence[str], names: Sequence[str]) -> argparse.Namespace:
@@ -107,17 +91,14 @@ def _commits(against: Path | None) -> dict[str, str]:
     return {"this": described_commit(BENCH), **other}
 
 
-def _measure_all(given: argparse.Namespace, chosen: Sequence[Measurement], by: Timed) -> Iterator[Compared | _Printed]:
+def _measure_all(given: argparse.Namespace, chosen: Sequence[Measurement], by: Timed) -> Iterator[Compared]:
     with ExitStack() as stack:
         worktrees = {"this": BENCH, **({"other": given.against} if given.against else {})}
         trees = {side: stack.enter_context(planted(worktree)) for side, worktree in worktrees.items()}
-        told = partial(_told, trees, partial(by, seconds=given.seconds))
         for measurement in chosen:
+            told = partial(_told, trees, partial(by, seconds=min(given.seconds, measurement.seconds)))
             arguments = [*measurement.arguments[given.scale], *given.more]
-            if measurement.compares:
-                yield compare(measurement, arguments, trees, given.pairs, by=told)
-            else:
-                yield _Printed(measurement.name, _print_only(measurement, arguments))
+            yield compare(measurement, arguments, trees, given.pairs, by=told)
 
 
 def _told(trees: Mapping[str, Tree], by: Measure, part: str, arguments: Sequence[str], tree: Tree) -> Any:
@@ -128,10 +109,6 @@ def _told(trees: Mapping[str, Tree], by: Measure, part: str, arguments: Sequence
         return by(part, arguments, tree)
     finally:
         print(f"{time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
-
-
-def _print_only(measurement: Measurement, arguments: Sequence[str]) -> int:
-    return subprocess.run([sys.executable, "-m", f"tests.bench.{measurement.part}", *arguments], cwd=BENCH).returncode
 
 
 def _document(compared: Sequence[Compared]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,11 @@ class Product:
     def __init__(self, other: float | None = 6.0, this: float | None = 1.0) -> None:
         self._seconds = {"other": other, "this": this}
         self.arguments: list[list[str]] = []
+        self.seconds: list[float] = []
 
     def __call__(self, part: str, arguments: Sequence[str], tree: Tree, *, seconds: float) -> Measured:
         self.arguments.append(list(arguments))
+        self.seconds.append(seconds)
         took = self._seconds["other" if (tree.product / "other.py").exists() else "this"]
         if took is None:
             raise ValueError("it ended with code 1:\nTraceback\n  somewhere\nRuntimeError: out of people")
@@ -145,6 +148,15 @@ def test_the_scale_and_words_after_two_dashes_set_the_size(
     assert by.arguments == [handed_on]
 
 
+@pytest.mark.parametrize(("words", "seconds"), [((), 300.0), (("--seconds", "5"), 5.0), (("--seconds", "999"), 300.0)])
+def test_a_measurement_gets_no_more_time_than_it_can_use(words: Sequence[str], seconds: float, tmp_path: Path) -> None:
+    by = Product()
+
+    main(["--json", str(tmp_path / "bench.json"), *words], measurements=[replace(PIPELINE, seconds=300.0)], by=by)
+
+    assert by.seconds == [seconds]
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -161,15 +173,6 @@ def test_a_wrong_word_ends_with_code_2(
 
     assert ended.value.code == 2
     assert why in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("part", "code"), [("people", 0), ("no_such_part", 1)])
-def test_a_part_that_only_prints_runs_once_and_its_failure_counts(part: str, code: int, tmp_path: Path) -> None:
-    printing = Measurement("printing", part, {"small": (), "full": ()}, compares=False)
-    by = Product()
-
-    assert main(["--json", str(tmp_path / "bench.json")], measurements=[printing], by=by) == code
-    assert by.arguments == []
 
 
 def test_what_was_measured_is_kept_when_the_next_measurement_is_interrupted(tmp_path: Path) -> None:
