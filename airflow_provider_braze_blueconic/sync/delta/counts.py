@@ -11,6 +11,7 @@ from airflow_provider_braze_blueconic.sync.delta.looks import Looks
 from airflow_provider_braze_blueconic.sync.delta.plan import DeltaPlan
 from airflow_provider_braze_blueconic.sync.engine.columns import field_column, increase_column, noted_column
 from airflow_provider_braze_blueconic.sync.engine.database import quote
+from airflow_provider_braze_blueconic.sync.engine.relations import total_sql
 from airflow_provider_braze_blueconic.sync.state.doubt import is_certain
 from airflow_provider_braze_blueconic.sync.values.texts import CLEAR
 
@@ -83,10 +84,8 @@ def count_delta(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, looks: L
     :param quiet: people who were set aside, and are in none of the tables.
     """
     added = {field_column(target): increase_column(target) for target in looks.increase}
-    sent = " + ".join(
-        f"count({quote(added.get(column, column))}) FILTER (WHERE to_send)" for column in plan.all_columns
-    )
-    cleared = " + ".join(f"count(*) FILTER (WHERE to_send AND {quote(name)} = '{CLEAR}')" for name in plan.all_columns)
+    sent = [f"count({quote(added.get(column, column))}) FILTER (WHERE to_send)" for column in plan.all_columns]
+    cleared = [f"count(*) FILTER (WHERE to_send AND {quote(name)} = '{CLEAR}')" for name in plan.all_columns]
     row = connection.execute(
         f"""
         SELECT
@@ -97,8 +96,8 @@ def count_delta(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan, looks: L
             {quiet:d} + (SELECT count(*) FROM mapped) - count(*) FILTER (WHERE to_send AND kind <> 'leave')
                 - (SELECT count(*) FROM moved WHERE stale) - (SELECT count(*) FROM resting WHERE NOT leaves),
             (SELECT count(*) FROM moved WHERE stale),
-            {sent},
-            {cleared},
+            {total_sql(sent)},
+            {total_sql(cleared)},
             coalesce(sum(data_points), 0)::BIGINT,
             {quiet:d} + (SELECT count(*) FROM ledger WHERE in_segment),
             count(*) FILTER (WHERE {_held_already(looks)}),

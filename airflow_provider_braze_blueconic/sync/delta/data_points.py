@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_braze_blueconic.sync.delta.plan import DeltaPlan
 from airflow_provider_braze_blueconic.sync.engine.columns import field_column
 from airflow_provider_braze_blueconic.sync.engine.database import quote
+from airflow_provider_braze_blueconic.sync.engine.relations import total_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,7 +22,7 @@ def fill_in_data_points(connection: duckdb.DuckDBPyConnection, plan: DeltaPlan) 
         for target in dict.fromkeys((*plan.targets, *(plan.leavers or {})))
         if target in plan.billable
     ]
-    connection.execute(f"UPDATE delta SET data_points = {' + '.join(['0', *points])} WHERE to_send")
+    connection.execute(f"UPDATE delta SET data_points = {total_sql(points)} WHERE to_send")
 
 
 def _points_sql(column: str, *, nested: bool) -> str:

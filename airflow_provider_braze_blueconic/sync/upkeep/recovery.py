@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_braze_blueconic.exceptions import BrokenTable, SyncError
 from airflow_provider_braze_blueconic.sync.engine.columns import FIELD_PREFIX
 from airflow_provider_braze_blueconic.sync.engine.database import connect, literal, parquet_source, quote
+from airflow_provider_braze_blueconic.sync.engine.relations import total_sql
 from airflow_provider_braze_blueconic.sync.state.doubt import IN_DOUBT
 from airflow_provider_braze_blueconic.sync.state.goal_tables import open_ledger
 from airflow_provider_braze_blueconic.sync.state.open_uploads import open_uploads
@@ -178,10 +179,9 @@ def _count(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> dict
     rows = parquet_source(files, union_by_name=True)
     described = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()]
     fields = [name for name in described if name.startswith(FIELD_PREFIX)]
-    values = " + ".join(f"count(nullif({quote(name)}, {literal(IN_DOUBT)}))" for name in fields) or "0"
-    people, refused, known = connection.execute(f"SELECT count(*), count(refused_as), {values} FROM {rows}").fetchall()[
-        0
-    ]
+    known_of = [f"count(nullif({quote(name)}, {literal(IN_DOUBT)}))" for name in fields]
+    counted = f"SELECT count(*), count(refused_as), {total_sql(known_of)} FROM {rows}"
+    people, refused, known = connection.execute(counted).fetchall()[0]
     receipts, first, last, as_of = connection.execute(
         "SELECT sum(receipts)::BIGINT, epoch_us(min(first)), epoch_us(max(last)), "
         "epoch_us(greatest(max(as_of), (SELECT as_of FROM confirmed))) FROM deltas"
