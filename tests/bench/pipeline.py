@@ -18,6 +18,8 @@ from tests.bench.middle import GOAL, STAGING, Middle
 from tests.bench.people import CHANGED, People
 from tests.bench.spent import Spent
 
+__all__ = ["Pipeline"]
+
 PEOPLE = 1_000_000
 PARTITIONS = 4
 
@@ -44,15 +46,33 @@ def main() -> None:
         f"{people.to_change:,} change, {given.partitions} partitions, memory limit {given.memory or 'as it comes'}"
     )
     with tempfile.TemporaryDirectory(prefix="bench-pipeline-") as folder, running_bucket() as bucket:
-        home = Path(folder)
-        middle = Middle(home, bucket, _goal(people, given.partitions), memory=given.memory)
+        pipeline = Pipeline(Path(folder), bucket, people, given.partitions, given.memory)
         for night, called in list(enumerate(("first night", "next night"), 1))[: given.nights]:
-            snapshot = _put_snapshot(home, bucket, people, night)
-            middle.run(night, snapshot, sends=[people.people, people.to_change][night - 1])
+            middle = pipeline.run(night)
             _tell(figures, called, middle.spent)
             figures.add(f"requests to S3, {called}", middle.requests, "requests")
         figures.add("peak memory", middle.peak, "MiB")
     figures.write(given.json)
+
+
+class Pipeline:
+    """The tasks between extract and report of a goal, night by night."""
+
+    def __init__(self, home: Path, bucket: Bucket, people: People, partitions: int, memory: str | None) -> None:
+        self._home = home
+        self._bucket = bucket
+        self._people = people
+        self._middle = Middle(home, bucket, _goal(people, partitions), memory=memory)
+
+    def run(self, night: int) -> Middle:
+        """Run a night, from 1.
+
+        :return: tells what its tasks took.
+        :raises RuntimeError: a step fails, or other people are sent than those who changed.
+        """
+        snapshot = _put_snapshot(self._home, self._bucket, self._people, night)
+        self._middle.run(night, snapshot, sends=[self._people.people, self._people.to_change][night - 1])
+        return self._middle
 
 
 def _tell(figures: Figures, night: str, spent: Mapping[str, Spent]) -> None:

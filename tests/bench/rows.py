@@ -114,6 +114,7 @@ MEASUREMENTS = (
         # A product that can't do it may try for hours.
         seconds=300.0,
     ),
+    Measurement("one-of-many", "one_of_many", _sized("--people", 2_560_000, 100_000_000)),
     Measurement(
         "export",
         "export",
