@@ -8,11 +8,12 @@ BIN := $(VENV)/bin
 CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
 READY := $(VENV)/.ready
 PROFILES ?= 20000
+PEOPLE ?= 2000000
 # One more than cores: end-to-end tests wait now and then.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oldest test-newest lint types check bench chaos sandbox constraints clean
+.PHONY: help setup demo test test-oldest test-newest lint types check bench chaos cluster-test sandbox constraints clean
 
 help:  ## List the commands.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +58,13 @@ chaos: $(READY)  ## Long tests; then every fault on its own, in both directions,
 	@$(BIN)/python -m pytest --numprocesses logical -m "by_hand or hypothesis" --hypothesis-profile=search tests
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
+# In an environment of its own, for what only this needs; PostgreSQL and Redis are Debian's.
+cluster-test:  ## Kill Celery workers while they sync 2,000,000 people: PEOPLE=20000 for fewer. Takes half an hour.
+	@$(MAKE) --no-print-directory setup VENV=.venv/cluster CONSTRAINTS=constraints/cluster.txt
+	@{ command -v redis-server && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || \
+		{ apt-get update -qq && apt-get install -qq --yes --no-install-recommends postgresql redis-server; }
+	@.venv/cluster/bin/python -m tests.cluster --people $(PEOPLE) $(ARGS)
+
 sandbox: $(READY)  ## Run the sandbox until interrupted.
 	@$(BIN)/braze-blueconic sandbox --profiles $(PROFILES)
 
@@ -66,6 +74,10 @@ constraints: $(READY)  ## Resolve the constraints files anew.
 			--universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet \
 			-o constraints/airflow-$$version.txt || exit 1; \
 	done
+	@$(BIN)/uv pip compile pyproject.toml constraints/cluster.in --constraint constraints/airflow-3.3.txt \
+		--extra sandbox --group dev --group cluster \
+		--universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --quiet \
+		-o constraints/cluster.txt
 
 clean:  ## Remove the environments and caches.
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
