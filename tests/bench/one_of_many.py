@@ -29,14 +29,19 @@ _NIGHTS = ("first night", "next night")
 _KEPT = ("snapshots", "people", "mapped", "delta", "receipts", "ledger")
 
 
-def main() -> None:
+def options() -> argparse.ArgumentParser:
+    """Return the command line."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--people", type=int, default=PEOPLE)
     arguments.add_argument("--partitions", type=int, default=PARTITIONS)
     arguments.add_argument("--fields", type=int, default=20)
     arguments.add_argument("--changed", type=int, default=CHANGED, help="one of so many changes on the second night")
     arguments.add_argument("--json", type=Path)
-    given = arguments.parse_args()
+    return arguments
+
+
+def main() -> None:
+    given = options().parse_args()
     size = given.people // given.partitions
     figures = Figures(
         f"one of many: {given.people:,} people, {given.partitions} partitions of {size:,} people, {given.fields} fields"

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,11 @@ def read(folder: Path, contents: list[bytes], *, processes: int, **how: Any) -> 
 
 
 def children() -> set[int]:
-    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # it has ended since
+            found |= {int(pid) for pid in (thread / "children").read_text().split()}
+    return found
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
