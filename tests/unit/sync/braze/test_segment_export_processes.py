@@ -60,12 +60,23 @@ def read(folder: Path, contents: list[bytes], *, processes: int, **how: Any) -> 
     return counts, published
 
 
+_older: set[int] = set()
+"""Processes that earlier tests have left, such as the resource tracker of multiprocessing."""
+
+
+@pytest.fixture(autouse=True)
+def _know_older_processes() -> None:
+    _older.clear()
+    _older.update(children())
+
+
 def children() -> set[int]:
+    """Children of this process that began in this test, also those that ended and were not waited for."""
     found: set[int] = set()
     for thread in Path("/proc/self/task").iterdir():
         with suppress(FileNotFoundError):  # it has ended since
             found |= {int(pid) for pid in (thread / "children").read_text().split()}
-    return found
+    return found - _older
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
