@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["value_columns", "value_files", "write_values"]
 
-_VALUES_AT_ONCE = 5_000_000
+_VALUES_AT_ONCE = 10_000_000
 """Values in a chunk: what is mapped lies in memory until it is written."""
 
 _MOST_CHUNKS = 16
