@@ -138,7 +138,7 @@ def _chunks(
     shares = [number / chunks for number in range(1, chunks)]
     cuts = connection.execute(f"SELECT quantile_disc(row, {shares}) FROM {source}").fetchall()[0][0]
     # What lies across a cut is read for both sides of it.
-    cuts = sorted({min((end for end in ends if end >= cut), default=cut) for cut in cuts})
+    cuts = sorted({min((end for end in ends if end >= cut), default=cut) for cut in cuts} - {max(ends, default=None)})
     for after, until in zip([None, *cuts], [*cuts, None], strict=True):
         bounds = [f"row > {after:d}"] if after is not None else []
         bounds += [f"row <= {until:d}"] if until is not None else []

@@ -14,6 +14,7 @@ from airflow_provider_braze_blueconic.sync.braze.values import braze_rule
 from airflow_provider_braze_blueconic.sync.engine.columns import field_column, property_column
 from airflow_provider_braze_blueconic.sync.engine.database import quote
 from airflow_provider_braze_blueconic.sync.engine.partitions import partition_of
+from airflow_provider_braze_blueconic.sync.mapping import value_files
 from airflow_provider_braze_blueconic.sync.mapping.plan import IdentifierLink, MappedField
 from airflow_provider_braze_blueconic.sync.mapping.snapshot import map_snapshot
 from airflow_provider_braze_blueconic.vendors.braze_attributes import FieldType
@@ -375,3 +376,28 @@ def test_a_field_that_only_late_parts_have_is_missing_in_the_others(tmp_path: Pa
         row["identifier"]: row["field_points"] for row in read_rows((tmp_path / "mapped").glob("partition=*/*.parquet"))
     }
     assert rows == {person("1"): None, person("2"): "7"}
+
+
+def test_people_and_fields_that_are_mapped_in_pieces_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people = [{"crm": [str(n)], "fn": [f"Name {n % 5}"], "pts": ["x" if n % 3 else str(n)]} for n in range(39)]
+    people.append({"crm": ["7"], "fn": ["Late"], "pts": ["7"]})
+    parts = [
+        write_snapshot_file(tmp_path / f"{first}.parquet", people[first : first + 10], first_row=first)
+        for first in (0, 10, 20, 30)
+    ]
+    plan = mapping(FIRST_NAME, POINTS, FIRST_NAME_OF_ALL, partitions=3)
+
+    whole = map_snapshot(engine(tmp_path), parts, plan, tmp_path / "whole", known=[])
+    monkeypatch.setattr(value_files, "_VALUES_AT_ONCE", 30)
+    monkeypatch.setattr(value_files, "_FIELDS_AT_ONCE", 1)
+    pieces = map_snapshot(engine(tmp_path), parts, plan, tmp_path / "pieces", known=[])
+
+    assert pieces == whole
+    assert whole.people == 39
+    for kind in ("partition=*/*.parquet", "people/partition=*/*.parquet"):
+        rows = [read_rows((tmp_path / name).glob(kind)) for name in ("whole", "pieces")]
+        assert rows[0] == rows[1]
+        assert len(rows[0]) == 39
+    assert len(list((tmp_path / "pieces").glob("partition=0/*.parquet"))) == 4
