@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import re
-from collections.abc import Callable, Container, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from pathlib import Path
 
 from airflow.providers.common.compat.sdk import DAG, get_parsing_context
 
+from airflow_provider_braze_blueconic.collector import paused_collector
 from airflow_provider_braze_blueconic.dag_factory.dag import build_dag, build_reconcile_dag, dag_id
 from airflow_provider_braze_blueconic.dag_factory.placeholder import file_id, listed, mistakes_of, placeholder
 from airflow_provider_braze_blueconic.goals.export_goal import ExportGoal
@@ -44,26 +43,14 @@ def load_goals(folder: str | Path) -> dict[str, DAG]:
     folder = Path(folder)
     asked = get_parsing_context()
     if asked.dag_id is None:
-        with _without_garbage_collection():
+        # With a thousand goals it takes a fourth of the time.
+        with paused_collector():
             made = _make_dags(load_folder(folder))
         for _, broken in made.values():
             if broken is not None:
                 _tell(broken)
         return {name: dag for name, (dag, _) in made.items()}
     return _one_dag(folder, asked.dag_id, asked.task_id)
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Keep Python from looking for garbage among objects that all stay, again and again: with a thousand goals that
-    takes a fourth of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _one_dag(folder: Path, wanted: str, task_id: str | None) -> dict[str, DAG]:

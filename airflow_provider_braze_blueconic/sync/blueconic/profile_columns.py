@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from airflow_provider_braze_blueconic.collector import paused_collector
 from airflow_provider_braze_blueconic.exceptions import UnexpectedAnswer
 from airflow_provider_braze_blueconic.sync.blueconic.profile_parsing import (
     Profile,
@@ -84,7 +83,8 @@ class ProfileColumns:
             of it.
         """
         try:
-            with _no_collecting():
+            # It would take half of a read.
+            with paused_collector():
                 return self._of_parsed(parse_profiles(text))
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             pass  # not quite as documented, perhaps half a character
@@ -174,21 +174,6 @@ class ProfileColumns:
         if self.interaction_names is None or not interactions:
             return None
         return [self.interaction_names.get(interaction, interaction) for interaction in interactions]
-
-
-@contextmanager
-def _no_collecting() -> Iterator[None]:
-    """Keep Python from looking for cycles in thousands of lists that are gone in a moment.
-
-    Airflow's own objects are many, and going through them again and again took half of the time of a read.
-    """
-    was_collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_collecting:
-            gc.enable()
 
 
 def _texts(name: str, values: Any) -> Any:
