@@ -123,26 +123,18 @@ class LedgerRows(FiledTable):
             released = ", ".join(f"{book} = {value}" for book, value in FORGOTTEN.items())
             connection.execute(f"UPDATE ledger SET {released}")
 
+    @staticmethod
     def attach(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        partition: int,
-        targets: Sequence[str],
-        folder: Path,
-        *,
-        with_known_by: bool,
-    ) -> list[Path]:
-        """Give one partition, as the table is divided, the name ``ledger``: a view of files, so nothing is in memory.
+        connection: duckdb.DuckDBPyConnection, files: Sequence[Path], targets: Sequence[str], *, with_known_by: bool
+    ) -> None:
+        """Give one partition the name ``ledger``: a view of its files, so that nothing is in memory.
 
+        :param files: see :meth:`holding`.
         :param targets: field columns that must be there; those the table does not have yet are NULL.
-        :param folder: gets local copies of the files.
-        :return: these files.
         """
-        files = self.fetch_files(partition, folder)
         books = [name for name in BOOKS if name != "known_by" or with_known_by]
         rows = _file_rows(connection, files, list(dict.fromkeys([*books, *targets])))
         connection.execute(f"CREATE OR REPLACE TEMP VIEW ledger AS SELECT * FROM {rows}")
-        return files
 
     @contextmanager
     def holding(self, partition: int, partitions: int, folder: Path) -> Iterator[Sequence[Path] | None]:

@@ -13,7 +13,7 @@ from airflow_provider_braze_blueconic.sync.engine.relations import column_names
 from airflow_provider_braze_blueconic.sync.state.acknowledged import Acknowledged
 from airflow_provider_braze_blueconic.sync.state.changed_settings import NO_DOUBTS, Doubts
 from airflow_provider_braze_blueconic.sync.state.ledger_columns import BOOKS, ledger_schema
-from airflow_provider_braze_blueconic.sync.state.ledger_rows import PARTITIONS, LedgerRows
+from airflow_provider_braze_blueconic.sync.state.ledger_rows import LedgerRows
 from airflow_provider_braze_blueconic.sync.state.moved_partition import moved_partition
 from airflow_provider_braze_blueconic.sync.state.table_rows import write_file
 
@@ -65,8 +65,8 @@ class _Moving:
 
     def write(self, partition: int, file: Path) -> int:
         """Write a partition after the run to a file, and say how many rows there are."""
-        files = self._open(partition)
-        try:
+        with self.ledger.holding(partition, self.outcome.partitions, self.folder) as held:
+            self._open(partition, held)
             if partition in self.outcome.delta:
                 moved = moved_partition(
                     self.connection, self.outcome, partition, self.fields, with_known_by=self.with_known_by
@@ -76,21 +76,15 @@ class _Moving:
             columns = [name for name in BOOKS if name != "known_by" or self.with_known_by]
             listed = ", ".join(map(quote, [*columns, *self.fields]))
             return write_file(self.connection, f"SELECT {listed} FROM ({moved})", file, fields=len(self.fields))
-        except self._engine_error():
-            self.ledger.check_files(files)
-            raise
-        finally:
-            for copy in files:
-                if copy.parent == self.folder:
-                    copy.unlink(missing_ok=True)
 
-    def _open(self, partition: int) -> list[Path]:
-        """Give the partition's rows before the run the name ``ledger``, and name the files that these are read from."""
-        divided_alike = self.ledger.transaction(PARTITIONS) in (None, self.outcome.partitions)
-        if self.doubts == NO_DOUBTS and divided_alike:
-            return self.ledger.attach(
-                self.connection, partition, self.fields, self.folder, with_known_by=self.with_known_by
-            )
+    def _open(self, partition: int, held: Sequence[Path] | None) -> None:
+        """Give the partition's rows before the run the name ``ledger``.
+
+        :param held: local copies of the ledger's files, where there are any.
+        """
+        if held is not None and self.doubts == NO_DOUBTS:
+            self.ledger.attach(self.connection, held, self.fields, with_known_by=self.with_known_by)
+            return
         self.ledger.load(
             self.connection,
             partition,
@@ -98,14 +92,8 @@ class _Moving:
             partitions=self.outcome.partitions,
             doubts=self.doubts,
             with_known_by=self.with_known_by,
+            files=held,
         )
-        return []
-
-    @staticmethod
-    def _engine_error() -> type[Exception]:
-        import duckdb
-
-        return duckdb.Error
 
 
 def _columns(

@@ -111,7 +111,8 @@ def all_ways(
     outcome: Acknowledged = acknowledged(folder, {0: rows}, receipts, **how)
     with_known_by = any("known_by" in row for row in [*ledger, *rows])
     with connect(engine(folder)) as connection:
-        ledger_of(folder).attach(connection, 0, FIELDS, folder, with_known_by=with_known_by)
+        ledger = ledger_of(folder)
+        ledger.attach(connection, ledger.fetch_files(0, folder), FIELDS, with_known_by=with_known_by)
 
         def found(moved: str) -> Rows:
             names = ", ".join(
