@@ -152,9 +152,8 @@ def _compare(
     """
     staged = _Staged()
     with workspace.local("delta") as local:
-        sides = _both_sides(workspace, mapped, plan, ledger, look, local)
-        if "mapping" in mapped:
-            sides = replace(sides, later=MappedLater(workspace, mapped, mapping, local / "later"))
+        later = MappedLater(workspace, mapped, mapping, local / "later") if "mapping" in mapped else None
+        sides = _both_sides(workspace, mapped, plan, ledger, look, local, later)
         for partition in range(plan.partitions):
             out = local / f"partition={partition}.parquet"
             counts = _compare_partition(workspace, mapped, plan, sides, partition, out)
@@ -170,10 +169,17 @@ def _compare(
 
 
 def _both_sides(
-    workspace: Workspace, mapped: MappedRef, plan: DeltaPlan, ledger: Ledger, look: LookAtTarget, local: Path
+    workspace: Workspace,
+    mapped: MappedRef,
+    plan: DeltaPlan,
+    ledger: Ledger,
+    look: LookAtTarget,
+    local: Path,
+    later: MapLater | None,
 ) -> _Sides:
     """Fetch what is the same for all partitions.
 
+    :param later: see :class:`_Sides`.
     :raises SyncError: if the ledger is gone.
     """
     seen = look(local / "seen")
@@ -192,7 +198,7 @@ def _both_sides(
     if identities is not None and identities.moved:
         log.info("%s: %s people have a new identifier; nothing is cleared under the old one",
                  workspace.folder.goal_id, f"{identities.moved:,}")  # fmt: skip
-    return _Sides(ledger, seen, skipped, identities, later=None)
+    return _Sides(ledger, seen, skipped, identities, later)
 
 
 def _compare_partition(

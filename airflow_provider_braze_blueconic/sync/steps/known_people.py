@@ -10,44 +10,51 @@ It only saves work: where it is gone, or what it names has expired, everybody is
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from airflow_provider_braze_blueconic.sync.mapping.recognised import PEOPLE, people_files
 from airflow_provider_braze_blueconic.sync.store.paths import people_folder
 from airflow_provider_braze_blueconic.sync.store.staging import fetch_folder
 from airflow_provider_braze_blueconic.sync.store.workspace import Workspace
 
-__all__ = ["known_people", "note_people"]
+__all__ = ["KnownPeople"]
 
 
-def known_people(workspace: Workspace, mapping: str, folder: Path) -> list[Path]:
-    """Fetch the people of the last mapped snapshot that was mapped in this way; none if there is no such.
-
-    :param mapping: fingerprint of the mapping.
-    :param folder: gets the files.
-    """
-    noted = _noted(workspace)
-    if noted is None or noted["mapping"] != mapping:
-        return []
-    fetch_folder(workspace.staging, people_folder(noted["uri"]), folder / PEOPLE)
-    return people_files(folder)
-
-
-def note_people(workspace: Workspace, mapping: str, uri: str, *, as_of: str) -> None:
-    """Say where a mapped snapshot lies. One of an older read does not take the place of a newer one.
+@dataclass(frozen=True)
+class KnownPeople:
+    """What the goal noted of the last mapped snapshot that was mapped in one way.
 
     :param mapping: fingerprint of the mapping.
+    :param noted: ``None`` if there is no such snapshot.
     """
-    noted = _noted(workspace)
-    if noted is None or noted["mapping"] != mapping or noted["as_of"] <= as_of:
-        document = {"mapping": mapping, "as_of": as_of, "uri": uri}
-        workspace.staging.write_bytes(workspace.folder.people, json.dumps(document).encode())
 
+    workspace: Workspace
+    mapping: str
+    noted: Mapping[str, str] | None
 
-def _noted(workspace: Workspace) -> dict[str, Any] | None:
-    try:
-        noted: dict[str, Any] = json.loads(workspace.staging.read_bytes(workspace.folder.people))
-    except FileNotFoundError:
-        return None
-    return noted
+    @classmethod
+    def of(cls, workspace: Workspace, mapping: str) -> KnownPeople:
+        """Read what is noted."""
+        try:
+            noted = json.loads(workspace.staging.read_bytes(workspace.folder.people))
+        except FileNotFoundError:
+            return cls(workspace, mapping, None)
+        return cls(workspace, mapping, noted if noted["mapping"] == mapping else None)
+
+    def fetch(self, folder: Path) -> list[Path]:
+        """Fetch its people; none if there is no such snapshot.
+
+        :param folder: gets the files.
+        """
+        if self.noted is None:
+            return []
+        fetch_folder(self.workspace.staging, people_folder(self.noted["uri"]), folder / PEOPLE)
+        return people_files(folder)
+
+    def note(self, uri: str, *, as_of: str) -> None:
+        """Say where a mapped snapshot lies. One of an older read does not take the place of a newer one."""
+        if self.noted is None or self.noted["as_of"] <= as_of:
+            document = {"mapping": self.mapping, "as_of": as_of, "uri": uri}
+            self.workspace.staging.write_bytes(self.workspace.folder.people, json.dumps(document).encode())

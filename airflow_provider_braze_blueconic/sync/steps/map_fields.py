@@ -9,7 +9,7 @@ from typing import Any
 from airflow_provider_braze_blueconic.sync.mapping.fingerprints import mapping_fingerprint
 from airflow_provider_braze_blueconic.sync.mapping.plan import MappingPlan
 from airflow_provider_braze_blueconic.sync.mapping.snapshot import map_snapshot
-from airflow_provider_braze_blueconic.sync.steps.known_people import known_people, note_people
+from airflow_provider_braze_blueconic.sync.steps.known_people import KnownPeople
 from airflow_provider_braze_blueconic.sync.steps.target_fields import write_fields
 from airflow_provider_braze_blueconic.sync.store.paths import fields_document
 from airflow_provider_braze_blueconic.sync.store.references import MappedRef, SnapshotRef
@@ -35,9 +35,9 @@ def map_staged_snapshot(
         that the last run has mapped are not mapped again; ``None`` maps everybody's.
     """
     uri = workspace.folder.step(workspace.run_key, "mapped")
-    mapping = mapping_fingerprint(plan)
+    people = None if mapped_by is None else KnownPeople.of(workspace, mapping_fingerprint(plan))
     with workspace.local("map") as local:
-        known = None if mapped_by is None else known_people(workspace, mapping, local / "known")
+        known = None if people is None else people.fetch(local / "known")
         parts = fetch_folder(workspace.staging, snapshot["uri"], local / "snapshot")
         counts = map_snapshot(workspace.engine, parts, plan, local / "mapped", known=known)
         workspace.publish(local / "mapped", uri)
@@ -57,9 +57,9 @@ def map_staged_snapshot(
     )
     if "fingerprint" in snapshot:
         reference["fingerprint"] = snapshot["fingerprint"]
-    if mapped_by is not None:
-        reference |= {"mapping": mapping, "mapped_by": dict(mapped_by), "snapshot": snapshot["uri"]}
-        note_people(workspace, mapping, uri, as_of=snapshot["as_of"])
+    if mapped_by is not None and people is not None:
+        reference |= {"mapping": people.mapping, "mapped_by": dict(mapped_by), "snapshot": snapshot["uri"]}
+        people.note(uri, as_of=snapshot["as_of"])
     return reference
 
 
